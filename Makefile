@@ -1,0 +1,54 @@
+# The front door. `make` alone prints this help; every target calls one script, and every script has --help.
+PYTHON ?= python3
+PY     := .venv/bin/python
+WORKERS ?= 2
+IN     ?= .run/sample
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup archive serve stop status demo predict scale bench train lint test lock clean
+
+help:     ## this help
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup:    ## make .venv from requirements.lock; does only what is missing
+	@$(PYTHON) scripts/setup.py
+
+archive: setup  ## pack handler, model folder and settings into model_store/lung_ct.mar
+	@$(PY) scripts/archive.py $(ARGS)
+
+demo: setup     ## build, start, wait until ready, score a synthetic slice with its heatmap; leaves the server running
+	@$(PY) scripts/demo.py $(ARGS)
+
+serve: archive  ## start TorchServe on loopback and wait until it is ready
+	@$(PY) scripts/serve.py $(ARGS)
+
+stop:     ## stop the server that `make serve` or `make demo` started
+	@$(PY) scripts/stop.py $(ARGS)
+
+status:   ## the server's workers, engine and readiness
+	@$(PY) scripts/status.py $(ARGS)
+
+predict:  ## score files or folders: make predict IN=slice.png ARGS='--overlay out.png'
+	@$(PY) scripts/predict.py $(IN) $(ARGS)
+
+scale:    ## change the number of workers and wait for them: make scale WORKERS=2
+	@$(PY) scripts/scale.py $(WORKERS) $(ARGS)
+
+bench: archive  ## served against in-process rates in one run
+	@$(PY) scripts/benchmark.py $(ARGS)
+
+train: setup    ## fine-tune the model: make train ARGS='--data DIR --init FILE'
+	@$(PY) scripts/train.py $(ARGS)
+
+lint: setup     ## ruff, ruff format, mypy --strict
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+
+test: archive   ## all tests that this machine can run
+	@$(PY) -m pytest $(ARGS)
+
+lock:     ## pin the newest versions that pyproject.toml allows
+	@.venv/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --all-extras --no-annotate --no-header pyproject.toml -o requirements.lock
+
+clean:    ## remove what was built and run here (stops the server first); .venv stays
+	@$(PY) scripts/stop.py --quiet; rm -rf .run .pytest_cache .mypy_cache .ruff_cache .hypothesis model_store/*.mar

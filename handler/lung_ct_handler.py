@@ -1,0 +1,91 @@
+"""The TorchServe handler: the only file that knows TorchServe. Research use only, not a medical device.
+
+TorchServe's model loader wants exactly one class in this module.
+"""
+
+import logging
+import os
+from collections import Counter
+from pathlib import Path
+
+import torch
+from lungct.engine import choose_engine
+from lungct.errors import PHRASES
+from lungct.model import load_model_folder
+from lungct.pipeline import Batch, Job, Pipeline
+from lungct.result import band
+from lungct.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+def quieten():
+    """Silence the line that TorchServe's worker logs for every batch; metrics travel as INFO lines and must stay."""
+    logging.getLogger().setLevel(logging.WARNING)
+    for name in ("ts.metrics", "lungct", __name__):
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
+class LungCTHandler:
+    """Answers batches of slices.
+
+    1. `initialize` verifies the model folder, chooses and proves an engine, and warms up the smallest and the largest batch.
+    2. `handle` gets a list of rows, one a request, and returns a list of the same length; status and content type are
+       set for each index. It never raises for what a client sent: an exception would answer 503 to the whole batch.
+    """
+
+    def __init__(self):
+        self._pipeline = None
+
+    def initialize(self, context):
+        """Load the model on the device that TorchServe assigned; any exception makes the worker fail to load."""
+        properties, config = context.system_properties, context.model_yaml_config
+        settings = Settings.read(config.get("handler") or {})
+        threads = settings.threads or max(1, len(os.sched_getaffinity(0)) // config.get("minWorkers", 1))
+        torch.set_num_threads(threads)
+        gpu_id = properties.get("gpu_id")
+        if gpu_id is None and config.get("deviceType") == "gpu":
+            raise RuntimeError("model-config.yaml asks for a GPU and TorchServe found none (is nvidia-smi on PATH?).")
+        device = torch.device("cpu" if gpu_id is None else f"cuda:{gpu_id}")
+        folder = load_model_folder(Path(properties["model_dir"]))
+        engine = choose_engine(folder, device)
+        for size in {1, properties["batch_size"]}:
+            engine.predict(folder.golden.inputs[:1].repeat(size, axis=0))
+        self._pipeline = Pipeline(folder, engine, settings, threads)
+        quieten()
+        logger.info("Ready: model %s, engine %s, %d threads.", folder.contract.version, engine.name, threads)
+
+    def handle(self, data, context):
+        """Rows of one batch -> replies, one a row, bytes or str."""
+        if self._asks_for_description(data, context):
+            return [self._pipeline.describe()]
+        jobs = [Job(row, context.get_all_request_header(i), context.get_request_id(i)) for i, row in enumerate(data)]
+        batch = self._pipeline.score(jobs)
+        for i, reply in enumerate(batch.replies):
+            context.set_response_status(reply.status, PHRASES[reply.status], i)
+            context.set_response_content_type(i, reply.content_type)
+            for name, value in reply.headers.items():
+                context.set_response_header(i, name, value)
+        self._count(batch, context.metrics)
+        return [reply.body for reply in batch.replies]
+
+    @staticmethod
+    def _asks_for_description(data, context):
+        """Only the management API asks with no input; a client's `describe` header beside an image means nothing."""
+        return len(data) == 1 and not data[0] and context.get_request_header(0, "describe") == "True"
+
+    @staticmethod
+    def _count(batch: Batch, metrics):
+        """Emit the batch's metrics, each series once: TorchServe parses one log line for every emission."""
+        series = Counter()
+        for reply in batch.replies:
+            if reply.outcome == "error":
+                series["lung_ct_rejections_total", reply.label] += 1
+            else:
+                series["lung_ct_confidence_total", reply.label, band(reply.confidence)] += 1
+            series["lung_ct_requests_total", reply.label, reply.outcome] += 1
+        for stage, seconds in batch.seconds.items():
+            series["lung_ct_stage_seconds_sum", stage] = round(seconds, 6)
+        series["lung_ct_batches_total",] = 1
+        for (name, *dimensions), value in series.items():
+            metrics.get_metric(name).add_or_update(value, [*dimensions, metrics.model_name, "Model"])

@@ -1,0 +1,139 @@
+"""Which file formats there are: told by their first bytes, never by name."""
+
+from __future__ import annotations
+
+from lungct.errors import LungCTError
+
+# Byte signatures: PNG 3rd ed. 5.2; JPEG (T.81) B.2; TIFF 6.0 section 2 and BigTIFF; RIFF/WebP container spec.
+SIGNATURES = (
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
+)
+BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)  # sizes of the bitmap headers there are; "BM" alone is too weak a sign
+
+_FOLDER_TOOL = "unpack it and score the folder: make score IN=folder OUT=results."
+_ARCHIVE = f"An archive is no slice; {_FOLDER_TOOL}"
+_VOLUME = "A volume file does not say how its slices were shown; export the slice as DICOM, or as 8-bit gray PNG."
+_DOCUMENT = "A document or web page is no slice; send the image file itself."
+_EXPORT = "is not read; export the slice as DICOM or as 8-bit gray PNG."
+REFUSED = (
+    (0, b"PK\x03\x04", _ARCHIVE),
+    (0, b"PK\x05\x06", _ARCHIVE),
+    (0, b"PK\x07\x08", _ARCHIVE),
+    (0, b"\x1f\x8b", f"A gzip file is no slice; {_FOLDER_TOOL}"),
+    (0, b"7z\xbc\xaf\x27\x1c", _ARCHIVE),
+    (0, b"Rar!\x1a\x07", _ARCHIVE),
+    (0, b"\xfd7zXZ\0", _ARCHIVE),
+    (0, b"BZh", _ARCHIVE),
+    (0, b"\x28\xb5\x2f\xfd", _ARCHIVE),
+    (257, b"ustar", _ARCHIVE),
+    (0, b"\0\0\0\x0cjP  \r\n\x87\n", f"JPEG 2000 outside DICOM {_EXPORT}"),
+    (0, b"\xff\x4f\xff\x51", f"JPEG 2000 outside DICOM {_EXPORT}"),
+    (0, b"\0\0\0\x0cJXL \r\n\x87\n", f"JPEG XL {_EXPORT}"),
+    (0, b"\xff\x0a", f"JPEG XL {_EXPORT}"),
+    (4, b"ftyp", f"A film, HEIC or AVIF {_EXPORT}"),
+    (0, b"GIF8", f"GIF {_EXPORT}"),
+    (0, b"%PDF", _DOCUMENT),
+    (0, b"<", _DOCUMENT),
+    (0, b"{", _DOCUMENT),
+    (344, b"n+1\0", _VOLUME),
+    (344, b"ni1\0", _VOLUME),
+    (4, b"n+2\0", _VOLUME),
+    (0, b"NRRD", _VOLUME),
+    (0, b"ObjectType", _VOLUME),
+    (0, b"\x93NUMPY", _VOLUME),
+)
+
+
+def recognise(body: bytes) -> str:
+    """The format of a file: PNG, JPEG, TIFF, BMP, WEBP or DICOM.
+
+    Raises:
+        LungCTError: unsupported_format, with what to send instead where the first bytes tell what the file is.
+    """
+    if body[128:132] == b"DICM":  # before all others: the 128 bytes before may be the head of a TIFF (PS3.10 7.1)
+        return "DICOM"
+    for magic, name in SIGNATURES:
+        if body.startswith(magic):
+            return name
+    if body[:4] == b"RIFF" and body[8:12] == b"WEBP":
+        return "WEBP"
+    if body[:2] == b"BM" and int.from_bytes(body[14:18], "little") in BMP_HEADERS:
+        return "BMP"
+    for offset, magic, sentence in REFUSED:
+        if body.startswith(magic, offset):
+            raise LungCTError("unsupported_format", sentence)
+    if starts_dicom(body):
+        return "DICOM"
+    raise LungCTError(
+        "unsupported_format", "The bytes are no PNG, JPEG, TIFF, BMP, WebP or DICOM; export the slice as one of these."
+    )
+
+
+def starts_dicom(body: bytes) -> bool:
+    """Whether a file without preamble starts with a DICOM element of group 2 or 8, as old archives write them.
+
+    The element is (group, element, then explicit VR: two capital letters, or implicit VR: a length that fits). See
+    DICOM PS3.5 section 7.1.
+    """
+    if len(body) < 8:
+        return False
+    if body[:2] in (b"\x02\0", b"\x08\0"):
+        fits = int.from_bytes(body[4:8], "little") <= len(body) - 8
+        return _is_vr(body[4:6]) or (fits and body[3] == 0)
+    return body[:2] in (b"\0\x02", b"\0\x08") and _is_vr(body[4:6])
+
+
+def is_plain(body: bytes, kind: str) -> bool:
+    """Whether a PNG or JPEG is a simple one, whose decoding provably ends soon and takes little memory.
+
+    Simple is a sequential 8-bit JPEG in at most four scans, or an 8-bit PNG, in few parts and without metadata: no
+    progressive scans, compressed texts, EXIF or animation, each of which costs time out of proportion to the file.
+    """
+    walk = {"JPEG": _is_plain_jpeg, "PNG": _is_plain_png}.get(kind)
+    return walk is not None and walk(body)
+
+
+def _is_vr(letters: bytes) -> bool:
+    return letters.isalpha() and letters.isupper()
+
+
+# T.81 table B.1: tables, restart interval, JFIF and Adobe segments, comment.
+_JPEG_PARTS = frozenset((0xDB, 0xC4, 0xDD, 0xE0, 0xEE, 0xFE))
+_PNG_PARTS = frozenset((b"PLTE", b"tRNS", b"IDAT", b"pHYs", b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"bKGD", b"tIME"))
+_MAX_JPEG_PARTS, _MAX_SCANS, _MAX_PNG_PARTS = 32, 4, 256
+
+
+def _is_plain_jpeg(body: bytes) -> bool:
+    at, sequential = 2, False
+    for _ in range(_MAX_JPEG_PARTS):
+        mark, code = body[at : at + 1], body[at + 1 : at + 2]
+        if mark != b"\xff" or not code:
+            return False
+        if code[0] == 0xDA:
+            # A stray FF DA cannot hide in coded data, where FF is always followed by 00 or a restart number.
+            return sequential and body.count(b"\xff\xda", at) <= _MAX_SCANS
+        if code[0] in (0xC0, 0xC1):
+            sequential = body[at + 4 : at + 5] == b"\x08"
+        elif code[0] not in _JPEG_PARTS:
+            return False
+        at += 2 + int.from_bytes(body[at + 2 : at + 4], "big")
+    return False
+
+
+def _is_plain_png(body: bytes) -> bool:
+    if body[12:16] != b"IHDR" or body[24:25] != b"\x08":
+        return False
+    at = 33  # signature and IHDR, which is 25 bytes with length and checksum
+    for _ in range(_MAX_PNG_PARTS):
+        name = body[at + 4 : at + 8]
+        if name == b"IEND":
+            return True
+        if name not in _PNG_PARTS:
+            return False
+        at += 12 + int.from_bytes(body[at : at + 4], "big")
+    return False

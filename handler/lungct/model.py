@@ -1,0 +1,168 @@
+"""The model folder: weights, golden answers and model.json, the contract between training and serving."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lungct.errors import ModelFolderError
+from lungct.network import LungResNet18
+from lungct.preprocess import Geometry, normalize
+from lungct.window import LUNG, Window
+
+WEIGHTS, GOLDEN, CONTRACT = "weights.safetensors", "golden.safetensors", "model.json"
+
+
+@dataclass(frozen=True)
+class ModelContract:
+    """What model.json says. `classes` is in logit order; `files` maps each file beside it to its sha256."""
+
+    version: str
+    classes: tuple[str, ...] = ("Benign", "Malignant", "Normal")
+    name: str = "lung_ct"
+    architecture: str = "resnet18"
+    size: int = 224
+    geometry: Geometry = "pad"
+    mean: float = 0.5
+    std: float = 0.5
+    window: Window = LUNG
+    temperature: float = 1.0
+    refer_below: float = 0.0
+    files: Mapping[str, str] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    data: str = ""
+    licence: str = ""
+    research_use_only: bool = True
+
+    @property
+    def weights_sha256(self) -> str:
+        return self.files[WEIGHTS]
+
+    @classmethod
+    def read(cls, folder: Path) -> ModelContract:
+        """Parse `folder`/model.json; ModelFolderError if it is missing, no JSON, or has unknown or missing keys."""
+        try:
+            raw = json.loads((folder / CONTRACT).read_text())
+            contract = cls(**{**raw, "classes": tuple(raw["classes"]), "window": Window(**raw["window"])})
+        except (OSError, ValueError, KeyError, TypeError) as exc:
+            raise ModelFolderError(f"{folder / CONTRACT} is no model contract: {exc}") from exc
+        if (contract.mean, contract.std, contract.architecture) != (0.5, 0.5, "resnet18"):
+            raise ModelFolderError(f"{folder / CONTRACT} asks for a normalisation or network that this server lacks.")
+        if not contract.temperature > 0:
+            raise ModelFolderError(f"{folder / CONTRACT} has a temperature that is not above 0.")
+        return contract
+
+    def document(self) -> dict[str, Any]:
+        """The contract as JSON knows it."""
+        return {**asdict(self), "window": self.window._asdict()}
+
+    def write(self, folder: Path) -> None:
+        """Write model.json into `folder`."""
+        (folder / CONTRACT).write_text(json.dumps(self.document(), indent=2) + "\n")
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Inputs with known answers, to prove that an engine computes what the training computed."""
+
+    inputs: npt.NDArray[np.uint8]  # (K, 1, S, S)
+    logits: npt.NDArray[np.float32]  # (K, C)
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A verified model folder: every hash and shape agreed when this was made."""
+
+    contract: ModelContract
+    network: LungResNet18
+    golden: Golden
+
+
+def load_model_folder(folder: Path) -> ModelFolder:
+    """Read and verify a model folder.
+
+    Raises:
+        ModelFolderError: a file is missing, its sha256 is not the one in model.json, or its tensors do not fit.
+    """
+    contract = ModelContract.read(folder)
+    for required in (WEIGHTS, GOLDEN):
+        if required not in contract.files:
+            raise ModelFolderError(f"model.json of {folder} gives no sha256 for {required}.")
+    for name, expected in contract.files.items():
+        if not (folder / name).is_file():
+            raise ModelFolderError(f"{folder / name} is missing. Build the archive again with `make archive`.")
+        if (found := sha256_of(folder / name)) != expected:
+            raise ModelFolderError(
+                f"{folder / name} has sha256 {found[:12]}..., model.json says {expected[:12]}...: the file was changed "
+                "or damaged. Restore it, or train or import the model again."
+            )
+    network = LungResNet18(len(contract.classes))
+    try:
+        fill(network, load_file(folder / WEIGHTS))
+        golden = load_file(folder / GOLDEN)
+        example = Golden(golden["inputs"].numpy(), golden["logits"].numpy())
+    except (RuntimeError, KeyError, SafetensorError) as exc:
+        raise ModelFolderError(f"The tensors in {folder} do not fit a ResNet18 of {contract.classes}: {exc}") from exc
+    network.eval().requires_grad_(False)
+    side = (1, contract.size, contract.size)
+    if example.inputs.shape[1:] != side or example.logits.shape != (len(example.inputs), len(contract.classes)):
+        raise ModelFolderError(f"{folder / GOLDEN} does not hold (K, 1, S, S) inputs and (K, C) logits.")
+    return ModelFolder(contract, network, example)
+
+
+def save_model_folder(
+    folder: Path, network: LungResNet18, contract: ModelContract, golden_inputs: npt.NDArray[np.uint8]
+) -> ModelContract:
+    """Write weights (half precision), golden answers and model.json; return the contract with the hashes filled in.
+
+    Args:
+        folder: made if missing.
+        network: its weights are rounded to half precision, and the golden logits are computed from the rounded ones.
+        contract: `files` is replaced.
+        golden_inputs: (K, 1, S, S) uint8.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    halves = {
+        name: tensor.half().contiguous() if tensor.is_floating_point() else tensor.contiguous()
+        for name, tensor in network.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    save_file(halves, folder / WEIGHTS)
+    rounded = LungResNet18(len(contract.classes))
+    fill(rounded, halves)
+    with torch.inference_mode():
+        logits = rounded.eval()(normalize(torch.from_numpy(golden_inputs)))
+    save_file({"inputs": torch.from_numpy(golden_inputs), "logits": logits.clone()}, folder / GOLDEN)
+    hashes = {name: sha256_of(folder / name) for name in (WEIGHTS, GOLDEN)}
+    filled = ModelContract(**{**contract.__dict__, "files": hashes})
+    filled.write(folder)
+    return filled
+
+
+def fill(network: LungResNet18, tensors: Mapping[str, Tensor]) -> None:
+    """Load tensors of any float precision by torchvision's names; RuntimeError if one is missing, extra or misshapen.
+
+    BatchNorm's batch counters play no part in inference and may be missing.
+    """
+    keys = network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, strict=False)
+    missing = [key for key in keys.missing_keys if not key.endswith("num_batches_tracked")]
+    if missing or keys.unexpected_keys:
+        raise RuntimeError(f"missing tensors {missing}, unknown tensors {keys.unexpected_keys}")
+
+
+def sha256_of(path: Path) -> str:
+    """Hex sha256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,187 @@
+"""A batch of requests -> a batch of replies: parse, decode, one forward pass, heatmaps, results.
+
+One bad item never changes its neighbours' replies: whatever fails, fails for its own index alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from time import perf_counter
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from lungct import oip, render, result
+from lungct.engine import Engine
+from lungct.errors import LungCTError
+from lungct.gradcam import ActivationMap, LibraryCam, activate
+from lungct.image import Slice, decode
+from lungct.model import ModelFolder
+from lungct.preprocess import Placement, place, to_input
+from lungct.request import ScoreRequest, parse
+from lungct.result import Reply
+from lungct.settings import Settings
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class Job(NamedTuple):
+    """One request as TorchServe hands it over: form fields or body, headers, server-made id."""
+
+    row: Mapping[str, Any]
+    headers: Mapping[str, Any]
+    request_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A decoded request, ready for the network."""
+
+    request: ScoreRequest
+    slice: Slice
+    input: npt.NDArray[np.uint8]  # (1, S, S)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A prepared request with its row of the forward pass."""
+
+    prepared: Prepared
+    logits: npt.NDArray[np.float32]  # (C,)
+    evidence: npt.NDArray[np.float32]  # (C, 7, 7)
+
+
+class Batch(NamedTuple):
+    """Replies in the order of the jobs, and the wall seconds of each stage."""
+
+    replies: list[Reply]
+    seconds: dict[str, float]
+
+
+class Pipeline:
+    """Scores batches with one engine. Keeps nothing about a request; safe to call from one thread at a time."""
+
+    def __init__(self, folder: ModelFolder, engine: Engine, settings: Settings, threads: int) -> None:
+        self.contract = folder.contract
+        self._folder = folder
+        self._engine = engine
+        self._settings = settings
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="lungct")
+
+    def describe(self) -> str:
+        """The contract as JSON, for `GET /models/lung_ct?customized=true`."""
+        return result.encode_json({**self.contract.document(), "engine": self._engine.name})
+
+    def score(self, jobs: Sequence[Job]) -> Batch:
+        """Answer every job; never raises for what a client sent."""
+        started = perf_counter()
+        prepared = self._each(self._prepare, jobs, jobs)
+        decoded = perf_counter()
+        scored = self._forward(prepared, jobs)
+        inferred = perf_counter()
+        replies = self._each(self._answer, scored, jobs)
+        final = [
+            item if isinstance(item, Reply) else result.refuse(item, job.request_id)
+            for item, job in zip(replies, jobs, strict=True)
+        ]
+        seconds = {"decode": decoded - started, "inference": inferred - decoded, "render": perf_counter() - inferred}
+        return Batch(final, seconds)
+
+    def _each(
+        self, work: Callable[[T], U], items: Sequence[T | LungCTError], jobs: Sequence[Job]
+    ) -> list[U | LungCTError]:
+        """`work` on every item that has not failed yet, in threads; a failure takes the item's place."""
+
+        def run(item: T | LungCTError, job: Job) -> U | LungCTError:
+            if isinstance(item, LungCTError):
+                return item
+            try:
+                return work(item)
+            except LungCTError as error:
+                return error
+            except Exception as fault:
+                return _report(fault, job.request_id)
+
+        if len(items) == 1:
+            return [run(items[0], jobs[0])]
+        return list(self._pool.map(run, items, jobs))
+
+    def _prepare(self, job: Job) -> Prepared:
+        contract = self.contract
+        request = parse(job.row, job.headers, contract.classes)
+        if request.heatmap_method != "gradcam" and not self._settings.library_cams:
+            raise LungCTError("bad_option", "X-Heatmap-Method: this server offers gradcam only (library_cams is off).")
+        slice_ = decode(request.body, request.window, request.frame, contract.window, self._settings)
+        pixels = to_input(slice_.pixels, contract.size, contract.geometry, contract.window.air)
+        return Prepared(request, slice_, pixels)
+
+    def _forward(
+        self, prepared: Sequence[Prepared | LungCTError], jobs: Sequence[Job]
+    ) -> Sequence[Scored | LungCTError]:
+        ready = [item for item in prepared if isinstance(item, Prepared)]
+        if not ready:
+            return [item for item in prepared if isinstance(item, LungCTError)]
+        try:
+            found = self._engine.predict(np.stack([item.input for item in ready]))
+        except Exception as fault:
+            error = _report(fault, ", ".join(str(job.request_id) for job in jobs))
+            return [item if isinstance(item, LungCTError) else error for item in prepared]
+        rows = iter(zip(found.logits, found.maps, strict=True))
+        return [item if isinstance(item, LungCTError) else Scored(item, *next(rows)) for item in prepared]
+
+    def _answer(self, scored: Scored) -> Reply:
+        request, slice_ = scored.prepared.request, scored.prepared.slice
+        probabilities = result.softmax(scored.logits, self.contract.temperature)
+        document = result.build_score(probabilities, slice_, self.contract, self._engine.name)
+        label, confidence = document["label"], document["confidence"]
+        wanted = request.heatmap == "always" or (request.heatmap == "abnormal" and label != "Normal")
+        if wanted:
+            name = request.heatmap_class or label
+            activation = self._explain(scored, name)
+            picture = None if request.heatmap_format == "grid" else self._draw(scored.prepared, activation)
+            content_type = render.CONTENT_TYPES.get(request.heatmap_format)
+            if request.accept == content_type and picture is not None:
+                return Reply(200, content_type, picture, document["decision"], label, confidence)
+            document["heatmap"] = result.build_heatmap(
+                activation, request.heatmap_method, name, scored.evidence, scored.logits,
+                self.contract.classes, picture, content_type,
+            )  # fmt: skip
+        if request.protocol == "oip":
+            answer = oip.reply(document, self.contract.classes, request.inference_id)
+        else:
+            answer = document
+        return Reply(200, result.JSON, result.encode_json(answer), document["decision"], label, confidence)
+
+    def _explain(self, scored: Scored, name: str) -> ActivationMap:
+        index = self.contract.classes.index(name)
+        if scored.prepared.request.heatmap_method == "gradcam":
+            return activate(scored.evidence[index])
+        return self._library_cam.explain(scored.prepared.input, index, scored.prepared.request.heatmap_method)
+
+    @cached_property
+    def _library_cam(self) -> LibraryCam:
+        return LibraryCam(self._folder.network)
+
+    def _draw(self, prepared: Prepared, activation: ActivationMap) -> bytes:
+        request, pixels = prepared.request, prepared.slice.pixels
+        placement = place(*pixels.shape, self.contract.geometry)
+        if request.heatmap_size == "model":
+            pixels = prepared.input[0]
+            placement = Placement(0, 0, *pixels.shape, *pixels.shape)
+        heat = render.spread(activation.map, placement)
+        return render.encode(render.overlay(pixels, heat, request.heatmap_colormap), request.heatmap_format)
+
+
+def _report(fault: Exception, request_id: str | None) -> LungCTError:
+    """Log a fault once, by type and place only: its message could quote a patient's data."""
+    places = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(fault.__traceback__)]
+    logger.error("Request %s failed: %s in %s", request_id, type(fault).__name__, " > ".join(places))
+    return LungCTError("internal", "The server failed on this request; report the request id to its operator.")

@@ -1,0 +1,144 @@
+"""Untrusted files are decoded in child processes that have a clock, a memory ceiling and nothing to lose.
+
+A codec that crashes or hangs ends its child, never the worker and its batch: the file gets its error, the next one a
+fresh child. The parent starts one nursery, which imports pydicom and the codecs (a second) and then forks readers
+(milliseconds). Each decoding thread uses one reader at a time, so there are at most as many as threads. All of them
+end when the parent does, even if it is killed: their sockets close.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict
+
+import numpy as np
+
+from lungct.errors import LungCTError
+from lungct.rendering import Rendering, Terms
+from lungct.window import Window
+from lungct.wire import receive, send
+
+logger = logging.getLogger(__name__)
+
+_SLOW_SECONDS = 1.4  # who ends later than this was ended by nursery's timers
+_TOO_SLOW = "The file takes too long to decode, so it is damaged or no single slice; export the slice again."
+_CRASHED = "The file crashed its decoder, so it is damaged; export the slice again."
+
+
+def read(body: bytes, kind: str, terms: Terms) -> Rendering:
+    """Decode one file in a child process.
+
+    Args:
+        body: the file.
+        kind: its format as `formats.recognise` names it.
+        terms: limits, window, frame.
+
+    Raises:
+        LungCTError: what the decoder says of the file, or corrupt_image when it crashed or took too long.
+        RuntimeError: the decoder has a bug; only the place is told, because messages could quote the file.
+    """
+    try:
+        peer = _idle.pop()
+    except IndexError:
+        peer = _nursery.fork()
+    started = time.monotonic()
+    try:
+        send(peer, {"kind": kind, **terms._asdict(), "settings": asdict(terms.settings)}, body)
+        head, blob = receive(peer)
+    except (EOFError, OSError):
+        peer.close()
+        slow = time.monotonic() - started >= _SLOW_SECONDS
+        raise LungCTError("corrupt_image", _TOO_SLOW if slow else _CRASHED) from None
+    except BaseException:  # an interrupted thread must not leave half an answer to the next one
+        peer.close()
+        raise
+    _idle.append(peer)
+    if "error" in head:
+        raise LungCTError(head["error"], head["message"])
+    if "fault" in head:
+        logger.error("A decoder failed: %s", head["fault"])
+        raise RuntimeError("a decoder failed in a reader")
+    window = Window(*head["window"]) if head["window"] else None
+    pixels = np.frombuffer(blob, np.uint8).reshape(head["pixels"])
+    return Rendering(pixels, window, head["rule"], tuple(head["warnings"]))
+
+
+def warm() -> None:
+    """Start the nursery, so that the first file that needs it does not wait for its imports. Returns at once."""
+    _idle.append(_nursery.fork())
+
+
+@atexit.register
+def close() -> None:
+    """End the nursery and the idle readers; a later `read` starts new ones."""
+    while _idle:
+        _idle.pop().close()
+    _nursery.close()
+
+
+class Nursery:
+    """The handle on the process that forks readers; started when first needed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._control: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def fork(self) -> socket.socket:
+        """A connection to a new reader."""
+        ours, theirs = socket.socketpair()
+        with theirs, self._lock:
+            if self._control is None or self._process is None or self._process.poll() is not None:
+                self._control = self._start()
+            socket.send_fds(self._control, [b"."], [theirs.fileno()])
+        return ours
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is None or self._control is None:
+            return
+        self._control.close()
+        try:
+            self._process.wait(2)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = self._control = None
+
+    def _start(self) -> socket.socket:
+        # One thread a process: the parallelism is in the number of readers.
+        extra = {"PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-W", "ignore", "-m", "lungct.nursery"],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,  # codecs write what they like there
+                env={**os.environ, **extra},
+                start_new_session=True,  # so that a Ctrl-C meant for the parent does not interrupt a job
+            )
+        return ours
+
+
+_nursery = Nursery()
+_idle: list[socket.socket] = []  # append and pop are atomic
+
+
+def _disown() -> None:
+    """In a forked copy of the parent: start anew, because two processes must not talk to one reader."""
+    global _nursery
+    if _nursery._process:
+        _nursery._process.returncode = 0  # not ours to wait for
+    _idle.clear()
+    _nursery = Nursery()
+
+
+os.register_at_fork(after_in_child=_disown)

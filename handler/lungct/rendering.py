@@ -1,0 +1,81 @@
+"""What every decoder is told and gives back, and the boundary where third-party faults become LungCTErrors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lungct.errors import LungCTError
+from lungct.settings import Settings
+from lungct.window import Window
+
+Asked = Window | Literal["file"] | None
+Rule = Literal["as is", "model window", "asked window", "file window", "stretch"]
+
+
+class Terms(NamedTuple):
+    """How a file is to be read.
+
+    Attributes:
+        window: the window the client asked for, "file" for the one a DICOM header proposes, None for the usual rule.
+        frame: the frame the client asked for, counted from 0, or None.
+        default: the window the model was trained at.
+        settings: limits.
+    """
+
+    window: Asked
+    frame: int | None
+    default: Window
+    settings: Settings
+
+    def choose(self) -> tuple[Window, Rule]:
+        """The window for values in HU, and where it comes from; a decoder resolves "file" itself."""
+        if isinstance(self.window, Window):
+            return self.window, "asked window"
+        return self.default, "model window"
+
+
+class Rendering(NamedTuple):
+    """A decoded slice.
+
+    Attributes:
+        pixels: (H, W) uint8 gray.
+        window: the window `pixels` were rendered with, None when no HU were involved.
+        rule: how gray levels came about: "as is" (the file held finished ones), one of the windows, or "stretch"
+            (values of unknown meaning, smallest to 0 and largest to 255).
+        warnings: sentences about choices that were made.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    window: Window | None
+    rule: Rule
+    warnings: tuple[str, ...] = ()
+
+
+def check_size(rows: int, columns: int, settings: Settings) -> None:
+    """LungCTError too_many_pixels when the header declares more than the limits."""
+    if rows * columns > settings.max_pixels or max(rows, columns) > settings.max_side:
+        raise LungCTError(
+            "too_many_pixels",
+            f"The header declares {rows} x {columns}; the limits are {settings.max_pixels} pixels and "
+            f"{settings.max_side} a side. Send one slice at its native size.",
+        )
+
+
+@contextmanager
+def translate_faults(sentence: str) -> Iterator[None]:
+    """Whatever a parser of others raises on a broken file becomes corrupt_image with `sentence`."""
+    try:
+        yield
+    except LungCTError:
+        raise
+    except MemoryError:
+        raise LungCTError(
+            "too_many_bytes", "The file unpacks to more memory than one slice may take; send one slice at native size."
+        ) from None
+    except Exception as exc:  # Pillow, pydicom and the codecs raise dozens of kinds for broken files
+        raise LungCTError("corrupt_image", sentence) from exc

@@ -1,0 +1,133 @@
+"""The reply, built in one place. Field names are a contract with clients."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lungct.errors import LungCTError
+from lungct.gradcam import ActivationMap
+from lungct.image import Slice
+from lungct.model import ModelContract
+
+JSON = "application/json"
+NOTICE_HEADER = {"X-Research-Use-Only": "true"}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What goes back for one request, and what the metrics count of it.
+
+    Attributes:
+        outcome: "report", "refer" or "error".
+        label: the predicted class, or the error code.
+        confidence: probability of the label, None for errors.
+    """
+
+    status: int
+    content_type: str
+    body: str | bytes
+    outcome: str
+    label: str
+    confidence: float | None = None
+    headers: Mapping[str, str] = field(default_factory=lambda: dict(NOTICE_HEADER))
+
+
+def softmax(logits: npt.NDArray[np.float32], temperature: float) -> npt.NDArray[np.float64]:
+    """(C,) logits -> (C,) calibrated probabilities (temperature scaling, Guo et al. 2017)."""
+    scaled = logits.astype(np.float64) / temperature
+    raised = np.exp(scaled - scaled.max())
+    return np.asarray(raised / raised.sum(), np.float64)
+
+
+def build_score(
+    probabilities: npt.NDArray[np.float64], slice_: Slice, contract: ModelContract, engine: str
+) -> dict[str, Any]:
+    """The JSON reply without heatmap; `probabilities` (C,) in the contract's class order."""
+    index = int(probabilities.argmax())
+    confidence = round(float(probabilities[index]), 6)
+    by_name = {name: round(float(p), 6) for name, p in zip(contract.classes, probabilities, strict=True)}
+    return {
+        "label": contract.classes[index],
+        "confidence": confidence,
+        "probabilities": {name: by_name[name] for name in sorted(by_name, key=display_order)},
+        "decision": "refer" if confidence < contract.refer_below else "report",
+        "warnings": list(slice_.warnings),
+        "input": {
+            "format": slice_.format,
+            "rows": slice_.pixels.shape[0],
+            "columns": slice_.pixels.shape[1],
+            "window": slice_.window._asdict() if slice_.window else None,
+            "sha256": slice_.sha256,
+        },
+        "model": {
+            "name": contract.name,
+            "version": contract.version,
+            "weights_sha256": contract.weights_sha256,
+            "engine": engine,
+        },
+        "research_use_only": True,
+    }
+
+
+def display_order(name: str) -> tuple[int, str]:
+    """Least to most worrying, then by name, so that people always read the classes in the same order."""
+    known = ("Normal", "Benign", "Malignant")
+    return (known.index(name) if name in known else len(known), name)
+
+
+def build_heatmap(
+    activation: ActivationMap,
+    method: str,
+    name: str,
+    evidence: npt.NDArray[np.float32],
+    logits: npt.NDArray[np.float32],
+    classes: tuple[str, ...],
+    picture: bytes | None,
+    content_type: str | None,
+) -> dict[str, Any]:
+    """The `heatmap` field: signed 7x7 evidence of every class, the logits they add up to, and the overlay if asked.
+
+    Args:
+        evidence: (C, 7, 7); its mean plus the class's bias is the logit.
+        logits: (C,), before temperature.
+    """
+    bias = logits - evidence.mean((1, 2))
+    order = sorted(range(len(classes)), key=lambda i: display_order(classes[i]))
+    return {
+        "method": method,
+        "class": name,
+        "positive_evidence": activation.positive,
+        "grids": {classes[i]: np.round(evidence[i].astype(np.float64), 5).tolist() for i in order},
+        "logits": {classes[i]: round(float(logits[i]), 5) for i in order},
+        "bias": {classes[i]: round(float(bias[i]), 5) for i in order},
+        "content_type": content_type,
+        "data": base64.b64encode(picture).decode("ascii") if picture is not None else None,
+    }
+
+
+def band(confidence: float) -> str:
+    """The band of ten percent that a confidence falls in, named by its lower edge: "0.9" is 0.9 to 1."""
+    return f"{min(9, int(confidence * 10)) / 10:.1f}"
+
+
+def encode_json(document: Mapping[str, Any]) -> str:
+    """Compact JSON; ValueError for NaN or infinity, which JSON does not know."""
+    return json.dumps(document, allow_nan=False, separators=(",", ":"))
+
+
+def refuse(error: LungCTError, request_id: str | None) -> Reply:
+    """The reply for a failed request."""
+    document = {
+        "error": error.code,
+        "message": error.message,
+        "request_id": request_id,
+        "research_use_only": True,
+    }
+    return Reply(error.status, JSON, encode_json(document), "error", error.code)

@@ -1,0 +1,71 @@
+"""Pack the handler, a verified model folder and the settings into lung_ct.mar with torch-model-archiver.
+
+python scripts/archive.py
+python scripts/archive.py --model my_model --out my_store
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from lungct.errors import ModelFolderError
+from lungct.model import CONTRACT, load_model_folder
+
+from scripts.instance import ROOT, make_parser
+
+
+def newest(*places: Path) -> float:
+    """Time of the latest change in files and folders."""
+    files = [f for place in places for f in ([place] if place.is_file() else place.rglob("*"))]
+    return max(f.stat().st_mtime for f in files if "__pycache__" not in f.parts)
+
+
+def build(model: Path, out: Path, settings: Path) -> Path:
+    """Write `out`/lung_ct.mar in one stroke; ModelFolderError when the model folder does not verify."""
+    contract = load_model_folder(model).contract
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as staging, tempfile.TemporaryDirectory(dir=out) as export:
+        package = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / "handler" / "lungct", Path(staging) / "lungct", ignore=package)
+        for name in (CONTRACT, *contract.files):
+            shutil.copy(model / name, staging)
+        arguments = {
+            "--model-name": contract.name,
+            "--version": contract.version,
+            "--handler": ROOT / "handler" / "lung_ct_handler.py",
+            "--extra-files": staging,
+            "--config-file": settings,
+            "--export-path": export,
+        }
+        archiver = Path(sys.executable).parent / "torch-model-archiver"
+        subprocess.run([archiver, *(str(part) for pair in arguments.items() for part in pair)], check=True)
+        return (Path(export) / f"{contract.name}.mar").replace(out / f"{contract.name}.mar")
+
+
+def main() -> int:
+    parser = make_parser(__doc__)
+    parser.add_argument("--model", type=Path, default=ROOT / "model_store" / "lung_ct", help="model folder")
+    parser.add_argument("--out", type=Path, default=ROOT / "model_store", help="folder of the archive")
+    parser.add_argument("--settings", type=Path, default=ROOT / "config" / "model-config.yaml")
+    parser.add_argument("--force", action="store_true", help="build even when nothing changed")
+    args = parser.parse_args()
+    target = args.out / "lung_ct.mar"
+    sources = (ROOT / "handler", args.model, args.settings)
+    if not args.force and target.is_file() and target.stat().st_mtime > newest(*sources):
+        print(f"archive: {target} is up to date")
+        return 0
+    try:
+        target = build(args.model, args.out, args.settings)
+    except (ModelFolderError, OSError, subprocess.CalledProcessError) as error:
+        print(f"archive: {error}", file=sys.stderr)
+        return 1
+    print(f"archive: wrote {target} ({target.stat().st_size / 1e6:.1f} MB)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""The training data: slices, labels and the groups that must not be split."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from lungct.preprocess import to_input
+from lungct.window import LUNG
+from PIL import Image
+from rich.progress import track
+from sklearn.model_selection import StratifiedGroupKFold
+from torchvision.transforms import v2
+
+CLASSES = ("Benign", "Malignant", "Normal")
+STORED_SIDE = 256  # slices are kept at this side for augmentation and cropped to each view
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Labelled slices.
+
+    Attributes:
+        files: N paths relative to the data folder.
+        labels: (N,) int64, index into CLASSES.
+        groups: (N,) int64 case numbers; slices of one case never fall on both sides of a split.
+        slices: N arrays (H, W) uint8 at the lung window.
+    """
+
+    files: list[str]
+    labels: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.int64]
+    slices: list[npt.NDArray[np.uint8]]
+
+    def inputs(self, rows: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.uint8]:
+        """(len(rows), 1, size, size) uint8, prepared as the server does it."""
+        return np.stack([to_input(self.slices[i], size, "pad", LUNG.air) for i in rows])
+
+
+def read_cases(folder: Path) -> Cases:
+    """Read `folder`/cases.csv (columns file, label, pseudo_case) and its 8-bit gray images.
+
+    Raises:
+        ValueError: a label is none of CLASSES, or the table is empty.
+    """
+    with (folder / "cases.csv").open(newline="") as stream:
+        table = list(csv.DictReader(stream))
+    names = [name.lower() for name in CLASSES]
+    if unknown := {row["label"] for row in table} - set(names):
+        raise ValueError(f"cases.csv has labels {sorted(unknown)}; known are {names}.")
+    if not table:
+        raise ValueError("cases.csv has no rows.")
+    slices = [np.asarray(Image.open(folder / row["file"]).convert("L")) for row in track(table, "Reading slices")]
+    return Cases(
+        files=[row["file"] for row in table],
+        labels=np.array([names.index(row["label"]) for row in table]),
+        groups=np.array([int(row["pseudo_case"]) for row in table]),
+        slices=slices,
+    )
+
+
+def split_by_case(cases: Cases, folds: int, seed: int) -> npt.NDArray[np.int64]:
+    """(N,) fold number of each slice; stratified by class, no case in two folds."""
+    assignment = np.empty(len(cases.labels), np.int64)
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    for fold, (_, rows) in enumerate(splitter.split(cases.labels, cases.labels, cases.groups)):
+        assignment[rows] = fold
+    return assignment
+
+
+def augmentation(size: int) -> v2.Transform:
+    """Random views of a (1, S', S') uint8 slice as (1, size, size): what position, scanner and window may change."""
+    return v2.Compose(
+        [
+            v2.RandomHorizontalFlip(),
+            v2.RandomVerticalFlip(0.25),
+            v2.RandomAffine(12, translate=(0.05, 0.05), shear=4, interpolation=v2.InterpolationMode.BILINEAR, fill=38),
+            v2.RandomResizedCrop(size, scale=(0.7, 1.0), ratio=(0.85, 1.18), antialias=True),
+            v2.ColorJitter(brightness=0.15, contrast=0.2),
+            v2.RandomApply([v2.GaussianBlur(5, sigma=(0.3, 1.0))], p=0.2),
+            v2.RandomApply([v2.JPEG((40, 95))], p=0.2),
+        ]
+    )

@@ -1,0 +1,64 @@
+"""Tell live from ready, with exit codes for probes.
+
+    python scripts/health.py live     # 0: TorchServe answers
+    python scripts/health.py ready    # 0: enough workers are READY and one of them scores a canary slice
+
+Exit codes: 0 yes, 1 no. /ping alone is no readiness: TorchServe answers 200 while every worker crashes.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import requests
+
+from scripts.client import Client, RefusedError, ServerError, TokenError
+from scripts.instance import Instance, add_run_option, make_parser
+
+
+def count_ready(description: dict[str, Any]) -> int:
+    """Workers that can answer now."""
+    return sum(worker["status"] == "READY" for worker in description["workers"])
+
+
+def check_live(instance: Instance) -> str | None:
+    """None when TorchServe answers, else the reason."""
+    try:
+        Client(instance, deadline_s=0, timeout_s=5).ping()
+    except RefusedError:
+        return None  # /ping answers 500 with dead workers; the server itself is alive
+    except (ServerError, TokenError) as error:
+        return str(error)
+    return None
+
+
+def check_ready(instance: Instance, workers: int | None = None) -> str | None:
+    """None when at least `workers` (default: as many as configured) are READY and a canary is scored, else why not."""
+    client = Client(instance, deadline_s=0, timeout_s=15)
+    try:
+        description = client.describe()
+        wanted = workers if workers is not None else max(1, description["minWorkers"])
+        ready = count_ready(description)
+        if ready < wanted:
+            return f"{ready} of {wanted} workers are READY"
+        client.predict(instance.canary.read_bytes())
+    except (ServerError, RefusedError, TokenError, requests.RequestException, OSError) as error:
+        return str(error)
+    return None
+
+
+def main() -> int:
+    parser = make_parser(__doc__)
+    add_run_option(parser)
+    parser.add_argument("what", choices=("live", "ready"))
+    parser.add_argument("--workers", type=int, help="ready: at least this many (default: as configured)")
+    args = parser.parse_args()
+    instance = Instance.read(args.run)
+    reason = check_live(instance) if args.what == "live" else check_ready(instance, args.workers)
+    print(f"{args.what}: {'yes' if reason is None else f'no ({reason})'}")
+    return 0 if reason is None else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""One running TorchServe: where its files are, on which ports it listens, who may talk to it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+DEFAULT_PORTS = (8080, 8081, 8082, 7070, 7071)
+SOCKET_PATH_LIMIT = 80  # a Unix socket path holds 107 bytes; TorchServe adds /.ts.sock.9000
+
+
+@dataclass(frozen=True)
+class Instance:
+    """The record that `serve` writes into the run folder and every other script reads.
+
+    Attributes:
+        run: folder of all run files: tokens, logs, effective settings.
+        ports: inference, management, metrics, gRPC inference, gRPC management; all on loopback.
+        pid: process group leader of the server.
+        temp: private folder of the sockets between TorchServe and its workers.
+    """
+
+    run: Path
+    ports: tuple[int, ...] = DEFAULT_PORTS
+    pid: int = 0
+    temp: str = ""
+
+    def url(self, api: str) -> str:
+        """Base address of the "inference", "management" or "metrics" API."""
+        return f"http://127.0.0.1:{self.ports[('inference', 'management', 'metrics').index(api)]}"
+
+    @property
+    def keys(self) -> Path:
+        return self.run / "key_file.json"
+
+    @property
+    def log(self) -> Path:
+        return self.run / "server.log"
+
+    @property
+    def canary(self) -> Path:
+        return self.run / "canary.png"
+
+    @property
+    def running(self) -> bool:
+        """Whether the recorded process is alive and still is a server of ours."""
+        command = Path(f"/proc/{self.pid}/cmdline")
+        try:
+            return self.pid > 0 and b"torchserve" in command.read_bytes()
+        except OSError:
+            return False
+
+    def write(self) -> None:
+        document = {**asdict(self), "run": str(self.run)}
+        (self.run / "instance.json").write_text(json.dumps(document))
+
+    @classmethod
+    def read(cls, run: Path) -> Instance:
+        """The instance recorded in `run`, or one with default ports and no process if none was started."""
+        try:
+            document: dict[str, Any] = json.loads((run / "instance.json").read_text())
+        except FileNotFoundError:
+            return cls(run)
+        return cls(run, tuple(document["ports"]), document["pid"], document["temp"])
+
+
+def make_temp(run: Path) -> str:
+    """A private folder for sockets, inside `run` unless its path is too long for a Unix socket."""
+    inside = run / "tmp"
+    if len(str(inside)) > SOCKET_PATH_LIMIT:
+        return tempfile.mkdtemp(prefix="lung-ct-")
+    inside.mkdir(mode=0o700, exist_ok=True)
+    return str(inside)
+
+
+def add_run_option(parser: argparse.ArgumentParser) -> None:
+    """The option that every script has: which server it speaks of."""
+    parser.add_argument(
+        "--run",
+        type=Path,
+        default=Path(os.environ.get("LUNG_CT_RUN", ROOT / ".run")),
+        help="folder of the server's run files (default: $LUNG_CT_RUN or %(default)s)",
+    )
+
+
+def make_parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser that shows the script's docstring, examples and all."""
+    return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)

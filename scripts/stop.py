@@ -1,0 +1,65 @@
+"""Stop the server that `make serve` started, with all its workers.
+
+    python scripts/stop.py
+
+Exit codes: 0 stopped or not running, 1 it would not stop.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+from contextlib import suppress
+
+from scripts.instance import Instance, add_run_option, make_parser
+
+
+def group_is_alive(pid: int) -> bool:
+    """Whether any process of the group that `pid` leads is left."""
+    try:
+        os.killpg(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def stop(instance: Instance, grace_s: float = 20) -> bool:
+    """End the whole process group, by force after `grace_s`; tokens and sockets go with it. True once it is gone."""
+    for number, patience_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 5.0)):
+        with suppress(ProcessLookupError):
+            os.killpg(instance.pid, number)
+        ends = time.monotonic() + patience_s
+        while group_is_alive(instance.pid) and time.monotonic() < ends:
+            with suppress(ChildProcessError):
+                os.waitpid(-instance.pid, os.WNOHANG)
+            time.sleep(0.05)
+        if not group_is_alive(instance.pid):
+            break
+    instance.keys.unlink(missing_ok=True)
+    shutil.rmtree(instance.temp, ignore_errors=True)
+    (instance.run / "instance.json").unlink(missing_ok=True)
+    return not group_is_alive(instance.pid)
+
+
+def main() -> int:
+    parser = make_parser(__doc__)
+    add_run_option(parser)
+    parser.add_argument("--quiet", action="store_true", help="say nothing when no server runs")
+    args = parser.parse_args()
+    instance = Instance.read(args.run)
+    if not instance.running:
+        if not args.quiet:
+            print(f"stop: no server runs from {args.run}")
+        return 0
+    if not stop(instance):
+        print(f"stop: process group {instance.pid} does not end", file=sys.stderr)
+        return 1
+    print("stop: stopped")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

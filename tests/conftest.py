@@ -1,0 +1,101 @@
+"""Shared fixtures. Slices are synthetic; the server is the real TorchServe."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lungct.engine import choose_engine
+from lungct.model import ModelFolder, load_model_folder
+from lungct.pipeline import Pipeline
+from lungct.settings import Settings
+from lungct.window import LUNG
+from PIL import Image
+
+from scripts.anatomy import draw_slice
+from scripts.client import Client
+from scripts.instance import ROOT, Instance
+
+MODEL = ROOT / "model_store" / "lung_ct"
+
+
+def encode(pixels: np.ndarray, kind: str) -> bytes:
+    """(H, W) or (H, W, 3) uint8 as a PNG or JPEG file."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, kind, **({"quality": 92} if kind == "JPEG" else {}))
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="session")
+def phantoms() -> list[np.ndarray]:
+    """Four different slices, (512, 512) uint8 at the lung window."""
+    kinds = ("none", "smooth", "spiculated", "none")
+    return [LUNG.render(draw_slice(seed, kind)) for seed, kind in enumerate(kinds)]
+
+
+@pytest.fixture(scope="session")
+def slices(phantoms: list[np.ndarray]) -> list[bytes]:
+    """The same as files: PNG and JPEG in turn."""
+    return [encode(pixels, ("PNG", "JPEG")[i % 2]) for i, pixels in enumerate(phantoms)]
+
+
+@pytest.fixture(scope="session")
+def folder() -> ModelFolder:
+    """The model folder that ships."""
+    return load_model_folder(MODEL)
+
+
+@pytest.fixture(scope="session")
+def pipeline(folder: ModelFolder) -> Pipeline:
+    """The pipeline on the CPU, in this process."""
+    return Pipeline(folder, choose_engine(folder, torch.device("cpu")), Settings(library_cams=True), threads=2)
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real data, outside the project."""
+    if "LUNG_CT_DATA" not in os.environ:
+        pytest.skip("LUNG_CT_DATA is not set")
+    return Path(os.environ["LUNG_CT_DATA"])
+
+
+def find_ports(count: int) -> list[int]:
+    """Ports that are free on loopback, all different."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def run_script(name: str, *arguments: object, timeout_s: float = 240) -> subprocess.CompletedProcess[str]:
+    """Run one of our scripts as a user would."""
+    command = [sys.executable, str(ROOT / "scripts" / f"{name}.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False, cwd=ROOT)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    """TorchServe with the shipped model on free ports, ready."""
+    store, run = tmp_path_factory.mktemp("store"), tmp_path_factory.mktemp("run")
+    built = run_script("archive", "--out", store)
+    assert built.returncode == 0, built.stderr
+    started = run_script("serve", "--run", run, "--store", store, "--ports", *find_ports(5))
+    assert started.returncode == 0, started.stdout + started.stderr
+    yield Instance.read(run)
+    stopped = run_script("stop", "--run", run)
+    assert stopped.returncode == 0, stopped.stderr
+
+
+@pytest.fixture(scope="session")
+def client(server: Instance) -> Client:
+    return Client(server)

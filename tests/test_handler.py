@@ -1,0 +1,119 @@
+"""The handler with TorchServe's own Context and metrics cache, in this process."""
+
+import ast
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import ts
+import yaml
+from lung_ct_handler import LungCTHandler
+from lungct.errors import ModelFolderError
+from ts.context import Context, RequestProcessor
+from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
+
+from scripts.instance import ROOT
+from tests.conftest import MODEL
+
+
+def make_context(model_dir=MODEL, gpu=None, **config):
+    metrics = MetricsCacheYamlImpl(str(ROOT / "config" / "metrics.yaml"))
+    metrics.initialize_cache()
+    metrics.set_request_ids("ids")
+    metrics.model_name = "lung_ct"
+    return Context("lung_ct", str(model_dir), {}, 4, gpu, ts.__version__, True, metrics, {"minWorkers": 1, **config})
+
+
+@pytest.fixture(scope="module")
+def context():
+    return make_context()
+
+
+@pytest.fixture(scope="module")
+def handler(context):
+    handler = LungCTHandler()
+    handler.initialize(context)
+    return handler
+
+
+def ask(handler, context, rows, headers=None):
+    headers = headers or [{}] * len(rows)
+    context.request_ids = {i: f"id-{i}" for i in range(len(rows))}
+    context.request_processor = [RequestProcessor(dict(h)) for h in headers]
+    return handler.handle(rows, context)
+
+
+def test_each_row_gets_its_own_status_content_type_and_body(handler, context, slices):
+    rows = [{"body": slices[0]}, {"body": b""}, {"body": b"text"}, {"data": slices[1]}]
+    bodies = ask(handler, context, rows, [{"Accept": "image/png"}, {}, {}, {}])
+    assert [context.get_response_status(i)[0] for i in range(4)] == [200, 400, 415, 200]
+    assert [context.get_response_content_type(i) for i in range(4)] == ["image/png", *["application/json"] * 3]
+    assert isinstance(bodies[0], bytes)
+    assert json.loads(bodies[1])["request_id"] == "id-1"
+    assert all(context.get_response_headers(i)["X-Research-Use-Only"] == "true" for i in range(4))
+
+
+def test_a_clients_describe_header_changes_nothing(handler, context, slices):
+    for rows in ([{"body": slices[0]}], [{"body": slices[0]}, {"body": slices[1]}], [{}, {"body": slices[0]}]):
+        bodies = ask(handler, context, rows, [{"describe": "True"}] * len(rows))
+        assert len(bodies) == len(rows)
+        assert json.loads(bodies[-1])["label"]
+
+
+def test_the_management_api_gets_the_contract(handler, context):
+    document = json.loads(ask(handler, context, [{}], [{"describe": "True"}])[0])
+    assert document["engine"].startswith("torch-cpu")
+    assert document["classes"] == ["Benign", "Malignant", "Normal"]
+
+
+def test_explain_is_decided_for_each_row(handler, context, slices):
+    bodies = ask(handler, context, [{"body": slices[0]}] * 2, [{}, {"explain": "True"}])
+    assert "heatmap" not in json.loads(bodies[0])
+    assert "heatmap" in json.loads(bodies[1])
+
+
+def test_each_series_is_emitted_once_a_batch_and_without_free_text(handler, context, slices, caplog):
+    with caplog.at_level(logging.INFO, logger="ts.metrics"):
+        ask(handler, context, [{"body": slices[0]}, {"body": slices[0]}, {"body": b"PATIENT^NAME"}])
+    lines = [record.getMessage() for record in caplog.records if "[METRICS]" in record.getMessage()]
+    names = [line.split("|#hostname")[0].split(":", 1)[0] + line.split("|#")[1] for line in lines]
+    assert len(names) == len(set(names))
+    assert sum("lung_ct_requests_total.Count:2" in line for line in lines) == 1
+    assert sum("lung_ct_rejections_total.Count:1|#Code:unsupported_format" in line for line in lines) == 1
+    assert sum("lung_ct_stage_seconds_sum" in line for line in lines) == 3
+    assert not any("Failed to update" in line or "PATIENT" in line for line in lines)
+
+
+def test_a_damaged_model_folder_fails_loading(tmp_path):
+    for file in MODEL.iterdir():
+        if file.is_file():
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    with (tmp_path / "weights.safetensors").open("r+b") as stream:
+        stream.seek(5_000_000)
+        stream.write(b"\xff")
+    with pytest.raises(ModelFolderError, match="changed"):
+        LungCTHandler().initialize(make_context(tmp_path))
+
+
+def test_a_worker_that_should_have_a_gpu_and_has_none_fails_loading():
+    with pytest.raises(RuntimeError, match="GPU"):
+        LungCTHandler().initialize(make_context(deviceType="gpu"))
+
+
+def test_an_unknown_handler_setting_fails_loading():
+    with pytest.raises(ValueError, match="max_pixel"):
+        LungCTHandler().initialize(make_context(handler={"max_pixel": 5}))
+
+
+def test_the_handler_module_defines_exactly_one_class():
+    """TorchServe's loader refuses a module with two."""
+    tree = ast.parse(Path(ROOT / "handler" / "lung_ct_handler.py").read_text())
+    assert [node.name for node in tree.body if isinstance(node, ast.ClassDef)] == ["LungCTHandler"]
+
+
+def test_the_shipped_settings_are_accepted_and_declare_every_metric(handler, context):
+    config = yaml.safe_load((ROOT / "config" / "model-config.yaml").read_text())
+    assert config["maxBatchDelay"] >= 1, "0 silently becomes 100"
+    assert {"responseTimeout", "startupTimeout"} <= set(config), "their defaults beat every other place"
+    LungCTHandler().initialize(make_context(**config))

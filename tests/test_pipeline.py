@@ -1,0 +1,153 @@
+"""Batches: one bad item never changes its neighbours' replies."""
+
+import io
+import json
+import logging
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from lungct.errors import PHRASES, STATUS
+from lungct.pipeline import Job, Pipeline
+from lungct.settings import Settings
+from PIL import Image
+
+from tests.conftest import encode
+
+BAD = {
+    "empty_body": b"",
+    "unsupported_format": b"hello, this is no picture",
+    "corrupt_image": b"\x89PNG\r\n\x1a\n" + b"\0" * 40,
+}
+
+
+def score(pipeline, *bodies, **headers):
+    jobs = [Job({"body": body}, headers, f"id-{i}") for i, body in enumerate(bodies)]
+    return pipeline.score(jobs).replies
+
+
+def assert_same_reply(found, expected):
+    """DESIGN's sense for torch fp32: the same label and every number within 1e-5."""
+    found, expected = json.loads(found.body), json.loads(expected.body)
+    assert found["label"] == expected["label"]
+    assert {k: v for k, v in found.items() if k not in NUMBERS} == {k: v for k, v in expected.items() if k not in NUMBERS}
+    assert found["confidence"] == pytest.approx(expected["confidence"], abs=1e-5)
+    assert found["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-5)
+    if "heatmap" in expected:
+        for name, grid in expected["heatmap"]["grids"].items():
+            assert np.allclose(found["heatmap"]["grids"][name], grid, atol=1e-4)
+
+
+NUMBERS = ("confidence", "probabilities", "heatmap")
+
+
+@pytest.fixture(scope="module")
+def solo(pipeline, slices):
+    """The reply that each good slice gets alone."""
+    return [score(pipeline, body, **{"X-Heatmap": "always", "X-Heatmap-Format": "grid"})[0] for body in slices]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batch=st.lists(st.sampled_from([0, 1, 2, 3, *BAD]), min_size=1, max_size=16))
+def test_good_replies_in_any_batch_equal_the_solo_replies(pipeline, slices, solo, batch):
+    bodies = [BAD[item] if isinstance(item, str) else slices[item] for item in batch]
+    replies = score(pipeline, *bodies, **{"X-Heatmap": "always", "X-Heatmap-Format": "grid"})
+    assert len(replies) == len(batch)
+    for item, reply in zip(batch, replies, strict=True):
+        if isinstance(item, str):
+            assert json.loads(reply.body)["error"] == item
+            assert reply.status == STATUS[item]
+        else:
+            assert reply.status == 200
+            assert_same_reply(reply, solo[item])
+
+
+def test_a_batch_may_mix_plain_heatmap_picture_and_protocol_requests(pipeline, slices):
+    jobs = [
+        Job({"body": slices[0]}, {}),
+        Job({"body": slices[0]}, {"explain": "True"}),
+        Job({"body": slices[0]}, {"Accept": "image/jpeg"}),
+        Job({"body": slices[0]}, {"X-Heatmap": "nonsense"}),
+        Job({"data": slices[0], "heatmap": b"always", "heatmap_format": b"grid"}, {}),
+    ]
+    plain, explained, picture, wrong, form = pipeline.score(jobs).replies
+    assert "heatmap" not in json.loads(plain.body)
+    assert json.loads(explained.body)["heatmap"]["content_type"] == "image/png"
+    assert picture.content_type == "image/jpeg"
+    assert Image.open(io.BytesIO(picture.body)).size == (512, 512)
+    assert wrong.status == 400
+    assert json.loads(form.body)["heatmap"]["data"] is None
+
+
+def test_grids_of_all_classes_add_up_to_the_logits_of_the_probabilities(pipeline, slices):
+    document = json.loads(score(pipeline, slices[2], **{"X-Heatmap": "always", "X-Heatmap-Format": "grid"})[0].body)
+    heatmap = document["heatmap"]
+    names = list(document["probabilities"])
+    for name in names:
+        mean = np.mean(heatmap["grids"][name])
+        assert mean + heatmap["bias"][name] == pytest.approx(heatmap["logits"][name], abs=2e-5)
+    scaled = np.exp(np.array([heatmap["logits"][n] for n in names]) / pipeline.contract.temperature)
+    assert scaled / scaled.sum() == pytest.approx([document["probabilities"][n] for n in names], abs=1e-4)
+
+
+def test_probabilities_add_up_to_one_and_confidence_is_that_of_the_label(pipeline, slices):
+    for reply in score(pipeline, *slices):
+        document = json.loads(reply.body)
+        assert sum(document["probabilities"].values()) == pytest.approx(1, abs=3e-6)
+        assert document["confidence"] == max(document["probabilities"].values())
+        assert document["probabilities"][document["label"]] == document["confidence"]
+        assert list(document["probabilities"]) == ["Normal", "Benign", "Malignant"]
+        assert document["research_use_only"] is True
+        assert reply.headers["X-Research-Use-Only"] == "true"
+
+
+@pytest.mark.parametrize("name", ["Normal", "Benign", "Malignant"])
+def test_a_heatmap_may_be_asked_for_any_class(pipeline, slices, name):
+    heatmap = json.loads(score(pipeline, slices[0], **{"X-Heatmap": "always", "X-Heatmap-Class": name})[0].body)["heatmap"]
+    assert heatmap["class"] == name
+    assert heatmap["positive_evidence"] == bool(np.max(heatmap["grids"][name]) > 0)
+
+
+def test_the_overlay_has_the_size_of_the_source_or_of_the_model(pipeline):
+    wide = encode(np.random.default_rng(0).integers(0, 255, (300, 500), dtype=np.uint8), "PNG")
+    for size, expected in (("source", (500, 300)), ("model", (224, 224))):
+        reply = score(pipeline, wide, **{"Accept": "image/png", "X-Heatmap-Size": size})[0]
+        assert Image.open(io.BytesIO(reply.body)).size == expected
+
+
+def test_the_overlay_file_says_research_use_only(pipeline, slices):
+    png = Image.open(io.BytesIO(score(pipeline, slices[0], Accept="image/png")[0].body))
+    jpeg = Image.open(io.BytesIO(score(pipeline, slices[0], Accept="image/jpeg")[0].body))
+    assert "Research use only" in png.text["Disclaimer"]
+    assert b"Research use only" in jpeg.info["comment"]
+
+
+def test_library_methods_are_off_unless_the_operator_allows_them(pipeline, folder, slices):
+    asked = {"X-Heatmap": "always", "X-Heatmap-Method": "layercam", "X-Heatmap-Format": "grid"}
+    strict = Pipeline(folder, pipeline._engine, Settings(), threads=1)
+    assert json.loads(score(strict, slices[0], **asked)[0].body)["error"] == "bad_option"
+    assert json.loads(score(pipeline, slices[0], **asked)[0].body)["heatmap"]["method"] == "layercam"
+
+
+def test_an_engine_that_fails_answers_500_to_all_and_logs_once_without_the_message(folder, slices, caplog):
+    def explode(batch):
+        raise RuntimeError("CUDA error near PATIENT^NAME")
+
+    broken = Pipeline(folder, SimpleNamespace(name="broken", predict=explode), Settings(), threads=2)
+    with caplog.at_level(logging.ERROR):
+        replies = score(broken, slices[0], b"", slices[1])
+    assert [reply.status for reply in replies] == [500, 400, 500]
+    assert json.loads(replies[0].body)["request_id"] == "id-0"
+    assert len(caplog.records) == 1
+    assert "id-0" in caplog.text
+    assert "RuntimeError" in caplog.text
+    assert "PATIENT" not in caplog.text + str(replies)
+
+
+def test_every_status_has_an_ascii_phrase_without_line_breaks():
+    assert set(STATUS.values()) | {200} == set(PHRASES)
+    assert all(phrase.isascii() and phrase.isprintable() for phrase in PHRASES.values())
+
+
