@@ -29,7 +29,7 @@ def quieten():
 class LungCTHandler:
     """Answers batches of slices.
 
-    1. `initialize` verifies the model folder, chooses and proves an engine, and warms up the smallest and the largest batch.
+    1. `initialize` verifies the model folder, chooses and proves an engine, warms up the smallest and largest batch.
     2. `handle` gets a list of rows, one a request, and returns a list of the same length; status and content type are
        set for each index. It never raises for what a client sent: an exception would answer 503 to the whole batch.
     """

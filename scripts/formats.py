@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Print README's table of accepted files: PYTHONPATH=handler python scripts/formats.py."""
+"""Print README's table of accepted files, in Markdown."""
+
+import argparse
 
 from lungct.acceptance import accepted_formats
 
@@ -11,4 +13,5 @@ def format_table() -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     print(format_table())

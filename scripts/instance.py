@@ -70,6 +70,11 @@ class Instance:
         return cls(run, tuple(document["ports"]), document["pid"], document["temp"])
 
 
+def default_ports() -> tuple[int, ...]:
+    """Five ports from LUNG_CT_PORTS, else TorchServe's own."""
+    return tuple(map(int, os.environ.get("LUNG_CT_PORTS", "").split())) or DEFAULT_PORTS
+
+
 def make_temp(run: Path) -> str:
     """A private folder for sockets, inside `run` unless its path is too long for a Unix socket."""
     inside = run / "tmp"

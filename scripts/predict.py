@@ -57,7 +57,7 @@ def make_table(rows: list[dict[str, Any]]) -> Table:
     """One line a file: class, confidence, decision, and the probabilities or the reason of a refusal."""
     table = Table(title="Lung-CT slices", caption=NOTICE, row_styles=("", "dim"))
     for name in ("file", "class", "confidence", "decision", *CLASSES):
-        table.add_column(name, justify="left" if name in ("file", "class", "decision") else "right")
+        table.add_column(name, justify="left" if name in ("file", "class", "decision") else "right", overflow="fold")
     for row in rows:
         name = Path(row["file"]).name
         if "error" in row:

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from scripts.anatomy import draw_slice
 from scripts.health import check_ready
-from scripts.instance import DEFAULT_PORTS, ROOT, Instance, add_run_option, make_parser, make_temp
+from scripts.instance import ROOT, Instance, add_run_option, default_ports, make_parser, make_temp
 from scripts.phantom import write_png
 from scripts.stop import stop
 
@@ -106,8 +106,9 @@ def main() -> int:
         "--ports",
         type=int,
         nargs=5,
-        default=DEFAULT_PORTS,
+        default=default_ports(),
         metavar=("INFERENCE", "MANAGEMENT", "METRICS", "GRPC_INFERENCE", "GRPC_MANAGEMENT"),
+        help="default: $LUNG_CT_PORTS or 8080 8081 8082 7070 7071",
     )
     parser.add_argument("--foreground", action="store_true", help="stay, log to standard output, stop on SIGTERM")
     parser.add_argument("--deadline", type=float, default=180, help="seconds to become ready (default %(default)s)")

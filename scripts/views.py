@@ -82,7 +82,9 @@ class Views:
         return self.folder / f"{side}-{number}.npy"
 
 
-def draw_balanced(labels: Tensor, rows: Tensor, batch: int, power: float, generator: torch.Generator) -> Iterator[Tensor]:
+def draw_balanced(
+    labels: Tensor, rows: Tensor, batch: int, power: float, generator: torch.Generator
+) -> Iterator[Tensor]:
     """One epoch of row batches; a class of n slices is drawn in proportion to n ** (1 - power): 1 draws all equally."""
     counts = torch.bincount(labels[rows]).double()
     weights = counts[labels[rows]] ** -power

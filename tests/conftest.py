@@ -28,6 +28,18 @@ from scripts.instance import ROOT, Instance
 MODEL = ROOT / "model_store" / "lung_ct"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="fail when a test is skipped, except for a missing GPU")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = [r for r in reporter.stats.get("skipped", []) if "GPU" not in str(r.longrepr)]
+    if session.config.getoption("--no-skips") and skipped:
+        reporter.write_line(f"--no-skips: {len(skipped)} tests were skipped", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def encode(pixels: np.ndarray, kind: str) -> bytes:
     """(H, W) or (H, W, 3) uint8 as a PNG or JPEG file."""
     stream = io.BytesIO()

@@ -32,7 +32,9 @@ def assert_same_reply(found, expected):
     """DESIGN's sense for torch fp32: the same label and every number within 1e-5."""
     found, expected = json.loads(found.body), json.loads(expected.body)
     assert found["label"] == expected["label"]
-    assert {k: v for k, v in found.items() if k not in NUMBERS} == {k: v for k, v in expected.items() if k not in NUMBERS}
+    assert {k: v for k, v in found.items() if k not in NUMBERS} == {
+        k: v for k, v in expected.items() if k not in NUMBERS
+    }
     assert found["confidence"] == pytest.approx(expected["confidence"], abs=1e-5)
     assert found["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-5)
     if "heatmap" in expected:
@@ -105,7 +107,9 @@ def test_probabilities_add_up_to_one_and_confidence_is_that_of_the_label(pipelin
 
 @pytest.mark.parametrize("name", ["Normal", "Benign", "Malignant"])
 def test_a_heatmap_may_be_asked_for_any_class(pipeline, slices, name):
-    heatmap = json.loads(score(pipeline, slices[0], **{"X-Heatmap": "always", "X-Heatmap-Class": name})[0].body)["heatmap"]
+    heatmap = json.loads(score(pipeline, slices[0], **{"X-Heatmap": "always", "X-Heatmap-Class": name})[0].body)[
+        "heatmap"
+    ]
     assert heatmap["class"] == name
     assert heatmap["positive_evidence"] == bool(np.max(heatmap["grids"][name]) > 0)
 
@@ -113,7 +117,7 @@ def test_a_heatmap_may_be_asked_for_any_class(pipeline, slices, name):
 def test_the_overlay_has_the_size_of_the_source_or_of_the_model(pipeline):
     wide = encode(np.random.default_rng(0).integers(0, 255, (300, 500), dtype=np.uint8), "PNG")
     for size, expected in (("source", (500, 300)), ("model", (224, 224))):
-        reply = score(pipeline, wide, **{"Accept": "image/png", "X-Heatmap-Size": size})[0]
+        reply = score(pipeline, wide, **{"Accept": "image/png", "X-Heatmap-Size": size, "X-Gate": "off"})[0]
         assert Image.open(io.BytesIO(reply.body)).size == expected
 
 
@@ -149,5 +153,3 @@ def test_an_engine_that_fails_answers_500_to_all_and_logs_once_without_the_messa
 def test_every_status_has_an_ascii_phrase_without_line_breaks():
     assert set(STATUS.values()) | {200} == set(PHRASES)
     assert all(phrase.isascii() and phrase.isprintable() for phrase in PHRASES.values())
-
-

@@ -101,6 +101,11 @@ def test_bad_base64_is_a_corrupt_image():
     assert refused({"body": {"data": "###"}}) == "corrupt_image"
 
 
+def test_json_without_its_content_type_is_read_too():
+    body = json.dumps({"data": base64.b64encode(b"file").decode()}).encode()
+    assert parse({"body": bytearray(body)}, {}, CLASSES).body == b"file"
+
+
 def oip(**changes):
     tensor = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [base64.b64encode(b"file").decode()]}
     return {"id": "7", "inputs": [{**tensor, **changes}], "parameters": {"heatmap": "always"}}
@@ -136,7 +141,9 @@ names = st.sampled_from(["body", "data", "file", "inputs", "heatmap", "window", 
 @given(
     row=st.dictionaries(names, anything, max_size=4),
     headers=st.dictionaries(
-        st.sampled_from(["X-Heatmap", "X-Frame", "X-Window", "Accept", "inference-header-content-length", "Content-Type"]),
+        st.sampled_from(
+            ["X-Heatmap", "X-Frame", "X-Window", "Accept", "inference-header-content-length", "Content-Type"]
+        ),
         st.text() | st.just("application/json"),
         max_size=4,
     ),

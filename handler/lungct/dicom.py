@@ -23,7 +23,7 @@ from lungct.window import AIR_HU, Window
 CT_CLASSES = {uid.CTImageStorage, uid.EnhancedCTImageStorage, uid.LegacyConvertedEnhancedCTImageStorage}
 NEAR = math.cos(math.radians(35))  # how far an axis may be off and still count: a tilted gantry stays within 30 degrees
 GRAY = ("MONOCHROME1", "MONOCHROME2")
-UNSPECIFIED_IS_HU_BELOW = -900  # intercept of CT values whose unit is "US", unspecified: a habit of one vendor
+CT_INTERCEPT = -900  # unsigned values with an intercept below are HU; so are signed ones of a CT image
 
 # Log lines and warnings of these packages quote values of the file.
 for _name in ("pydicom", "pylibjpeg", "openjpeg"):
@@ -129,7 +129,7 @@ def read_rescale(data: Dataset, frame: int) -> tuple[float, float, list[str]]:
     if not (0 < slope < 1e6 and abs(intercept) < 1e6):
         raise LungCTError("corrupt_image", "The rescale slope or intercept makes no sense; export the slice again.")
     unit = _text(group, "RescaleType") or "HU"
-    if unit == "US" and intercept < UNSPECIFIED_IS_HU_BELOW:
+    if unit == "US" and (intercept < CT_INTERCEPT or data.PixelRepresentation == 1):  # unspecified: GDCM writes that
         return slope, intercept, ["The file does not name the unit of its values; they were taken as HU."]
     if unit != "HU":
         raise _unsupported("The values are not in HU (see RescaleType); send the CT image itself.")

@@ -88,14 +88,14 @@ def starts_dicom(body: bytes) -> bool:
     return body[:2] in (b"\0\x02", b"\0\x08") and _is_vr(body[4:6])
 
 
-def is_plain(body: bytes, kind: str) -> bool:
-    """Whether a PNG or JPEG is a simple one, whose decoding provably ends soon and takes little memory.
+def measure_plain(body: bytes, kind: str) -> tuple[int, int] | None:
+    """Rows and columns of a plain PNG or JPEG, whose decoding is sure to end soon and to take little memory; else None.
 
-    Simple is a sequential 8-bit JPEG in at most four scans, or an 8-bit PNG, in few parts and without metadata: no
+    Plain is a sequential 8-bit JPEG in at most four scans, or an 8-bit PNG, in few parts and without metadata: no
     progressive scans, compressed texts, EXIF or animation, each of which costs time out of proportion to the file.
     """
-    walk = {"JPEG": _is_plain_jpeg, "PNG": _is_plain_png}.get(kind)
-    return walk is not None and walk(body)
+    walk = {"JPEG": _measure_jpeg, "PNG": _measure_png}.get(kind)
+    return walk(body) if walk else None
 
 
 def _is_vr(letters: bytes) -> bool:
@@ -108,32 +108,36 @@ _PNG_PARTS = frozenset((b"PLTE", b"tRNS", b"IDAT", b"pHYs", b"gAMA", b"cHRM", b"
 _MAX_JPEG_PARTS, _MAX_SCANS, _MAX_PNG_PARTS = 32, 4, 256
 
 
-def _is_plain_jpeg(body: bytes) -> bool:
-    at, sequential = 2, False
+def _measure_jpeg(body: bytes) -> tuple[int, int] | None:
+    at, size = 2, None
     for _ in range(_MAX_JPEG_PARTS):
         mark, code = body[at : at + 1], body[at + 1 : at + 2]
         if mark != b"\xff" or not code:
-            return False
+            return None
         if code[0] == 0xDA:
-            # A stray FF DA cannot hide in coded data, where FF is always followed by 00 or a restart number.
-            return sequential and body.count(b"\xff\xda", at) <= _MAX_SCANS
-        if code[0] in (0xC0, 0xC1):
-            sequential = body[at + 4 : at + 5] == b"\x08"
+            # Every scan counts: coded data holds no FF DA, because in it FF is followed by 00 or a restart number.
+            return size if body.count(b"\xff\xda", at) <= _MAX_SCANS else None
+        if code[0] in (0xC0, 0xC1) and body[at + 4 : at + 5] == b"\x08":
+            size = (_number(body, at + 5, 2), _number(body, at + 7, 2))
         elif code[0] not in _JPEG_PARTS:
-            return False
-        at += 2 + int.from_bytes(body[at + 2 : at + 4], "big")
-    return False
+            return None
+        at += 2 + _number(body, at + 2, 2)
+    return None
 
 
-def _is_plain_png(body: bytes) -> bool:
+def _measure_png(body: bytes) -> tuple[int, int] | None:
     if body[12:16] != b"IHDR" or body[24:25] != b"\x08":
-        return False
+        return None
     at = 33  # signature and IHDR, which is 25 bytes with length and checksum
     for _ in range(_MAX_PNG_PARTS):
         name = body[at + 4 : at + 8]
         if name == b"IEND":
-            return True
+            return _number(body, 20, 4), _number(body, 16, 4)
         if name not in _PNG_PARTS:
-            return False
-        at += 12 + int.from_bytes(body[at : at + 4], "big")
-    return False
+            return None
+        at += 12 + _number(body, at, 4)
+    return None
+
+
+def _number(body: bytes, at: int, length: int) -> int:
+    return int.from_bytes(body[at : at + length], "big")

@@ -32,9 +32,9 @@ def activate(evidence: npt.NDArray[np.float32]) -> ActivationMap:
 
     A map without positive evidence stays zero instead of being stretched into a picture of noise.
     """
-    raised = np.maximum(evidence, 0)
-    peak = float(raised.max())
-    return ActivationMap(raised / peak if peak > 0 else np.zeros_like(raised), peak > 0)
+    raised = np.maximum(evidence, 0, dtype=np.float32)
+    peak = raised.max()
+    return ActivationMap(np.divide(raised, peak, out=raised, where=peak > 0), bool(peak > 0))
 
 
 class LibraryCam:

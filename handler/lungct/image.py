@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from lungct import raster, reader
 from lungct.errors import LungCTError
-from lungct.formats import is_plain, recognise
+from lungct.formats import measure_plain, recognise
 from lungct.rendering import Asked, Rule, Terms, check_size
 from lungct.settings import Settings
 from lungct.window import Window
@@ -42,7 +42,7 @@ class Slice:
 def decode(body: bytes, window: Asked, frame: int | None, default: Window, settings: Settings) -> Slice:
     """Decode one file, its format told by its first bytes.
 
-    Simple PNG and JPEG files are decoded in the calling thread, with the interpreter lock released. Every other file
+    Plain PNG and JPEG files are decoded in the calling thread, with the interpreter lock released. Every other file
     goes to a child process (`reader`), because a few bytes can keep its decoder busy for hours, or crash it. Pillow
     decodes both: OpenCV gave equal pixels for all of 870 gray JPEGs and was 3 % faster: not enough.
 
@@ -63,5 +63,8 @@ def decode(body: bytes, window: Asked, frame: int | None, default: Window, setti
         raise LungCTError("too_many_bytes", f"The file is larger than {settings.max_bytes} bytes; send one slice.")
     kind = recognise(body)
     terms = Terms(window, frame, default, settings)
-    found = raster.render(body, kind, terms) if is_plain(body, kind) else reader.read(body, kind, terms)
+    size = measure_plain(body, kind)
+    if size:
+        check_size(*size, settings)  # before Pillow sees the file: it warns of large ones by limits of its own
+    found = raster.render(body, kind, terms) if size else reader.read(body, kind, terms)
     return Slice(found.pixels, kind, found.window, hashlib.sha256(body).hexdigest(), found.warnings, found.rule)

@@ -17,16 +17,22 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lungct.errors import ModelFolderError
+from lungct.gate import Gate
 from lungct.network import LungResNet18
 from lungct.preprocess import Geometry, normalize
 from lungct.window import LUNG, Window
 
 WEIGHTS, GOLDEN, CONTRACT = "weights.safetensors", "golden.safetensors", "model.json"
+GATE = "gate.safetensors"
 
 
 @dataclass(frozen=True)
 class ModelContract:
-    """What model.json says. `classes` is in logit order; `files` maps each file beside it to its sha256."""
+    """What model.json says.
+
+    `classes` is in logit order; `files` maps each file beside it to its sha256; `gate` holds the two distances of
+    lungct.gate.Gate, and is empty where the model has no gate.
+    """
 
     version: str
     classes: tuple[str, ...] = ("Benign", "Malignant", "Normal")
@@ -39,6 +45,7 @@ class ModelContract:
     window: Window = LUNG
     temperature: float = 1.0
     refer_below: float = 0.0
+    gate: Mapping[str, float] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -62,6 +69,8 @@ class ModelContract:
             raise ModelFolderError(f"{folder / CONTRACT} asks for a normalisation or network that this server lacks.")
         if not contract.temperature > 0:
             raise ModelFolderError(f"{folder / CONTRACT} has a temperature that is not above 0.")
+        if set(contract.gate) not in (set(), {"refer_above", "refuse_above"}):
+            raise ModelFolderError(f"{folder / CONTRACT} has a gate without its two distances.")
         return contract
 
     def document(self) -> dict[str, Any]:
@@ -88,6 +97,7 @@ class ModelFolder:
     contract: ModelContract
     network: LungResNet18
     golden: Golden
+    gate: Gate | None
 
 
 def load_model_folder(folder: Path) -> ModelFolder:
@@ -97,7 +107,7 @@ def load_model_folder(folder: Path) -> ModelFolder:
         ModelFolderError: a file is missing, its sha256 is not the one in model.json, or its tensors do not fit.
     """
     contract = ModelContract.read(folder)
-    for required in (WEIGHTS, GOLDEN):
+    for required in (WEIGHTS, GOLDEN, *([GATE] if contract.gate else [])):
         if required not in contract.files:
             raise ModelFolderError(f"model.json of {folder} gives no sha256 for {required}.")
     for name, expected in contract.files.items():
@@ -113,25 +123,40 @@ def load_model_folder(folder: Path) -> ModelFolder:
         fill(network, load_file(folder / WEIGHTS))
         golden = load_file(folder / GOLDEN)
         example = Golden(golden["inputs"].numpy(), golden["logits"].numpy())
+        gate = _read_gate(folder, contract) if contract.gate else None
     except (RuntimeError, KeyError, SafetensorError) as exc:
         raise ModelFolderError(f"The tensors in {folder} do not fit a ResNet18 of {contract.classes}: {exc}") from exc
     network.eval().requires_grad_(False)
     side = (1, contract.size, contract.size)
     if example.inputs.shape[1:] != side or example.logits.shape != (len(example.inputs), len(contract.classes)):
         raise ModelFolderError(f"{folder / GOLDEN} does not hold (K, 1, S, S) inputs and (K, C) logits.")
-    return ModelFolder(contract, network, example)
+    return ModelFolder(contract, network, example, gate)
+
+
+def _read_gate(folder: Path, contract: ModelContract) -> Gate:
+    tensors = load_file(folder / GATE)
+    gate = Gate(tensors["whitening"].numpy(), tensors["centres"].numpy(), **contract.gate)
+    width = LungResNet18.FEATURES
+    if gate.whitening.shape != (width, width) or gate.centres.shape != (len(contract.classes), width):
+        raise ModelFolderError(f"{folder / GATE} does not hold a ({width}, {width}) whitening and one centre a class.")
+    return gate
 
 
 def save_model_folder(
-    folder: Path, network: LungResNet18, contract: ModelContract, golden_inputs: npt.NDArray[np.uint8]
+    folder: Path,
+    network: LungResNet18,
+    contract: ModelContract,
+    golden_inputs: npt.NDArray[np.uint8],
+    gate: Gate | None = None,
 ) -> ModelContract:
-    """Write weights (half precision), golden answers and model.json; return the contract with the hashes filled in.
+    """Write weights (half precision), golden answers, gate and model.json; return the contract with the hashes.
 
     Args:
         folder: made if missing.
         network: its weights are rounded to half precision, and the golden logits are computed from the rounded ones.
-        contract: `files` is replaced.
+        contract: `files` and `gate` are replaced.
         golden_inputs: (K, 1, S, S) uint8.
+        gate: None for a model whose training data is not known.
     """
     folder.mkdir(parents=True, exist_ok=True)
     halves = {
@@ -145,8 +170,13 @@ def save_model_folder(
     with torch.inference_mode():
         logits = rounded.eval()(normalize(torch.from_numpy(golden_inputs)))
     save_file({"inputs": torch.from_numpy(golden_inputs), "logits": logits.clone()}, folder / GOLDEN)
-    hashes = {name: sha256_of(folder / name) for name in (WEIGHTS, GOLDEN)}
-    filled = ModelContract(**{**contract.__dict__, "files": hashes})
+    distances = {}
+    if gate:
+        tensors = {"whitening": torch.from_numpy(gate.whitening), "centres": torch.from_numpy(gate.centres)}
+        save_file(tensors, folder / GATE)
+        distances = {"refer_above": gate.refer_above, "refuse_above": gate.refuse_above}
+    hashes = {name: sha256_of(folder / name) for name in (WEIGHTS, GOLDEN, *([GATE] if gate else []))}
+    filled = ModelContract(**{**contract.__dict__, "files": hashes, "gate": distances})
     filled.write(folder)
     return filled
 

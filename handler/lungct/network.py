@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,8 +18,10 @@ class Evidence(NamedTuple):
     features: Tensor  # (N, 512): pooled features
 
 
-class LungResNet18(ResNet):
+class LungResNet18(ResNet):  # type: ignore[misc]  # torchvision ships no types
     """ResNet18 (He et al. 2016) with C outputs; parameter names are torchvision's, so its checkpoints load."""
+
+    FEATURES = 512  # width of the pooled features
 
     def __init__(self, classes: int = 3) -> None:
         super().__init__(BasicBlock, [2, 2, 2, 2], num_classes=classes)
@@ -50,7 +52,8 @@ def fold_for_inference(model: LungResNet18) -> LungResNet18:
     folded = LungResNet18(model.fc.out_features)
     folded.load_state_dict(model.state_dict())
     folded.eval()
-    for block in [folded, *(b for layer in _layers(folded) for b in layer)]:
+    blocks: list[Any] = [folded, *(block for layer in _layers(folded) for block in layer)]
+    for block in blocks:
         for i in (1, 2):
             if hasattr(block, f"conv{i}"):
                 fused = torch.nn.utils.fuse_conv_bn_eval(getattr(block, f"conv{i}"), getattr(block, f"bn{i}"))

@@ -15,14 +15,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from lungct import dicom, raster
 from lungct.errors import LungCTError
 from lungct.rendering import Rendering, Terms
 from lungct.settings import Settings
 from lungct.window import Window
-from lungct.wire import receive, send
+from lungct.wire import CPU_SECONDS, receive, send
 
-CPU_SECONDS = 1.5  # a 16-megapixel JPEG 2000 frame takes less
 WALL_SECONDS = 6.0  # for a codec that waits instead of working
 MEMORY = 512 * 2**20  # bytes a file may add to what the process needs anyway
 
@@ -32,6 +33,7 @@ def main() -> None:
     control = socket.socket(fileno=os.dup(0))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for readers
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold pixels
+    Image.MAX_IMAGE_PIXELS = None  # our limit is lower, and refuses in our words
     gc.freeze()  # the collector would else touch, and so copy, every shared page
     while sockets := socket.recv_fds(control, 1, 1)[1]:
         with socket.socket(fileno=sockets[0]) as peer:

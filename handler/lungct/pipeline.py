@@ -17,7 +17,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from lungct import oip, render, result
+from lungct import gate, oip, render, result
+from lungct.body import outline
 from lungct.engine import Engine
 from lungct.errors import LungCTError
 from lungct.gradcam import ActivationMap, LibraryCam, activate
@@ -48,6 +49,7 @@ class Prepared:
     request: ScoreRequest
     slice: Slice
     input: npt.NDArray[np.uint8]  # (1, S, S)
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Scored:
     prepared: Prepared
     logits: npt.NDArray[np.float32]  # (C,)
     evidence: npt.NDArray[np.float32]  # (C, 7, 7)
+    features: npt.NDArray[np.float32]  # (512,)
 
 
 class Batch(NamedTuple):
@@ -72,6 +75,7 @@ class Pipeline:
     def __init__(self, folder: ModelFolder, engine: Engine, settings: Settings, threads: int) -> None:
         self.contract = folder.contract
         self._folder = folder
+        self._bias = folder.network.fc.bias.detach().numpy()
         self._engine = engine
         self._settings = settings
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="lungct")
@@ -121,7 +125,12 @@ class Pipeline:
             raise LungCTError("bad_option", "X-Heatmap-Method: this server offers gradcam only (library_cams is off).")
         slice_ = decode(request.body, request.window, request.frame, contract.window, self._settings)
         pixels = to_input(slice_.pixels, contract.size, contract.geometry, contract.window.air)
-        return Prepared(request, slice_, pixels)
+        return Prepared(request, slice_, pixels, (*slice_.warnings, *self._check(request, pixels)))
+
+    def _check(self, request: ScoreRequest, pixels: npt.NDArray[np.uint8]) -> tuple[str, ...]:
+        if self._folder.gate is None:
+            return (gate.NO_GATE,)
+        return gate.check_pixels(pixels) if request.gate == "on" else (gate.GATE_OFF,)
 
     def _forward(
         self, prepared: Sequence[Prepared | LungCTError], jobs: Sequence[Job]
@@ -134,13 +143,17 @@ class Pipeline:
         except Exception as fault:
             error = _report(fault, ", ".join(str(job.request_id) for job in jobs))
             return [item if isinstance(item, LungCTError) else error for item in prepared]
-        rows = iter(zip(found.logits, found.maps, strict=True))
+        rows = iter(zip(found.logits, found.maps, found.features, strict=True))
         return [item if isinstance(item, LungCTError) else Scored(item, *next(rows)) for item in prepared]
 
     def _answer(self, scored: Scored) -> Reply:
-        request, slice_ = scored.prepared.request, scored.prepared.slice
+        request = scored.prepared.request
+        alike = self._folder.gate is None or request.gate == "off" or self._folder.gate.check_features(scored.features)
+        warnings = scored.prepared.warnings if alike else (*scored.prepared.warnings, gate.UNLIKE)
         probabilities = result.softmax(scored.logits, self.contract.temperature)
-        document = result.build_score(probabilities, slice_, self.contract, self._engine.name)
+        document = result.build_score(
+            probabilities, scored.prepared.slice, warnings, alike, self.contract, self._engine.name
+        )
         label, confidence = document["label"], document["confidence"]
         wanted = request.heatmap == "always" or (request.heatmap == "abnormal" and label != "Normal")
         if wanted:
@@ -151,8 +164,8 @@ class Pipeline:
             if request.accept == content_type and picture is not None:
                 return Reply(200, content_type, picture, document["decision"], label, confidence)
             document["heatmap"] = result.build_heatmap(
-                activation, request.heatmap_method, name, scored.evidence, scored.logits,
-                self.contract.classes, picture, content_type,
+                activation, request.heatmap_method, name, scored.evidence, scored.logits, self._bias,
+                outline(scored.prepared.input), self.contract.classes, picture, content_type,
             )  # fmt: skip
         if request.protocol == "oip":
             answer = oip.reply(document, self.contract.classes, request.inference_id)
@@ -172,7 +185,8 @@ class Pipeline:
 
     def _draw(self, prepared: Prepared, activation: ActivationMap) -> bytes:
         request, pixels = prepared.request, prepared.slice.pixels
-        placement = place(*pixels.shape, self.contract.geometry)
+        rows, columns = pixels.shape
+        placement = place(rows, columns, self.contract.geometry)
         if request.heatmap_size == "model":
             pixels = prepared.input[0]
             placement = Placement(0, 0, *pixels.shape, *pixels.shape)

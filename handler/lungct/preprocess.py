@@ -51,7 +51,8 @@ def to_input(pixels: UInt8, size: int, geometry: Geometry, air: int) -> UInt8:
         (1, S, S) uint8, Pillow's bilinear with antialiasing. torch's uint8 resize is as fast and equal for 512 x 512,
         yet differs by one gray level for other shapes, so Pillow itself it is.
     """
-    spot = place(*pixels.shape, geometry=geometry)
+    rows, columns = pixels.shape
+    spot = place(rows, columns, geometry)
     if (spot.canvas_rows, spot.canvas_columns) != pixels.shape:
         canvas = np.full((spot.canvas_rows, spot.canvas_columns), air, np.uint8)
         canvas[spot.top : spot.top + spot.rows, spot.left : spot.left + spot.columns] = pixels

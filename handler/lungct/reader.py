@@ -23,11 +23,10 @@ import numpy as np
 from lungct.errors import LungCTError
 from lungct.rendering import Rendering, Terms
 from lungct.window import Window
-from lungct.wire import receive, send
+from lungct.wire import CPU_SECONDS, receive, send
 
 logger = logging.getLogger(__name__)
 
-_SLOW_SECONDS = 1.4  # who ends later than this was ended by nursery's timers
 _TOO_SLOW = "The file takes too long to decode, so it is damaged or no single slice; export the slice again."
 _CRASHED = "The file crashed its decoder, so it is damaged; export the slice again."
 
@@ -54,7 +53,7 @@ def read(body: bytes, kind: str, terms: Terms) -> Rendering:
         head, blob = receive(peer)
     except (EOFError, OSError):
         peer.close()
-        slow = time.monotonic() - started >= _SLOW_SECONDS
+        slow = time.monotonic() - started >= CPU_SECONDS
         raise LungCTError("corrupt_image", _TOO_SLOW if slow else _CRASHED) from None
     except BaseException:  # an interrupted thread must not leave half an answer to the next one
         peer.close()
@@ -85,6 +84,8 @@ def close() -> None:
 
 class Nursery:
     """The handle on the process that forks readers; started when first needed."""
+
+    command = (sys.executable, "-W", "ignore", "-m", "lungct.nursery")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -117,8 +118,8 @@ class Nursery:
         extra = {"PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", "lungct.nursery"],
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                self.command,
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,  # codecs write what they like there

@@ -30,7 +30,8 @@ def spread(activation: npt.NDArray[np.float32], placement: Placement) -> UInt8:
         (rows, columns) uint8 of the slice, 255 = strongest evidence; what fell on the padding is cut off.
     """
     levels = np.rint(activation * 255).astype(np.uint8)
-    canvas = cv2.resize(levels, (placement.canvas_columns, placement.canvas_rows), interpolation=cv2.INTER_LINEAR)
+    shape = (placement.canvas_columns, placement.canvas_rows)
+    canvas = np.asarray(cv2.resize(levels, shape, interpolation=cv2.INTER_LINEAR), np.uint8)
     return canvas[placement.top : placement.top + placement.rows, placement.left : placement.left + placement.columns]
 
 

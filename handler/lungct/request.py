@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -40,6 +41,7 @@ class ScoreRequest:
     accept: str = "application/json"  # or image/png, image/jpeg: the overlay itself
     inference_id: str | None = None  # id of an Open Inference Protocol request
     protocol: str = "native"  # or oip
+    gate: str = "on"  # off: score whatever the picture shows
 
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -48,6 +50,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "heatmap_format": ("png", "jpeg", "grid"),
     "heatmap_size": ("source", "model"),
     "heatmap_colormap": tuple(COLORMAPS),
+    "gate": ("on", "off"),
 }
 
 
@@ -72,8 +75,8 @@ def parse(row: Mapping[str, Any], headers: Mapping[str, Any], classes: tuple[str
     body: Any = row[field] if field else b""
     if isinstance(body, bytes | bytearray) and oip.HEADER_LENGTH in named:
         body = oip.join_binary(bytes(body), named[oip.HEADER_LENGTH])
-    elif named.get("content-type", "").startswith("application/json") and not isinstance(body, Mapping):
-        raise LungCTError("bad_option", 'The body is no JSON object; send {"data": "<the file in base64>"}.')
+    elif named.get("content-type", "").startswith("application/json") or _looks_like_json(body):
+        body = _read_json(body)
     protocol, inference_id = "native", None
     if isinstance(body, Mapping):
         if "inputs" in body:
@@ -147,6 +150,21 @@ def _text(value: Any, name: str) -> str:
         except UnicodeDecodeError:
             raise LungCTError("bad_option", f"{_header(name)} must be plain ASCII text.") from None
     return str(value)
+
+
+def _looks_like_json(body: Any) -> bool:
+    """tritonclient sends JSON without its content type, so TorchServe leaves it unparsed; no image starts like it."""
+    return isinstance(body, bytes | bytearray) and body[:1] == b"{"
+
+
+def _read_json(body: Any) -> Mapping[str, Any]:
+    try:
+        document = json.loads(body) if isinstance(body, bytes | bytearray) else body
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, Mapping):
+        raise LungCTError("bad_option", 'The body is no JSON object; send {"data": "<the file in base64>"}.')
+    return document
 
 
 def _from_base64(text: Any) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lungct.body import Body
 from lungct.errors import LungCTError
 from lungct.gradcam import ActivationMap
 from lungct.image import Slice
@@ -47,9 +48,19 @@ def softmax(logits: npt.NDArray[np.float32], temperature: float) -> npt.NDArray[
 
 
 def build_score(
-    probabilities: npt.NDArray[np.float64], slice_: Slice, contract: ModelContract, engine: str
+    probabilities: npt.NDArray[np.float64],
+    slice_: Slice,
+    warnings: tuple[str, ...],
+    alike: bool,
+    contract: ModelContract,
+    engine: str,
 ) -> dict[str, Any]:
-    """The JSON reply without heatmap; `probabilities` (C,) in the contract's class order."""
+    """The JSON reply without heatmap.
+
+    Args:
+        probabilities: (C,) in the contract's class order.
+        alike: whether the slice is like the training data; one that is not is referred, however confident the class.
+    """
     index = int(probabilities.argmax())
     confidence = round(float(probabilities[index]), 6)
     by_name = {name: round(float(p), 6) for name, p in zip(contract.classes, probabilities, strict=True)}
@@ -57,8 +68,8 @@ def build_score(
         "label": contract.classes[index],
         "confidence": confidence,
         "probabilities": {name: by_name[name] for name in sorted(by_name, key=display_order)},
-        "decision": "refer" if confidence < contract.refer_below else "report",
-        "warnings": list(slice_.warnings),
+        "decision": "report" if alike and confidence >= contract.refer_below else "refer",
+        "warnings": list(warnings),
         "input": {
             "format": slice_.format,
             "rows": slice_.pixels.shape[0],
@@ -88,6 +99,8 @@ def build_heatmap(
     name: str,
     evidence: npt.NDArray[np.float32],
     logits: npt.NDArray[np.float32],
+    bias: npt.NDArray[np.float32],
+    body: Body | None,
     classes: tuple[str, ...],
     picture: bytes | None,
     content_type: str | None,
@@ -97,13 +110,16 @@ def build_heatmap(
     Args:
         evidence: (C, 7, 7); its mean plus the class's bias is the logit.
         logits: (C,), before temperature.
+        bias: (C,) of the last layer.
+        body: the slice's silhouette, for the share of the positive evidence of class `name` outside it.
     """
-    bias = logits - evidence.mean((1, 2))
     order = sorted(range(len(classes)), key=lambda i: display_order(classes[i]))
     return {
         "method": method,
         "class": name,
         "positive_evidence": activation.positive,
+        "outside_body": round(body.outside(evidence[classes.index(name)]), 4) if body and activation.positive else None,
+        "completeness_error": float(f"{np.abs(evidence.mean((1, 2)) + bias - logits).max():.3g}"),
         "grids": {classes[i]: np.round(evidence[i].astype(np.float64), 5).tolist() for i in order},
         "logits": {classes[i]: round(float(logits[i]), 5) for i in order},
         "bias": {classes[i]: round(float(bias[i]), 5) for i in order},

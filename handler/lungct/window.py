@@ -20,7 +20,7 @@ class Window(NamedTuple):
         """(H, W) HU of any real dtype -> (H, W) uint8 gray, rounded half up, HU clipped at -1024 from below."""
         low = self.center - self.width / 2
         gray = (np.maximum(hu, AIR_HU).astype(np.float32) - np.float32(low)) * np.float32(255 / self.width)
-        return np.floor(np.clip(gray, 0, 255) + 0.5).astype(np.uint8)
+        return np.asarray(np.floor(np.clip(gray, 0, 255) + 0.5), np.uint8)
 
     @property
     def air(self) -> int:

@@ -1,0 +1,88 @@
+"""Is this an axial chest-CT slice, and is it like the training data?
+
+Two checks: the shape of the body in the pixels, before the network; the distance of the pooled features from the
+training data, after it. Neither says anything about disease.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lungct.body import outline
+from lungct.errors import LungCTError
+
+Floats = npt.NDArray[np.float32]
+
+NOT_CHEST = "The picture does not look like an axial chest-CT slice: {}. X-Gate: off has it scored all the same."
+OTHER_WINDOW = (
+    "The gray levels are not those of the lung window that the model was trained at (centre -500, width 1500); "
+    "send the DICOM file, or export the slice at that window."
+)
+UNLIKE = "The slice is unlike the training data; do not rely on the class."
+NO_GATE = "This model folder has no gate: whether the picture is a chest-CT slice was not checked."
+GATE_OFF = "X-Gate is off: whether the picture is a chest-CT slice was not checked."
+
+
+# Least and most of each, and what is wrong otherwise. The extremes of 870 slices that should pass are 0.25-0.71 of the
+# frame, 1.14-2.26 in aspect, 0-0.21 of the edge and 0.06-0.49 of lung; a slice at the lung bases has 0.03.
+LIMITS = (
+    ("frame_share", 0.12, 0.93, "no body that fills a good part of it"),
+    ("aspect", 1.0, 2.7, "the body is not wider than it is deep"),
+    ("edge_share", 0.0, 0.4, "no air around the body"),
+    ("lung_share", 0.02, 0.62, "no lungs inside the body"),
+)
+CONTRAST = 55  # gray levels between tissue and lung; the least of the training slices is 82
+TISSUE_LEVELS = (185, 235)  # means at the lung window; training slices: 195-223
+LUNG_LEVELS = (50, 135)  # training slices: 69-116
+
+
+def check_pixels(pixels: npt.NDArray[np.uint8]) -> tuple[str, ...]:
+    """Look at the shape of what is in a network input (1, S, S) uint8; return warnings.
+
+    Raises:
+        LungCTError: not_a_ct_slice, with what is missing.
+    """
+    body = outline(pixels)
+    if body is None:
+        raise LungCTError("not_a_ct_slice", NOT_CHEST.format("it is blank"))
+    for name, least, most, fault in LIMITS:
+        if not least <= getattr(body, name) <= most:
+            raise LungCTError("not_a_ct_slice", NOT_CHEST.format(fault))
+    if body.tissue - body.lung < CONTRAST:
+        raise LungCTError("not_a_ct_slice", NOT_CHEST.format("the dark regions are no air-filled lungs"))
+    usual = (TISSUE_LEVELS[0] <= body.tissue <= TISSUE_LEVELS[1]) and (LUNG_LEVELS[0] <= body.lung <= LUNG_LEVELS[1])
+    return () if usual else (OTHER_WINDOW,)
+
+
+class Gate(NamedTuple):
+    """Class-wise Mahalanobis distance (Lee et al. 2018, arXiv 1807.03888) of pooled features to the training data.
+
+    Attributes:
+        whitening: (512, 512) float32 W with W^T W the inverse of the shared covariance.
+        centres: (C, 512) float32 class means, whitened.
+        refer_above: distance over which a slice is unlike the training data.
+        refuse_above: distance over which it is no chest-CT slice.
+    """
+
+    whitening: Floats
+    centres: Floats
+    refer_above: float
+    refuse_above: float
+
+    def measure(self, features: Floats) -> float:
+        """Distance of the features (512,) of one slice to the nearest class."""
+        return float(np.sqrt(((self.whitening @ features - self.centres) ** 2).sum(1).min()))
+
+    def check_features(self, features: Floats) -> bool:
+        """Whether the features (512,) of one slice are like the training data; if not, it is referred.
+
+        Raises:
+            LungCTError: not_a_ct_slice, when they are farther from it than any chest slice should be.
+        """
+        distance = self.measure(features)
+        if distance > self.refuse_above:
+            raise LungCTError("not_a_ct_slice", NOT_CHEST.format("the network sees nothing that it was trained on"))
+        return distance <= self.refer_above

@@ -1,0 +1,58 @@
+"""One or several servers as one: a slice goes to the least busy, and to another when that one fails."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from scripts.client import Client, ServerError
+
+REST_S = 15.0  # a server that failed is asked again only after this, or when all have failed
+ATTEMPT_S = 5.0  # with several servers, one of them is given up for a slice after this
+
+
+class Fleet:
+    """May be shared by threads.
+
+    Args:
+        runs: run folders of the servers.
+        deadline_s: how long a slice may wait for any of them.
+    """
+
+    def __init__(self, runs: Sequence[Path], deadline_s: float) -> None:
+        attempt_s = deadline_s if len(runs) == 1 else min(ATTEMPT_S, deadline_s)
+        self.clients = [Client.of(run, deadline_s=attempt_s) for run in runs]
+        self._deadline_s = deadline_s
+        self._lock = threading.Lock()
+        self._in_flight = [0] * len(runs)
+        self._rests_until = [0.0] * len(runs)
+
+    def predict(self, body: bytes, **options: str) -> dict[str, Any]:
+        """Score one file; see `Client.predict` for what it raises."""
+        ends = time.monotonic() + self._deadline_s
+        while True:
+            with self._borrow() as number:
+                try:
+                    return self.clients[number].predict(body, **options)
+                except ServerError:
+                    self._rests_until[number] = time.monotonic() + REST_S
+                    if time.monotonic() >= ends or len(self.clients) == 1:
+                        raise
+
+    @contextmanager
+    def _borrow(self) -> Iterator[int]:
+        """The number of the server to ask now: one that does not rest, with the fewest slices in flight."""
+        with self._lock:
+            now = time.monotonic()
+            rests = [max(0.0, until - now) for until in self._rests_until]
+            number = min(range(len(rests)), key=lambda i: (rests[i], self._in_flight[i]))
+            self._in_flight[number] += 1
+        try:
+            yield number
+        finally:
+            with self._lock:
+                self._in_flight[number] -= 1

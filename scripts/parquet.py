@@ -1,0 +1,38 @@
+"""Rows as a Parquet file, written in portions so that memory does not grow with the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from lungct import NOTICE
+
+from scripts.record import AFTER, BEFORE, Row, probability_column
+
+PORTION = 5000  # rows
+
+
+def make_schema(classes: Sequence[str]) -> pa.Schema:
+    """A column a class as float64, warnings as a list, the rest as text; the notice is in the file's metadata."""
+    kinds = {"confidence": pa.float64(), "warnings": pa.list_(pa.string())}
+    before = [(name, kinds.get(name, pa.string())) for name in BEFORE]
+    shares = [(probability_column(name), pa.float64()) for name in classes]
+    after = [(name, kinds.get(name, pa.string())) for name in AFTER]
+    return pa.schema([*before, *shares, *after], metadata={"notice": NOTICE})
+
+
+def write_parquet(rows: Iterable[Row], classes: Sequence[str], path: Path) -> None:
+    """Write all rows; what a refused file lacks is null."""
+    schema = make_schema(classes)
+    pending = iter(rows)
+    with pq.ParquetWriter(path, schema) as writer:
+        while portion := [_as_columns(row, classes) for row in islice(pending, PORTION)]:
+            writer.write_table(pa.Table.from_pylist(portion, schema))
+
+
+def _as_columns(row: Row, classes: Sequence[str]) -> Row:
+    shares = row.get("probabilities", {})
+    return {**row, **{probability_column(name): shares.get(name) for name in classes}}

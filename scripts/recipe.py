@@ -1,0 +1,127 @@
+"""How a network is trained: start weights, schedule, optimiser, and one resumable run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+import torchvision
+from lungct.network import LungResNet18
+from lungct.preprocess import normalize
+from rich.progress import track
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from scripts.dataset import CLASSES, Cases
+from scripts.views import Views, draw_balanced, freeze_trunk, run_head
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a trial may change.
+
+    Attributes:
+        schedule: (epochs, side, views): epochs at a side in pixels, drawing from so many augmented views a slice.
+        lr: peak learning rate of AdamW under a one-cycle schedule, for the layers that begin at random.
+        slower: factor on it for layer3, which begins with ImageNet weights.
+        balance: 0 draws slices as they come, 1 every class equally often.
+        mixup: parameter of mixup's Beta distribution (Zhang et al. 2018), on the frozen activations; 0 is off.
+        smoothing: of the labels.
+        decay: of the weights' moving average.
+    """
+
+    schedule: tuple[tuple[int, int, int], ...] = ((5, 128, 4), (3, 176, 3))
+    lr: float = 4e-4
+    slower: float = 0.5
+    balance: float = 0.75
+    mixup: float = 0.0
+    smoothing: float = 0.05
+    decay: float = 0.98
+    batch: int = 16
+
+    @property
+    def epochs(self) -> list[tuple[int, int]]:
+        """(side, views) of each epoch."""
+        return [(side, views) for count, side, views in self.schedule for _ in range(count)]
+
+
+def build_network(init: str) -> LungResNet18:
+    """A three-class network from torchvision's ImageNet weights, or from a plain state_dict file."""
+    if init == "imagenet":
+        weights = torchvision.models.ResNet18_Weights.IMAGENET1K_V1.get_state_dict(check_hash=True)
+    else:
+        weights = torch.load(init, map_location="cpu", weights_only=True)
+    network = LungResNet18(len(CLASSES))
+    network.load_state_dict({k: v for k, v in weights.items() if not k.startswith("fc.")}, strict=False)
+    return network
+
+
+def fit(
+    network: LungResNet18, views: Views, rows: Ints, recipe: Recipe, seed: int, checkpoint: Path, name: str
+) -> LungResNet18:
+    """Train on `rows`, going on from `checkpoint` if it is there; return the moving average of the weights, on the CPU."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    generator = torch.Generator().manual_seed(seed)
+    labels, drawn = torch.from_numpy(views.cases.labels), torch.from_numpy(rows)
+    network = network.to(device)
+    freeze_trunk(network)
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.decay), use_buffers=True)
+    fresh = [*network.layer4.parameters(), *network.fc.parameters()]
+    optimizer = torch.optim.AdamW(
+        [{"params": network.layer3.parameters()}, {"params": fresh}], lr=recipe.lr, weight_decay=0.05
+    )
+    steps = len(recipe.epochs) * (len(rows) // recipe.batch)
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, [recipe.lr * recipe.slower, recipe.lr], steps, pct_start=0.2)
+    parts = {"network": network, "average": average, "optimizer": optimizer, "rate": rate}
+    done = 0
+    if checkpoint.is_file():
+        saved = torch.load(checkpoint, map_location=device, weights_only=True)
+        done = saved["epochs"]
+        generator.set_state(saved["generator"].cpu())
+        for key, part in parts.items():
+            part.load_state_dict(saved[key])
+    for epoch, (side, count) in list(enumerate(recipe.epochs))[done:]:
+        views.make(network, side, count)
+        network.train()
+        freeze_trunk(network)
+        batches = draw_balanced(labels, drawn, recipe.batch, recipe.balance, generator)
+        losses = []
+        for picked in track(batches, f"{name} epoch {epoch + 1}/{len(recipe.epochs)}", len(rows) // recipe.batch):
+            activations = views.draw(picked, side, count, generator)
+            truth = F.one_hot(labels[picked], len(CLASSES)).float()
+            if recipe.mixup:
+                share = torch._sample_dirichlet(torch.full((len(picked), 2), recipe.mixup), generator)[:, :1]
+                activations = activations.lerp(activations.flip(0), share[:, :, None, None])
+                truth = truth.lerp(truth.flip(0), share)
+            loss = F.cross_entropy(
+                run_head(network, activations.to(device)), truth.to(device), label_smoothing=recipe.smoothing
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            rate.step()
+            average.update_parameters(network)
+            losses.append(loss.item())
+        print(f"{name} epoch {epoch + 1}/{len(recipe.epochs)} side {side} loss {np.mean(losses):.3f}", flush=True)
+        state = {key: part.state_dict() for key, part in parts.items()}
+        state |= {"epochs": epoch + 1, "generator": generator.get_state()}
+        torch.save(state, checkpoint.with_suffix(".part"))
+        checkpoint.with_suffix(".part").replace(checkpoint)
+    return average.module.eval().cpu()
+
+
+@torch.inference_mode()
+def predict(network: LungResNet18, cases: Cases, rows: Ints, size: int) -> tuple[npt.NDArray[np.float32], ...]:
+    """(len(rows), C) logits and (len(rows), 512) features of slices prepared as the server prepares them."""
+    network.eval()
+    logits, features = [], []
+    for some in track(np.array_split(rows, max(1, len(rows) // 16)), "Scoring"):
+        found = network.explain(normalize(torch.from_numpy(cases.inputs(some, size))))
+        logits.append(found.logits)
+        features.append(found.features)
+    return torch.cat(logits).numpy(), torch.cat(features).numpy()

@@ -1,0 +1,22 @@
+"""A short run of the fuzzer; the long one is described in scripts/fuzz.py."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_a_short_fuzz_finds_nothing(tmp_path):
+    pytest.importorskip("atheris")
+    command = [sys.executable, "scripts/fuzz.py", tmp_path / "corpus", "-runs=3000", "-max_total_time=20", "-seed=1"]
+    done = subprocess.run(
+        [*command, f"-artifact_prefix={tmp_path}/"], cwd=ROOT, capture_output=True, text=True, timeout=240,
+        env={**os.environ, "PYTHONPATH": "handler"}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "INITED" in done.stderr  # it did run
+    assert len(list((tmp_path / "corpus").iterdir())) > 150

@@ -1,0 +1,95 @@
+"""README cannot lie: its commands run in order, its code runs, its JSON sample has the fields of a real reply."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from lungct.errors import STATUS
+from lungct.request import CHOICES
+
+from scripts.instance import DEFAULT_PORTS, ROOT
+from tests.conftest import find_ports
+
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def shape(value):
+    """A document with its values replaced by what kind they are; lists by the kind of their first item."""
+    if isinstance(value, dict):
+        return {key: shape(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [shape(value[0])] if value else []
+    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """README's run folder and ports, moved to where nothing else is."""
+    run = tmp_path_factory.mktemp("readme")
+    ports = find_ports(5)
+    environment = {**os.environ, "LUNG_CT_RUN": str(run), "LUNG_CT_PORTS": " ".join(map(str, ports)), "COLUMNS": "120"}
+
+    def move(text):
+        for before, after in zip(DEFAULT_PORTS, ports, strict=True):
+            text = text.replace(f"127.0.0.1:{before}", f"127.0.0.1:{after}")
+        return text.replace(".run/", f"{run}/").replace('".run"', f'"{run}"')
+
+    yield run, move, environment
+    subprocess.run(["make", "stop"], env=environment, cwd=ROOT, check=True)
+
+
+@pytest.mark.server
+def test_every_command_and_code_block_of_readme_works_in_order(place):
+    run, move, environment = place
+    outputs = {}
+    for language, text in re.findall(r"^```(console|python)\n(.*?)^```", README, re.MULTILINE | re.DOTALL):
+        if language == "python":
+            steps = [[sys.executable, "-c", move(text)]]
+        else:
+            steps = [["bash", "-euo", "pipefail", "-c", move(line[2:])] for line in text.splitlines()]
+            assert all(line.startswith("$ ") for line in text.splitlines())
+        for step in steps:
+            done = subprocess.run(
+                step, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False
+            )
+            assert done.returncode == 0, f"{step[-1]}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+            outputs[step[-1]] = done.stdout
+    reply = json.loads(next(out for command, out in outputs.items() if "X-Heatmap: always" in command))
+    assert shape(json.loads(blocks("json")[0])) == shape(reply)
+    assert (run / "overlay.png").stat().st_size > 10_000
+    assert (run / "my_overlay.png").stat().st_size > 10_000
+    assert (run / "overlay.jpg").stat().st_size > 10_000
+    demo = next(out for command, out in outputs.items() if command == "make demo")
+    assert "Research use only" in demo
+    assert "make scale" in demo
+
+
+def test_every_error_code_and_option_value_is_in_readme():
+    for code in STATUS:
+        assert f"`{code}`" in README, code
+    for name, values in CHOICES.items():
+        row = next(line for line in README.splitlines() if line.startswith(f"| `X-{name.replace('_', '-').title()}`"))
+        assert all(f"`{value}`" in row for value in values), name
+
+
+def test_every_make_target_and_script_named_in_readme_exists():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z-]+)", README)) <= targets
+    for script in re.findall(r"scripts/[a-z_]+\.py", README):
+        assert (ROOT / script).is_file(), script
+
+
+def test_no_path_of_a_machine_and_no_registry_host_is_in_the_project():
+    tracked = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True, cwd=ROOT).stdout.split(
+        "\n"
+    )
+    telling = re.compile(rb"/work/|/home/\w|pypi\.org|pythonhosted|deb\.debian|npmjs\.")
+    found = [n for n in tracked if n and n != "tests/test_readme.py" and telling.search((ROOT / n).read_bytes())]
+    assert not found
