@@ -3,10 +3,11 @@ PYTHON ?= python3
 PY     := .venv/bin/python
 WORKERS ?= 2
 IN     ?= .run/sample
+OUT    ?= .run/scores
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup archive serve stop status demo predict scale bench train lint test lock clean
+.PHONY: help setup archive serve stop status demo predict score ui screenshots scale bench train lint test lock clean
 
 help:     ## this help
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -31,6 +32,15 @@ status:   ## the server's workers, engine and readiness
 
 predict:  ## score files or folders: make predict IN=slice.png ARGS='--overlay out.png'
 	@$(PY) scripts/predict.py $(IN) $(ARGS)
+
+score:    ## score a folder, ZIP or list of any size: make score IN=scans OUT=scores ARGS=--resume
+	@$(PY) scripts/score.py $(IN) $(OUT) $(ARGS)
+
+ui:       ## the page for people, on this machine only; needs `make serve`
+	@$(PY) scripts/app.py $(ARGS)
+
+screenshots:  ## README's pictures of the page, from synthetic slices; needs `make serve` and Chromium
+	@$(PY) scripts/screenshots.py $(ARGS)
 
 scale:    ## change the number of workers and wait for them: make scale WORKERS=2
 	@$(PY) scripts/scale.py $(WORKERS) $(ARGS)

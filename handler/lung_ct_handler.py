@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import torch
+from lungct import reader
 from lungct.engine import choose_engine
 from lungct.errors import PHRASES
 from lungct.model import load_model_folder
@@ -52,6 +53,7 @@ class LungCTHandler:
         for size in {1, properties["batch_size"]}:
             engine.predict(folder.golden.inputs[:1].repeat(size, axis=0))
         self._pipeline = Pipeline(folder, engine, settings, threads)
+        reader.warm()
         quieten()
         logger.info("Ready: model %s, engine %s, %d threads.", folder.contract.version, engine.name, threads)
 

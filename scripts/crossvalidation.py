@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
@@ -51,12 +52,15 @@ class Trial:
     @property
     def finished(self) -> bool:
         """Whether every fold has its answers."""
-        return all((self.folder / f"fold-{fold}.answers").is_file() for fold in range(FOLDS))
+        return all(self.answers(fold).is_file() for fold in range(FOLDS))
+
+    def answers(self, fold: int) -> Path:
+        """File of the logits and features of `fold` by the network that was trained without it."""
+        return self.folder / f"fold-{fold}.answers"
 
     def train(self, fold: int) -> None:
         """Train without `fold`, score it, keep both."""
-        answers = self.folder / f"fold-{fold}.answers"
-        if answers.is_file():
+        if self.answers(fold).is_file():
             return
         started = monotonic()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -71,7 +75,7 @@ class Trial:
         logits, features = predict(trained, self.cases, outside, self.size)
         minutes = torch.tensor((monotonic() - started) / 60)
         found = {"logits": torch.from_numpy(logits), "features": torch.from_numpy(features), "minutes": minutes}
-        save_file(found, answers)
+        save_file(found, self.answers(fold))
         checkpoint.unlink()
 
     def network(self, fold: int) -> LungResNet18:
@@ -80,9 +84,12 @@ class Trial:
         fill(network, load_file(self.folder / f"fold-{fold}.safetensors"))
         return network.eval()
 
-    def collect(self) -> dict[str, torch.Tensor]:
-        """Out-of-fold `logits` (N, C) and `features` (N, 512) float32 in the order of the cases, and total `minutes`."""
-        found = [load_file(self.folder / f"fold-{fold}.answers") for fold in range(FOLDS)]
-        order = torch.from_numpy(np.argsort(self.folds, kind="stable")).argsort()
+    def collect(self, folds: Sequence[int] = range(FOLDS)) -> dict[str, torch.Tensor]:
+        """Out-of-fold answers: `logits` (M, C) and `features` (M, 512) float32, total `minutes`.
+
+        The M slices of `folds` are in the order of the cases.
+        """
+        found = [load_file(self.answers(fold)) for fold in folds]
+        order = np.argsort(np.concatenate([np.flatnonzero(self.folds == fold) for fold in folds]))
         joined = {key: torch.cat([part[key] for part in found])[order] for key in ("logits", "features")}
-        return joined | {"minutes": sum((part["minutes"] for part in found), torch.tensor(0.0))}
+        return joined | {"minutes": torch.stack([part["minutes"] for part in found]).sum()}

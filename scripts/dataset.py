@@ -16,6 +16,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from torchvision.transforms import v2
 
 CLASSES = ("Benign", "Malignant", "Normal")
+TABLE, DATASET = "cases.csv", "iq_othnccd"
 STORED_SIDE = 256  # slices are kept at this side for augmentation and cropped to each view
 
 
@@ -40,20 +41,31 @@ class Cases:
         return np.stack([to_input(self.slices[i], size, "pad", LUNG.air) for i in rows])
 
 
+def find_table(folder: Path) -> Path:
+    """cases.csv in `folder` or in its `iq_othnccd`; ValueError if it is in neither."""
+    for path in (folder / TABLE, folder / DATASET / TABLE):
+        if path.is_file():
+            return path
+    raise ValueError(f"{folder} has no {TABLE}; see README, 'The model'.")
+
+
 def read_cases(folder: Path) -> Cases:
     """Read `folder`/cases.csv (columns file, label, pseudo_case) and its 8-bit gray images.
 
+    `folder` may also be the one above, with the data set in `iq_othnccd`.
+
     Raises:
-        ValueError: a label is none of CLASSES, or the table is empty.
+        ValueError: there is no cases.csv, a label is none of CLASSES, or the table is empty.
     """
-    with (folder / "cases.csv").open(newline="") as stream:
+    path = find_table(folder)
+    with path.open(newline="") as stream:
         table = list(csv.DictReader(stream))
     names = [name.lower() for name in CLASSES]
     if unknown := {row["label"] for row in table} - set(names):
         raise ValueError(f"cases.csv has labels {sorted(unknown)}; known are {names}.")
     if not table:
         raise ValueError("cases.csv has no rows.")
-    slices = [np.asarray(Image.open(folder / row["file"]).convert("L")) for row in track(table, "Reading slices")]
+    slices = [np.asarray(Image.open(path.parent / row["file"]).convert("L")) for row in track(table, "Reading slices")]
     return Cases(
         files=[row["file"] for row in table],
         labels=np.array([names.index(row["label"]) for row in table]),

@@ -21,7 +21,7 @@ from scripts.phantom import write_dicom, write_png
 NEXT = """
 What to try next
   make status                                   workers, model, engine
-  make predict IN={sample} ARGS='--overlay my_overlay.png'
+  make predict IN={sample}/slice.dcm ARGS='--overlay my_overlay.png'
   make scale WORKERS=2                          more workers
   curl 127.0.0.1:8082/metrics | grep lung_ct    what Prometheus sees
   make stop                                     end the server

@@ -31,6 +31,13 @@ class Fleet:
         self._in_flight = [0] * len(runs)
         self._rests_until = [0.0] * len(runs)
 
+    def contract(self) -> dict[str, Any]:
+        """model.json of the servers' model; ServerError when they hold different ones."""
+        contracts = [client.contract() for client in self.clients]
+        if any(contract["files"] != contracts[0]["files"] for contract in contracts):
+            raise ServerError("The servers hold different models; their scores cannot be mixed.")
+        return contracts[0]
+
     def predict(self, body: bytes, **options: str) -> dict[str, Any]:
         """Score one file; see `Client.predict` for what it raises."""
         ends = time.monotonic() + self._deadline_s

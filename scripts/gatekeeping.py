@@ -16,8 +16,8 @@ REFER_SHARE, REFUSE_SHARE = 0.03, 0.005  # of chest-CT slices kept out of the tr
 def fit_gate(features: Floats, labels: Ints, shrinkage: float = SHRINKAGE) -> Gate:
     """A gate from training features (N, 512) and labels (N,); nothing is over its thresholds until they are set.
 
-    The covariance shared by the classes moves by `shrinkage` of 0 to 1 towards a multiple of the identity (Ledoit & Wolf
-    2004), as there are hardly more slices than features.
+    The covariance shared by the classes moves by `shrinkage` of 0 to 1 towards a multiple of the identity (Ledoit &
+    Wolf 2004), as there are hardly more slices than features.
     """
     exact = features.astype(np.float64)
     classes, index = np.unique(labels, return_inverse=True)
@@ -41,6 +41,6 @@ def set_thresholds(gate: Gate, kept_out: Floats) -> Gate:
 
 
 def measure_neighbours(training: Floats, features: Floats, count: int) -> Floats:
-    """(N,) mean distance to the `count` nearest of the training features, all at unit length: what the gate is held against."""
+    """(N,) mean distance to the `count` nearest of the training features, all at unit length: the gate's rival."""
     reference, asked = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (training, features))
     return np.sort(2 - 2 * asked @ reference.T, axis=1)[:, :count].mean(1)

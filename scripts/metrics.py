@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from sklearn.metrics import balanced_accuracy_score, confusion_matrix, roc_auc_score
+from sklearn.metrics import confusion_matrix, roc_auc_score
+
+from scripts.dataset import CLASSES
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+REFER_TARGET = 0.95  # accuracy wanted among reported slices
+DRAWS = 1000
+
+
+class Decisions(NamedTuple):
+    """Calibrated probabilities (N, C), and which of the N slices are reported rather than referred."""
+
+    probabilities: Floats
+    reported: Flags
 
 
 def softmax(logits: Floats, temperature: float) -> Floats:
@@ -20,8 +34,8 @@ def softmax(logits: Floats, temperature: float) -> Floats:
 
 
 def fit_temperature(logits: Floats, labels: Ints) -> float:
-    """The temperature in 0.5-5 with the least negative log-likelihood (Guo et al. 2017), by grid to 0.01."""
-    grid = np.arange(0.5, 5, 0.01)
+    """The temperature in 0.3-5 with the least negative log-likelihood (Guo et al. 2017), by grid to 0.01."""
+    grid = np.arange(0.3, 5, 0.01)
     losses = [F.nll_loss(torch.log_softmax(torch.from_numpy(logits) / t, 1), torch.from_numpy(labels)) for t in grid]
     return round(float(grid[int(np.argmin(losses))]), 2)
 
@@ -31,8 +45,23 @@ def choose_refer_threshold(probabilities: Floats, labels: Ints, accuracy: float)
     confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
     for threshold in np.sort(confidence):
         if right[confidence >= threshold].mean() >= accuracy:
-            return float(np.ceil(threshold * 1000) / 1000)
+            return float(np.floor(threshold * 1000) / 1000)
     return 1.0
+
+
+def decide_across_folds(logits: Floats, labels: Ints, folds: Ints, accuracy: float = REFER_TARGET) -> Decisions:
+    """Calibrate and decide each fold of out-of-fold logits (N, C) by what the other folds say.
+
+    Nothing is judged on the rows that fitted it.
+    """
+    probabilities, reported = np.empty_like(logits), np.empty(len(labels), bool)
+    for fold in np.unique(folds):
+        here = folds == fold
+        temperature = fit_temperature(logits[~here], labels[~here])
+        threshold = choose_refer_threshold(softmax(logits[~here], temperature), labels[~here], accuracy)
+        probabilities[here] = softmax(logits[here], temperature)
+        reported[here] = probabilities[here].max(1) >= threshold
+    return Decisions(probabilities, reported)
 
 
 def expected_calibration_error(probabilities: Floats, labels: Ints, bins: int = 10) -> float:
@@ -43,29 +72,60 @@ def expected_calibration_error(probabilities: Floats, labels: Ints, bins: int = 
     return float(sum(gaps))
 
 
-def measure(probabilities: Floats, labels: Ints, classes: tuple[str, ...]) -> dict[str, Any]:
-    """Accuracy, balanced accuracy, recall of each class, malignant AUC, ECE and Brier score."""
+def measure(probabilities: Floats, labels: Ints) -> dict[str, float]:
+    """Accuracy, balanced accuracy, recall of each class, malignant AUC, ECE and Brier score.
+
+    The recall of a class that is not there is NaN, and left out of the balanced accuracy.
+    """
     predicted = probabilities.argmax(1)
-    matrix = confusion_matrix(labels, predicted, labels=range(len(classes)))
-    malignant = classes.index("Malignant")
+    recalls = [
+        float((predicted[labels == c] == c).mean()) if (labels == c).any() else np.nan for c in range(len(CLASSES))
+    ]
+    malignant = labels == CLASSES.index("Malignant")
+    mixed = malignant.any() and not malignant.all()
     return {
-        "slices": len(labels),
         "accuracy": float((predicted == labels).mean()),
-        "balanced_accuracy": float(balanced_accuracy_score(labels, predicted)),
-        "recall": {name: float(matrix[i, i] / max(1, matrix[i].sum())) for i, name in enumerate(classes)},
-        "malignant_auc": float(roc_auc_score(labels == malignant, probabilities[:, malignant])),
+        "balanced_accuracy": float(np.nanmean(recalls)),
+        **{f"recall_{name.lower()}": recall for name, recall in zip(CLASSES, recalls, strict=True)},
+        "malignant_auc": float(roc_auc_score(malignant, probabilities[:, CLASSES.index("Malignant")]))
+        if mixed
+        else np.nan,
         "ece": expected_calibration_error(probabilities, labels),
-        "brier": float(((probabilities - np.eye(len(classes))[labels]) ** 2).sum(1).mean()),
-        "confusion": matrix.tolist(),
+        "brier": float(((probabilities - np.eye(len(CLASSES))[labels]) ** 2).sum(1).mean()),
     }
 
 
-def bootstrap_accuracy(right: npt.NDArray[np.bool_], groups: Ints, draws: int = 2000, seed: int = 0) -> list[float]:
-    """95 % interval of the accuracy, drawing whole cases with replacement."""
+def measure_reported(decisions: Decisions, labels: Ints) -> dict[str, float]:
+    """Share of slices that are reported, and the accuracy among them."""
+    right = decisions.probabilities.argmax(1) == labels
+    return {
+        "reported_share": float(decisions.reported.mean()),
+        "reported_accuracy": float(right[decisions.reported].mean()) if decisions.reported.any() else np.nan,
+    }
+
+
+def resample_cases(
+    measure_rows: Callable[[Ints], dict[str, float]], groups: Ints, draws: int = DRAWS, seed: int = 0
+) -> dict[str, list[float]]:
+    """95 % intervals of what `measure_rows` says of row numbers, drawing whole cases with replacement."""
     rng = np.random.default_rng(seed)
-    names = np.unique(groups)
-    hits = np.array([right[groups == g].sum() for g in names])
-    sizes = np.array([(groups == g).sum() for g in names])
-    picks = rng.integers(0, len(names), (draws, len(names)))
-    accuracies = hits[picks].sum(1) / sizes[picks].sum(1)
-    return [round(float(q), 4) for q in np.quantile(accuracies, [0.025, 0.975])]
+    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    found = [
+        measure_rows(np.concatenate([members[case] for case in rng.integers(0, len(members), len(members))]))
+        for _ in range(draws)
+    ]
+    return {key: np.nanquantile([row[key] for row in found], [0.025, 0.975]).tolist() for key in found[0]}
+
+
+def count_confusion(probabilities: Floats, labels: Ints) -> list[list[int]]:
+    """(C, C) counts: a row a true class, a column a predicted one."""
+    counts: Any = confusion_matrix(labels, probabilities.argmax(1), labels=range(len(CLASSES)))
+    return counts.tolist()
+
+
+def trace_risk(probabilities: Floats, labels: Ints) -> tuple[Floats, Floats]:
+    """Coverage (N,) and error rate (N,) of the slices answered with the 1, 2, ... N highest confidences."""
+    order = np.argsort(-probabilities.max(1), kind="stable")
+    wrong = (probabilities.argmax(1) != labels)[order]
+    count = np.arange(1, len(labels) + 1)
+    return count / len(labels), np.cumsum(wrong) / count

@@ -16,8 +16,8 @@ from scripts.record import Row
 AGREEING = 3
 RULE = (
     f"A series takes the class of its third most worrying slice and its third highest probability of the most worrying "
-    f"class, so two odd slices cannot decide; with fewer than {AGREEING} scored slices the most worrying one counts. Its "
-    f"decision is refer when any slice was referred or refused, or when none was scored."
+    f"class, so two odd slices cannot decide; with fewer than {AGREEING} scored slices the most worrying one counts. "
+    f"Its decision is refer when any slice was referred or refused, or when none was scored."
 )
 COLUMNS = (
     "study", "series", "slices", "scored", "refused", "referred", "label", "suspicion", "peak", "peak_file", "decision",

@@ -17,29 +17,145 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import threading
-from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
+from types import FrameType
+
+from lungct import NOTICE
 
 from scripts.client import RefusedError, ServerError, TokenError
 from scripts.fleet import Fleet
-from scripts.instance import default_run, make_parser
+from scripts.instance import ROOT, make_parser
 from scripts.journal import Journal, JournalError
 from scripts.meter import Meter
 from scripts.report import write_report
-from scripts.run import Order, Run
-from scripts.source import SourceError, open_source
+from scripts.rollup import Totals
+from scripts.scoring import Order, run_ordered, score_slice, skip_done
+from scripts.source import Source, SourceError, open_source
+
+INTERRUPTED = 130
 
 
 def parse_arguments() -> argparse.Namespace:
+    """Parse the command line; a wrong one exits 2."""
     parser = make_parser(__doc__)
+    default_run = Path(os.environ.get("LUNG_CT_RUN", ROOT / ".run"))
+    help_run = f"folder of a server's run files; repeat it for several servers (default: $LUNG_CT_RUN or {default_run})"
     parser.add_argument("source", type=Path, metavar="IN", help="folder, ZIP, list of paths (.txt) or one file")
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder for the results")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder for what is written")
+    parser.add_argument("--run", type=Path, action="append", help=help_run)
+    parser.add_argument("--resume", action="store_true", help="go on with the run that OUT holds")
+    parser.add_argument("--heatmap", choices=("none", "abnormal", "always"), default="none", help="overlays to keep")
+    parser.add_argument("--window", metavar="CENTRE,WIDTH", help="window in HU for DICOM and 16-bit input")
+    parser.add_argument("--uids", action="store_true", help="write study and series UIDs instead of their hashes")
     parser.add_argument(
-        "--run",
-        type=Path,
-        action="append",
-        help=f"folder of a server's run files; repeat for several servers (default: $LUNG_CT_RUN or {default_run()})",
+        "--format", choices=("parquet", "jsonl"), default="parquet", help="jsonl: without slices.parquet"
     )
+    parser.add_argument("--concurrency", type=int, default=16, help="requests in flight (default %(default)s)")
+    parser.add_argument(
+        "--deadline", type=float, default=120, help="seconds to wait for a server (default %(default)s)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the totals as JSON")
+    args = parser.parse_args()
+    if args.concurrency < 1:
+        parser.error("--concurrency must be 1 or more")
+    args.run = args.run or [default_run]
+    return args
+
+
+def check_places(args: argparse.Namespace) -> str | None:
+    """None when IN and OUT can be used together, else the reason."""
+    if args.format == "parquet" and not find_spec("pyarrow"):
+        return "Parquet needs pyarrow; install it or add --format jsonl."
+    if args.out.resolve().is_relative_to(args.source.resolve()):
+        return "OUT lies inside IN, so the results would be scored next time; name another OUT."
+    if (args.out / "slices.jsonl").exists() and not args.resume:
+        return f"{args.out} holds a run already; add --resume to go on with it, or name another OUT."
+    return None
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that the first Ctrl-C or SIGTERM sets, so that slices in flight are kept; a second one ends at once."""
+    stop = threading.Event()
+
+    def stop_gently(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    signal.signal(signal.SIGINT, stop_gently)
+    signal.signal(signal.SIGTERM, stop_gently)
+    return stop
+
+
+def score_all(
+    source: Source, journal: Journal, fleet: Fleet, order: Order, concurrency: int, stop: threading.Event
+) -> Meter:
+    """Score what the journal does not hold yet; the meter says how far it came."""
+    total = sum(1 for _ in source.names())
+    names = source.names()
+    overlays = journal.path.parent / "overlays"
+    if order.heatmap != "none":
+        overlays.mkdir(exist_ok=True)
+    with Meter(total, skip_done(names, journal)) as meter:
+        for row in run_ordered(
+            lambda name: score_slice(source, name, fleet, order, overlays), names, concurrency, stop
+        ):
+            journal.append(row)
+            meter.advance()
+    return meter
+
+
+def show(totals: Totals, out: Path, as_json: bool) -> None:
+    """The totals on standard output."""
+    if as_json:
+        counts = {"labels": totals.labels, "decisions": totals.decisions, "errors": totals.errors}
+        print(json.dumps({"slices": totals.slices, **counts, "series": len(totals.series), "notice": NOTICE}))
+        return
+    labels = ", ".join(f"{count:,} {name}" for name, count in totals.labels.most_common()) or "none"
+    print(f"score: {totals.slices:,} slices in {len(totals.series):,} series: {labels}.")
+    if totals.decisions["refer"]:
+        print(f"score: {totals.decisions['refer']:,} to refer: a person must read them.")
+    for code, count in totals.errors.most_common():
+        print(f"score: {count:,} refused: {code}.")
+    print(f"score: look at {out / 'summary.html'} first. {NOTICE}")
+
+
+def main() -> int:
+    args = parse_arguments()
+    stop = stop_on_signals()
+    if reason := check_places(args):
+        print(f"score: {reason}", file=sys.stderr)
+        return 2
+    try:
+        source = open_source(args.source)
+        if next(source.names(), None) is None:
+            raise SourceError(f"There are no files in {args.source}.")
+        fleet = Fleet(args.run, args.deadline)
+        order = Order.make(fleet.contract(), args.heatmap, args.window, args.uids)
+        args.out.mkdir(parents=True, exist_ok=True)
+        order.keep(args.out / "run.json", args.resume)
+        with Journal(args.out / "slices.jsonl") as journal:
+            meter = score_all(source, journal, fleet, order, args.concurrency, stop)
+            if meter.done < meter.total:
+                print(f"score: stopped after {meter.describe()}; go on with --resume.", file=sys.stderr)
+                return INTERRUPTED
+            totals = write_report(args.out, journal, order, source, fleet, args.format == "parquet")
+    except (SourceError, JournalError) as error:
+        print(f"score: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"score: cannot write {error.filename}: {error.strerror}.", file=sys.stderr)
+        return 2
+    except (ServerError, TokenError, RefusedError) as error:
+        print(f"score: {error} Go on with --resume.", file=sys.stderr)
+        return 3
+    show(totals, args.out, args.json)
+    return 1 if totals.errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -82,6 +83,16 @@ def launch(instance: Instance, store: Path, foreground: bool) -> subprocess.Pope
     )
 
 
+def find_busy(ports: tuple[int, ...]) -> list[int]:
+    """Those of the ports that something on loopback listens on already."""
+
+    def answers(port: int) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    return [port for port in ports if answers(port)]
+
+
 def wait_ready(instance: Instance, process: subprocess.Popen[bytes], deadline_s: float) -> str | None:
     """None once ready; the last reason when the deadline passes or the server dies."""
     ends = time.monotonic() + deadline_s
@@ -120,6 +131,10 @@ def main() -> int:
     if Instance.read(run).running:
         print(f"serve: a server already runs from {run}; stop it with `make stop`.", file=sys.stderr)
         return 0 if not args.foreground else 1
+    if busy := find_busy(tuple(args.ports)):
+        others = "set LUNG_CT_PORTS to five free ones or stop what listens there."
+        print(f"serve: port {', '.join(map(str, busy))} is in use; {others}", file=sys.stderr)
+        return 2
     run.mkdir(parents=True, exist_ok=True)
     run.chmod(0o700)
     instance = Instance(run, tuple(args.ports), temp=make_temp(run))

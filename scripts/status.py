@@ -35,7 +35,7 @@ def describe(instance: Instance) -> dict[str, Any]:
 
 
 def show_workers(workers: list[dict[str, Any]]) -> Table:
-    """A line a worker."""
+    """A line a worker; TorchServe measures memory once a minute."""
     table = Table("worker", "status", "pid", "memory MB", "GPU")
     for worker in workers:
         colour = "green" if worker["status"] == "READY" else "yellow"
@@ -43,7 +43,7 @@ def show_workers(workers: list[dict[str, Any]]) -> Table:
             worker["id"],
             f"[{colour}]{worker['status']}[/]",
             str(worker["pid"]),
-            f"{worker['memoryUsage'] / 2**20:.0f}",
+            f"{worker['memoryUsage'] / 2**20:.0f}" if worker["memoryUsage"] else "?",
             str(worker["gpu"]),
         )
     return table

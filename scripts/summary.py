@@ -33,7 +33,9 @@ th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid #e3e8ee}td.nu
 """
 
 
-def build_summary(totals: Totals, classes: Sequence[str], pictures: Mapping[str, bytes], about: Mapping[str, str]) -> str:
+def build_summary(
+    totals: Totals, classes: Sequence[str], pictures: Mapping[str, bytes], about: Mapping[str, str]
+) -> str:
     """The page.
 
     Args:
@@ -48,8 +50,8 @@ def build_summary(totals: Totals, classes: Sequence[str], pictures: Mapping[str,
         f'<h1>Scored slices</h1><p class="notice">{NOTICE}</p>',
         _list_counts(totals, classes),
         _list_errors(totals.errors),
-        f"<h2>Most suspicious slices</h2><p>By probability of {escape(worst)}. The colours are the Grad-CAM map of that "
-        f"class: 7 x 7 cells, smoothed for display, and not an outline of anything.</p>",
+        f"<h2>Most suspicious slices</h2><p>By probability of {escape(worst)}. The colours are the Grad-CAM map of "
+        f"that class: 7 x 7 cells, smoothed for display, and not an outline of anything.</p>",
         f'<ul class="sheet">{"".join(_show_slice(row, worst, pictures) for row in totals.suspicious)}</ul>',
         _list_series(totals.series),
         '<h2>About this run</h2><div class="scroll"><table>',
@@ -85,7 +87,9 @@ def _show_slice(row: Row, worst: str, pictures: Mapping[str, bytes]) -> str:
 
 
 def _list_series(series: Sequence[Row]) -> str:
-    more = f"<p>The first {SHOWN_SERIES} of {len(series):,}; series.csv has all.</p>" if len(series) > SHOWN_SERIES else ""
+    more = (
+        f"<p>The first {SHOWN_SERIES} of {len(series):,}; series.csv has all.</p>" if len(series) > SHOWN_SERIES else ""
+    )
     names = ("series", "slices", "refused", "referred", "label", "suspicion", "peak", "decision")
     head = "".join(f"<th{_align(name)}>{name}</th>" for name in names)
     lines = "".join(

@@ -1,148 +1,151 @@
-"""Fine-tune the ResNet18 on labelled CT slices and write the model folder. Research use only.
+"""Train the ResNet18 by grouped cross-validation and write the model folder. Research use only.
 
-    python scripts/train.py --data DIR --init FILE          # DIR holds cases.csv and its images
-    python scripts/train.py --data DIR --init imagenet      # torchvision's weights, needs the network
+    python scripts/train.py cv --data DIR --init FILE                      # five networks; resumes where it stopped
+    python scripts/train.py cv --data DIR --init imagenet --trial wide --recipe '{"lr": 1e-3}' --folds 0 1
+    python scripts/train.py ship --data DIR --init FILE --trial base       # one of them -> model folder
 
-Cases are split five ways: three folds train, one sets temperature and refer threshold, one is only measured.
+DIR holds cases.csv and its images, or iq_othnccd/ with both. `cv` may run in several processes at once, each with its own
+--folds. `ship` writes the network that never saw fold 0: its temperature, refer threshold and gate are set on that fold.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import sys
-import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-import torchvision
 from lungct.model import ModelContract, save_model_folder
-from lungct.network import LungResNet18
-from lungct.preprocess import normalize
-from rich.progress import track
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from safetensors.torch import save_file
 
-from scripts.card import write_card
-from scripts.dataset import CLASSES, Cases, augmentation, balanced_batches, read_cases, split_by_case
-from scripts.metrics import bootstrap_accuracy, choose_refer_threshold, fit_temperature, measure, softmax
+from scripts.crossvalidation import FOLDS, Trial
+from scripts.dataset import read_cases, split_by_case
+from scripts.gatekeeping import fit_gate, set_thresholds
+from scripts.instance import ROOT, make_parser
+from scripts.metrics import (
+    REFER_TARGET,
+    choose_refer_threshold,
+    decide_across_folds,
+    fit_temperature,
+    measure,
+    measure_reported,
+    softmax,
+)
 from scripts.phantom import golden_inputs
+from scripts.recipe import Recipe, predict
 
-# (epochs, side): short epochs on small views first; a third of the cost for the same accuracy
-SCHEDULE = ((10, 128), (8, 176), (6, 224))
-STORED_SIDE = 256  # slices are kept at this side and cropped to each view
-REFER_TARGET = 0.95
-
-
-def build_network(init: str) -> LungResNet18:
-    """A three-class network from torchvision's ImageNet weights, or from a plain state_dict file."""
-    if init == "imagenet":
-        weights = torchvision.models.ResNet18_Weights.IMAGENET1K_V1.get_state_dict(check_hash=True)
-    else:
-        weights = torch.load(init, map_location="cpu", weights_only=True)
-    network = LungResNet18(len(CLASSES))
-    keys = network.load_state_dict({k: v for k, v in weights.items() if not k.startswith("fc.")}, strict=False)
-    print(f"Start from {init}: {len(keys.missing_keys)} tensors begin at random.")
-    return network
+KEPT_OUT = 0  # fixed before any result was seen
+ANSWERS, ASSIGNMENT, TRIALS = "out_of_fold.safetensors", "folds.csv", "trials.json"
 
 
-def freeze_stem(network: LungResNet18) -> None:
-    """Keep the ImageNet edges and textures: with some 60 training cases, fine-tuning them gains nothing."""
-    for part in (network.conv1, network.bn1, network.layer1):
-        part.requires_grad_(False).eval()
+def read_recipe(text: str) -> Recipe:
+    """A recipe from JSON that names what differs from the default; ValueError or TypeError for what it cannot read."""
+    changes = json.loads(text)
+    if "schedule" in changes:
+        changes["schedule"] = tuple(tuple(stage) for stage in changes["schedule"])
+    return Recipe(**changes)
 
 
-def fit(network: LungResNet18, cases: Cases, rows: np.ndarray, args: argparse.Namespace) -> LungResNet18:
-    """Train on `rows`; return the moving average of the weights."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    generator = torch.Generator().manual_seed(args.seed)
-    inputs = torch.from_numpy(cases.inputs(rows, STORED_SIDE))
-    labels = torch.from_numpy(cases.labels[rows])
-    schedule = [side for epochs, side in SCHEDULE for _ in range(epochs)][:: args.every]
-    steps = len(schedule) * (len(rows) // args.batch)
-    network = network.to(device, memory_format=torch.channels_last)
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.98), use_buffers=True)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=args.lr, weight_decay=0.05)
-    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, args.lr, steps, pct_start=0.2)
-    for epoch, side in enumerate(schedule):
-        network.train()
-        freeze_stem(network)
-        losses = []
-        batches = balanced_batches(inputs, labels, args.batch, augmentation(side), generator)
-        for view, truth in track(batches, f"Epoch {epoch + 1}/{len(schedule)}", total=len(rows) // args.batch):
-            batch = normalize(view.to(device)).contiguous(memory_format=torch.channels_last)
-            loss = F.cross_entropy(network(batch), truth.to(device), label_smoothing=0.05)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            rate.step()
-            average.update_parameters(network)
-            losses.append(loss.item())
-        print(f"epoch {epoch + 1}/{len(schedule)} side {side} loss {np.mean(losses):.3f}", flush=True)
-    return average.module.eval().cpu()
-
-
-@torch.inference_mode()
-def predict_logits(network: LungResNet18, cases: Cases, rows: np.ndarray, size: int) -> np.ndarray:
-    """(len(rows), 3) float64 logits of slices prepared as the server prepares them."""
-    batches = np.array_split(rows, max(1, len(rows) // 32))
-    logits = [network(normalize(torch.from_numpy(cases.inputs(b, size)))) for b in track(batches, "Scoring")]
-    return torch.cat(logits).double().numpy()
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with cases.csv and the images it names")
-    parser.add_argument("--init", default="imagenet", help="'imagenet' or a state_dict file (default %(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("model_store/lung_ct"), help="model folder (%(default)s)")
-    parser.add_argument("--version", default="1.0", help="version written into model.json (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--batch", type=int, default=24)
-    parser.add_argument("--lr", type=float, default=6e-4)
-    parser.add_argument("--every", type=int, default=1, help="run each N-th epoch of the schedule only, for a trial")
-    args = parser.parse_args()
-    if not (args.data / "cases.csv").is_file():
-        print(f"train: {args.data} has no cases.csv; see README, 'The model'.", file=sys.stderr)
-        return 2
-    torch.manual_seed(args.seed)
-    np.random.seed(args.seed)
-    started = time.monotonic()
-
-    cases = read_cases(args.data)
-    folds = split_by_case(cases, 5, args.seed)
-    train, tune, test = (np.flatnonzero(np.isin(folds, part)) for part in ([2, 3, 4], [1], [0]))
-    network = fit(build_network(args.init), cases, train, args)
-
-    tune_logits, test_logits = (predict_logits(network, cases, rows, 224) for rows in (tune, test))
-    temperature = fit_temperature(tune_logits, cases.labels[tune])
-    threshold = choose_refer_threshold(softmax(tune_logits, temperature), cases.labels[tune], REFER_TARGET)
-    scores = softmax(test_logits, temperature)
-    right = scores.argmax(1) == cases.labels[test]
-    reported = scores.max(1) >= threshold
+def ship(trial: Trial, out: Path, version: str) -> ModelContract:
+    """Write the network without fold KEPT_OUT as a model folder, with the folds and out-of-fold answers beside it."""
+    cases, answers = trial.cases, trial.collect()
+    inside, outside = np.flatnonzero(trial.folds != KEPT_OUT), np.flatnonzero(trial.folds == KEPT_OUT)
+    network = trial.network(KEPT_OUT)
+    logits, labels = answers["logits"].double().numpy(), cases.labels
+    temperature = fit_temperature(logits[outside], labels[outside])
+    threshold = choose_refer_threshold(softmax(logits[outside], temperature), labels[outside], REFER_TARGET)
+    training = predict(network, cases, inside, trial.size)[1]
+    gate = set_thresholds(fit_gate(training, labels[inside]), answers["features"].numpy()[outside])
+    decisions = decide_across_folds(logits, labels, trial.folds)
     contract = ModelContract(
-        version=args.version,
+        version=version,
         temperature=temperature,
         refer_below=threshold,
         training={
-            "init": Path(args.init).name,
-            "seed": args.seed,
-            "minutes": round((time.monotonic() - started) / 60, 1),
-            "slices": {"train": len(train), "tune": len(tune), "test": len(test)},
-            "cases": {n: len(set(cases.groups[r])) for n, r in (("train", train), ("tune", tune), ("test", test))},
+            "init": Path(trial.init).name,
+            "seed": trial.seed,
+            "recipe": asdict(trial.recipe),
+            "minutes": round(float(answers["minutes"]), 1),
+            "slices": {"training": len(inside), "kept_out": len(outside)},
+            "cases": {"training": len(set(cases.groups[inside])), "kept_out": len(set(cases.groups[outside]))},
         },
-        metrics=measure(scores, cases.labels[test], CLASSES)
-        | {
-            "accuracy_interval": bootstrap_accuracy(right, cases.groups[test]),
-            "reported_share": float(reported.mean()),
-            "reported_accuracy": float(right[reported].mean()) if reported.any() else None,
+        metrics={
+            "of": f"{FOLDS}-fold cross-validation grouped by case, calibrated across folds; see MODEL_CARD.md",
+            **{k: round(v, 4) for k, v in measure(decisions.probabilities, labels).items()},
+            **{k: round(v, 4) for k, v in measure_reported(decisions, labels).items()},
         },
         data="IQ-OTH/NCCD lung cancer dataset, Mendeley Data, DOI 10.17632/bhmdr45bh2",
         licence="Weights Apache-2.0; data CC BY 4.0 (by secondary evidence)",
     )
-    write_card(args.out, save_model_folder(args.out, network, contract, golden_inputs(224, "pad")))
-    print(json.dumps(contract.metrics, indent=2))
-    print(f"Wrote {args.out}. Build the archive with `make archive`.")
+    written = save_model_folder(out, network, contract, golden_inputs(contract.size, contract.geometry), gate)
+    save_file({"logits": answers["logits"], "features": answers["features"].half()}, out / ANSWERS)
+    with (out / ASSIGNMENT).open("w", newline="") as stream:
+        table = csv.writer(stream, lineterminator="\n")
+        table.writerow(["file", "case", "fold"])
+        table.writerows(zip(cases.files, cases.groups.tolist(), trial.folds.tolist(), strict=True))
+    (out / TRIALS).write_text(json.dumps(tabulate_trials(trial), indent=2) + "\n")
+    return written
+
+
+def tabulate_trials(shipped: Trial) -> list[dict[str, object]]:
+    """One row a trial in the work folder: which folds it has, and its uncalibrated scores on them."""
+    rows: list[dict[str, object]] = []
+    for path in sorted(shipped.work.glob("*/recipe.json")):
+        trial = Trial(shipped.work, path.parent.name, shipped.cases, shipped.recipe, shipped.init, shipped.seed)
+        if done := [fold for fold in range(FOLDS) if trial.answers(fold).is_file()]:
+            found = trial.collect(done)
+            labels = trial.cases.labels[np.isin(trial.folds, done)]
+            scores = measure(softmax(found["logits"].double().numpy(), 1.0), labels)
+            recipe = json.loads(path.read_text())
+            rows.append(
+                {"trial": trial.name, "folds": done, "recipe": recipe, "minutes": round(float(found["minutes"]), 1)}
+                | {key: round(value, 4) for key, value in scores.items()}
+            )
+    return rows
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = make_parser(__doc__)
+    parser.add_argument("step", choices=("cv", "ship"), help="cross-validate a recipe, or write the model folder")
+    parser.add_argument("--data", type=Path, required=True, help="folder with cases.csv and the images it names")
+    parser.add_argument("--init", default="imagenet", help="'imagenet' or a state_dict file (default %(default)s)")
+    parser.add_argument("--trial", default="base", help="name of the trial (default %(default)s)")
+    parser.add_argument("--recipe", default="{}", help="JSON of what differs from the default recipe, for cv")
+    parser.add_argument("--folds", type=int, nargs="+", default=list(range(FOLDS)), help="folds of cv (default all)")
+    parser.add_argument("--work", type=Path, default=ROOT / ".run" / "train", help="views and trials (%(default)s)")
+    parser.add_argument("--out", type=Path, default=ROOT / "model_store" / "lung_ct", help="model folder (%(default)s)")
+    parser.add_argument("--version", default="1.0", help="version written into model.json (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of folds, views and weights (default %(default)s)")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0: all cores (default %(default)s)")
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = parse_arguments()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    try:
+        recipe, cases = read_recipe(args.recipe), read_cases(args.data)
+        split_by_case(cases, FOLDS, args.seed)
+    except (ValueError, TypeError, OSError) as error:
+        print(f"train: {error}", file=sys.stderr)
+        return 2
+    trial = Trial(args.work, args.trial, cases, recipe, args.init, args.seed)
+    if args.step == "cv":
+        for fold in args.folds:
+            trial.train(fold)
+            print(f"train: {trial.name} fold {fold} is done")
+        return 0
+    if not trial.finished:
+        print(f"train: not all folds of {trial.folder} are done; run `train.py cv` first.", file=sys.stderr)
+        return 2
+    contract = ship(trial, args.out, args.version)
+    print(json.dumps(dict(contract.metrics), indent=2))
+    print(f"Wrote {args.out}. `make evaluate` writes its card, `make archive` its archive.")
     return 0
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from PIL import Image
 from scripts.anatomy import draw_slice
 from scripts.client import Client
 from scripts.instance import ROOT, Instance
+from tests.madeup import make_data, make_start
 
 MODEL = ROOT / "model_store" / "lung_ct"
 
@@ -78,6 +80,29 @@ def data() -> Path:
     if "LUNG_CT_DATA" not in os.environ:
         pytest.skip("LUNG_CT_DATA is not set")
     return Path(os.environ["LUNG_CT_DATA"])
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model trained by our scripts on made-up data."""
+
+    data: Path
+    start: Path
+    work: Path
+    model: Path
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """One epoch at 64 pixels a fold, then shipped."""
+    root = tmp_path_factory.mktemp("trained")
+    made = Trained(make_data(root / "data"), make_start(root / "start.pth"), root / "work", root / "model")
+    options = ("--data", made.data, "--init", made.start, "--work", made.work)
+    recipe = '{"schedule": [[1, 64, 1]], "batch": 6}'
+    for step in (("cv", *options, "--recipe", recipe), ("ship", *options, "--out", made.model, "--version", "7")):
+        done = run_script("train", *step)
+        assert done.returncode == 0, done.stderr
+    return made
 
 
 def find_ports(count: int) -> list[int]:

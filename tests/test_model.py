@@ -6,7 +6,7 @@ import pytest
 import torch
 from lungct.engine import TorchEngine, prove
 from lungct.errors import ModelFolderError
-from lungct.model import CONTRACT, GOLDEN, WEIGHTS, ModelContract, load_model_folder, save_model_folder, sha256_of
+from lungct.model import CONTRACT, GATE, GOLDEN, WEIGHTS, ModelContract, load_model_folder, save_model_folder, sha256_of
 from lungct.network import LungResNet18
 
 from tests.conftest import MODEL
@@ -22,7 +22,7 @@ def rewrite(folder, **changes):
     (folder / CONTRACT).write_text(json.dumps({**contract, **changes}))
 
 
-@pytest.mark.parametrize("name", [WEIGHTS, GOLDEN])
+@pytest.mark.parametrize("name", [WEIGHTS, GOLDEN, GATE])
 @pytest.mark.parametrize("place", [0.1, 0.5, 0.999])
 def test_one_flipped_bit_in_any_file_is_refused(copy, name, place):
     content = bytearray((copy / name).read_bytes())
@@ -32,7 +32,7 @@ def test_one_flipped_bit_in_any_file_is_refused(copy, name, place):
         load_model_folder(copy)
 
 
-@pytest.mark.parametrize("name", [WEIGHTS, GOLDEN, CONTRACT])
+@pytest.mark.parametrize("name", [WEIGHTS, GOLDEN, GATE, CONTRACT])
 def test_a_missing_file_is_refused_by_name(copy, name):
     (copy / name).unlink()
     with pytest.raises(ModelFolderError, match=name):
@@ -56,7 +56,7 @@ def test_weights_of_another_network_fail_the_golden_self_check(copy):
     shutil.copytree(copy, copy.parent / "other")
     save_model_folder(copy.parent / "other", LungResNet18(3).eval(), ModelContract("x"), golden.inputs)
     shutil.copy(copy.parent / "other" / WEIGHTS, copy / WEIGHTS)
-    rewrite(copy, files={WEIGHTS: sha256_of(copy / WEIGHTS), GOLDEN: sha256_of(copy / GOLDEN)})
+    rewrite(copy, files={name: sha256_of(copy / name) for name in (WEIGHTS, GOLDEN, GATE)})
     changed = load_model_folder(copy)
     with pytest.raises(ModelFolderError, match="golden"):
         prove(TorchEngine(changed, torch.device("cpu")), changed, tolerance=1e-3)

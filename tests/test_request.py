@@ -101,6 +101,23 @@ def test_bad_base64_is_a_corrupt_image():
     assert refused({"body": {"data": "###"}}) == "corrupt_image"
 
 
+def test_the_window_of_the_file_itself_may_be_asked_for():
+    assert parse({"body": b"x"}, {"X-Window": " File "}, CLASSES).window == "file"
+
+
+@pytest.mark.parametrize("second", ["file", "other"])
+def test_several_files_in_one_request_are_refused_with_the_folder_tool_named(second):
+    parts = {name: {"content-type": "image/png"} for name in ("data", second)}
+    with pytest.raises(LungCTError, match="make score") as caught:
+        parse({"data": b"one", second: b"two"}, parts, CLASSES)
+    assert caught.value.code == "bad_option"
+
+
+def test_a_text_field_that_is_no_option_is_not_taken_for_a_file():
+    parts = {"data": {"content-type": "image/png"}, "note": {"content-type": "text/plain"}}
+    assert parse({"data": b"one", "note": b"two"}, parts, CLASSES).body == b"one"
+
+
 def test_json_without_its_content_type_is_read_too():
     body = json.dumps({"data": base64.b64encode(b"file").decode()}).encode()
     assert parse({"body": bytearray(body)}, {}, CLASSES).body == b"file"

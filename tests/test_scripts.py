@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import subprocess
 import sys
 import zipfile
@@ -14,7 +15,7 @@ from lungct.model import load_model_folder
 
 from scripts import setup
 from scripts.instance import ROOT, SOCKET_PATH_LIMIT, Instance, make_temp
-from tests.conftest import MODEL, run_script
+from tests.conftest import MODEL, find_ports, run_script
 
 COMMANDS = [
     path.stem for path in sorted((ROOT / "scripts").glob("*.py")) if 'if __name__ == "__main__"' in path.read_text()
@@ -125,6 +126,15 @@ def test_a_damaged_model_folder_is_not_packed(tmp_path):
 def test_serve_without_an_archive_says_how_to_build_it(tmp_path):
     done = run_script("serve", "--run", tmp_path / "run", "--store", tmp_path)
     assert (done.returncode, "make archive" in done.stderr) == (2, True)
+
+
+def test_serve_on_a_busy_port_names_it(tmp_path):
+    (tmp_path / "lung_ct.mar").touch()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = run_script("serve", "--run", tmp_path / "run", "--store", tmp_path, "--ports", port, *find_ports(4))
+    assert done.returncode == 2
+    assert f"port {port} is in use" in done.stderr
 
 
 def test_stop_without_a_server_is_no_error(tmp_path):

@@ -53,11 +53,8 @@ def test_a_slice_is_scored_with_a_reply_that_repeats(client, slices):
 
 
 def test_the_served_reply_is_the_in_process_reply(client, pipeline, slices):
-    class Served:
-        body = json.dumps(client.predict(slices[1], heatmap="always", heatmap_format="grid"))
-
     expected = score(pipeline, slices[1], **{"X-Heatmap": "always", "X-Heatmap-Format": "grid"})[0]
-    assert_same_reply(Served, expected)
+    assert_same_reply(client.predict(slices[1], heatmap="always", heatmap_format="grid"), json.loads(expected.body))
 
 
 def test_sixteen_clients_with_good_and_bad_files_each_get_their_own_answer(server, slices):

@@ -48,7 +48,7 @@ def outline(pixels: npt.NDArray[np.uint8]) -> Body | None:
     small = cv2.resize(pixels[0], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     bright = cv2.threshold(small, 0, 1, cv2.THRESH_BINARY + cv2.THRESH_OTSU)[1]
     count, regions, stats, _ = cv2.connectedComponentsWithStats(bright, connectivity=8)
-    if count < 2:
+    if count < 2 or bright.all():
         return None
     largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
     tissue = regions == largest

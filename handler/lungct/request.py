@@ -15,6 +15,7 @@ from lungct import oip
 from lungct.errors import LungCTError
 from lungct.gradcam import METHODS
 from lungct.render import COLORMAPS
+from lungct.rendering import Asked
 from lungct.window import Window
 
 FILE_FIELDS = ("data", "file", "body")
@@ -22,6 +23,10 @@ NO_BODY = (
     "No image arrived. Send the file itself as the body: curl -T slice.png URL, or "
     "curl -H 'Content-Type: application/octet-stream' --data-binary @slice.png URL. "
     "(curl's default form content type makes the server drop the body.)"
+)
+SEVERAL = (
+    "One request is one slice; the server batches requests by itself. Score many files with: make score IN=folder "
+    "OUT=results."
 )
 
 
@@ -36,7 +41,7 @@ class ScoreRequest:
     heatmap_format: str = "png"  # or jpeg, or grid: numbers only, no picture
     heatmap_size: str = "source"  # source: as the slice; model: as the network input
     heatmap_colormap: str = "jet"
-    window: Window | None = None
+    window: Asked = None  # "file": the one that a DICOM file proposes
     frame: int | None = None
     accept: str = "application/json"  # or image/png, image/jpeg: the overlay itself
     inference_id: str | None = None  # id of an Open Inference Protocol request
@@ -70,7 +75,7 @@ def parse(row: Mapping[str, Any], headers: Mapping[str, Any], classes: tuple[str
     """
     named = {k.lower(): v for k, v in headers.items() if isinstance(v, str)}
     options = {name: named[header] for name in OPTIONS if (header := "x-" + name.replace("_", "-")) in named}
-    field = next((name for name in FILE_FIELDS if name in row), None)
+    field = _find_file(row, headers)
     options |= {name: _text(value, name) for name, value in row.items() if name != field and name in OPTIONS}
     body: Any = row[field] if field else b""
     if isinstance(body, bytes | bytearray) and oip.HEADER_LENGTH in named:
@@ -132,13 +137,15 @@ def _choose(name: str, given: str, allowed: tuple[str, ...]) -> str:
     return given
 
 
-def _window(given: str) -> Window:
+def _window(given: str) -> Asked:
+    if given.strip().lower() == "file":
+        return "file"
     try:
         center, width = (float(part) for part in given.split(","))
     except ValueError:
         center = width = math.nan
     if not (math.isfinite(center) and 1 <= width <= 100_000 and abs(center) <= 100_000):
-        raise LungCTError("bad_option", "X-Window must be centre,width in HU with a width of 1 or more: -500,1500.")
+        raise LungCTError("bad_option", "X-Window must be centre,width in HU, such as -500,1500, or the word file.")
     return Window(center, width)
 
 
@@ -150,6 +157,20 @@ def _text(value: Any, name: str) -> str:
         except UnicodeDecodeError:
             raise LungCTError("bad_option", f"{_header(name)} must be plain ASCII text.") from None
     return str(value)
+
+
+def _find_file(row: Mapping[str, Any], headers: Mapping[str, Any]) -> str | None:
+    """The one field that holds the file; LungCTError bad_option where several parts of a form are files."""
+
+    def is_file(name: str) -> bool:
+        part = headers.get(name)  # a form part's own headers
+        kind = part.get("content-type", "") if isinstance(part, Mapping) else ""
+        return name in FILE_FIELDS or (name not in OPTIONS and str(kind).startswith(("image/", "application/")))
+
+    files = [name for name in row if is_file(name)]
+    if len(files) > 1:
+        raise LungCTError("bad_option", SEVERAL)
+    return files[0] if files else None
 
 
 def _looks_like_json(body: Any) -> bool:

@@ -75,6 +75,7 @@ def build_score(
             "rows": slice_.pixels.shape[0],
             "columns": slice_.pixels.shape[1],
             "window": slice_.window._asdict() if slice_.window else None,
+            "rule": slice_.rule,
             "sha256": slice_.sha256,
         },
         "model": {

@@ -1,0 +1,41 @@
+"""What to do next, in words, when a server or a file is not as it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from scripts.client import ServerDown, TokenError
+
+STILL_HERE = "Your files are still here: press Analyze again once it is ready."
+
+
+def explain_failure(error: Exception) -> str:
+    """A sentence for a call that no server answered."""
+    if isinstance(error, ServerDown):
+        return f"The server is not running. Start it with `make serve`. {STILL_HERE}"
+    if isinstance(error, TokenError):
+        return f"The server does not accept this page's token. Restart it with `make stop serve`. {STILL_HERE}"
+    busy = f"The server is busy or restarting a worker ({error}). Wait a few seconds; `make status` tells more."
+    return f"{busy} {STILL_HERE}"
+
+
+def explain_state(state: Mapping[str, Any]) -> str:
+    """A sentence for the server's state: ready with what, or what to do."""
+    if state["ready"]:
+        workers = len(state["workers"])
+        return f"Ready: model {state['version']} on {state['engine']}, {workers} worker{'s' if workers != 1 else ''}"
+    if not state["workers"]:
+        return "Not running. Start it with `make serve`."
+    return f"Not ready yet: {state['reason']}. It may still be loading; `make status` tells more."
+
+
+def explain_decision(reply: Mapping[str, Any], refer_below: float) -> tuple[str, str]:
+    """Headline and reason of a reply's decision."""
+    if reply["decision"] != "refer":
+        return "Report", "The model is confident enough for its class to be reported."
+    if reply["confidence"] < refer_below:
+        limit = f"The confidence, {reply['confidence']:.0%}, is below this model's limit of {refer_below:.0%}."
+    else:
+        limit = "The slice is unlike those that the model was trained on."
+    return "Refer", f"A person must read this slice; do not rely on the class. {limit}"

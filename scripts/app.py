@@ -1,0 +1,55 @@
+"""Open the page for people: upload slices, read classes, probabilities and heatmaps. Research use only.
+
+    python scripts/app.py
+    python scripts/app.py --port 8600 --run /tmp/b
+
+It listens on this machine only, keeps uploads in memory until the browser tab is closed, takes files up to 32 MB and
+sends no usage statistics. The server must run: `make serve`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from scripts.instance import ROOT, add_run_option, make_parser
+from scripts.source import MAX_BYTES
+
+PAGE = ROOT / "scripts" / "page.py"
+SETTINGS = {
+    "server.address": "127.0.0.1",
+    "server.headless": "true",
+    "server.maxUploadSize": MAX_BYTES >> 20,
+    "server.fileWatcherType": "none",
+    "browser.gatherUsageStats": "false",
+    "client.showErrorDetails": "none",  # a traceback could quote a file name
+    "client.toolbarMode": "minimal",
+    "theme.base": "light",
+    "theme.primaryColor": "#0b5cad",
+    "theme.textColor": "#1b2430",
+}
+
+
+def make_command(port: int) -> list[str]:
+    """The command that serves the page."""
+    options = {**SETTINGS, "server.port": port}
+    flags = [f"--{name}={value}" for name, value in options.items()]
+    return [sys.executable, "-m", "streamlit", "run", str(PAGE), *flags]
+
+
+def main() -> int:
+    parser = make_parser(__doc__)
+    add_run_option(parser)
+    parser.add_argument("--port", type=int, default=8501, help="port on loopback (default %(default)s)")
+    args = parser.parse_args()
+    environment = {**os.environ, "LUNG_CT_RUN": str(Path(args.run).resolve())}
+    try:
+        return subprocess.run(make_command(args.port), env=environment, check=False).returncode
+    except KeyboardInterrupt:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""The page, as Streamlit runs it. Start it with `make ui` (scripts/app.py), which sets address, limits and privacy."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from lungct import NOTICE
+from lungct.window import Window
+
+from scripts import markup
+from scripts.advice import explain_failure, explain_state
+from scripts.client import Client, RefusedError, ServerError, TokenError
+from scripts.instance import ROOT, Instance
+from scripts.overview import AT, SERIES, choose_finding, make_csv
+from scripts.record import order_classes
+from scripts.source import MAX_BYTES
+from scripts.status import describe
+from scripts.study import Study, Upload, analyze, unpack
+from scripts.viewer import show_finding
+
+DEADLINE_S = 8.0  # a person waits; a script may wait longer
+STUDY, CONTRACT = "study", "contract"  # session state
+
+
+def find_run() -> Path:
+    """The run folder of the server that this page speaks of."""
+    return Path(os.environ.get("LUNG_CT_RUN", ROOT / ".run"))
+
+
+@st.cache_data(ttl=5, show_spinner=False)
+def read_state(run: Path) -> dict[str, Any]:
+    """The server's state, asked for at most every few seconds, however many browsers look."""
+    return describe(Instance.read(run))
+
+
+@st.fragment(run_every=15)
+def show_server() -> None:
+    """The line that says whether the server is ready, and what to do when it is not."""
+    state = read_state(find_run())
+    colour = markup.READY if state["ready"] else markup.WAITING if state["workers"] else markup.DOWN
+    st.html(markup.show_state(explain_state(state), colour))
+
+
+def ask_files() -> list[Upload]:
+    """What the person uploaded. Any name is allowed: DICOM files often have no suffix."""
+    files = st.file_uploader(
+        f"CT slices: PNG, JPEG, TIFF, DICOM, or a ZIP of them; up to {MAX_BYTES >> 20} MB each",
+        accept_multiple_files=True,
+        key="files",
+        help="They stay in memory until you close this tab; nothing is stored.",
+    )
+    return [Upload(file.name, file.getvalue()) for file in files]
+
+
+def score(uploads: list[Upload]) -> None:
+    """Send everything to the server and keep what it says in this browser session."""
+    read_state.clear()
+    slices, notes = unpack(uploads)
+    client = Client.of(find_run(), deadline_s=DEADLINE_S)
+    bar = st.progress(0.0, "Asking the server")
+    try:
+        contract = client.contract()
+    except (ServerError, TokenError, RefusedError) as error:
+        st.session_state[STUDY] = Study(failure=explain_failure(error))
+    else:
+        study = analyze(
+            client,
+            slices,
+            Window(**contract["window"]),
+            lambda done: bar.progress(done / len(slices), f"{done} of {len(slices)} slices"),
+        )
+        st.session_state[STUDY], st.session_state[CONTRACT] = study, contract
+    bar.empty()
+    st.session_state["notes"] = notes
+    for choice in (AT, SERIES):
+        st.session_state.pop(choice, None)
+
+
+def show_study(study: Study) -> None:
+    """All that came of it: failure first, then the findings."""
+    if study.failure:
+        st.error(study.failure, icon=":material/cloud_off:")
+    for note in st.session_state.get("notes", []):
+        st.info(note)
+    if not study.findings:
+        return
+    contract = st.session_state[CONTRACT]
+    finding = choose_finding(study, order_classes(contract["classes"]))
+    make_picture = show_finding(finding, contract)
+    with st.container(horizontal=True):
+        if make_picture:
+            name = f"{finding.upload.stem}-heatmap.png"
+            st.download_button(
+                "Picture (PNG)", make_picture, name, "image/png", icon=":material/image:", on_click="ignore"
+            )
+        st.download_button(
+            "All results (CSV)",
+            lambda: make_csv(study, contract),
+            "lung-ct-scores.csv",
+            "text/csv",
+            icon=":material/table:",
+            on_click="ignore",
+        )
+
+
+def main() -> None:
+    st.set_page_config("LungServe", page_icon=":material/pulmonology:", layout="wide")
+    st.html(markup.STYLE)
+    head, state = st.columns([7, 5], vertical_alignment="bottom")
+    head.html(markup.show_head(NOTICE))
+    with state, st.container(key="aside-state"):
+        show_server()
+    uploads = ask_files()
+    if st.button("Analyze", type="primary", disabled=not uploads, icon=":material/search:"):
+        score(uploads)
+    if STUDY in st.session_state:
+        show_study(st.session_state[STUDY])
+    else:
+        st.caption("Choose slices and press Analyze. No patient data is shown, and nothing is stored.")
+
+
+main()

@@ -1,0 +1,100 @@
+"""Pictures of a scored slice, drawn here from the reply's numbers exactly as the server draws them."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from lungct import NOTICE, render
+from lungct.gradcam import activate
+from lungct.preprocess import Geometry, place
+from lungct.render import COLORMAPS
+from lungct.window import Window
+from PIL import Image, ImageDraw, ImageFont
+
+UInt8 = npt.NDArray[np.uint8]
+
+# For looking only: the model always gets its own window.
+VIEWS = {"Lung": Window(-600, 1500), "Mediastinum": Window(40, 400), "Bone": Window(400, 1800)}
+COLOURS = ("viridis", "cividis", "jet")  # the first two read the same with any colour vision
+THUMBNAIL, PANEL, MARGIN, FOOTER = 72, 512, 16, 96  # pixels
+
+
+@dataclass(frozen=True)
+class ClassMap:
+    """Where a class found its evidence in one slice.
+
+    Attributes:
+        levels: (rows, columns) uint8 of the slice, 255 is the strongest evidence.
+        positive: False when nothing in the slice speaks for the class; then `levels` is zero and not worth drawing.
+        cells: rows and columns of the network's map before it was smoothed onto the slice.
+    """
+
+    levels: UInt8
+    positive: bool
+    cells: tuple[int, int]
+
+
+def make_map(heatmap: Mapping[str, Any], name: str, shape: tuple[int, int], geometry: Geometry) -> ClassMap:
+    """The map of class `name` from the `heatmap` field of a reply, for a slice of `shape` rows and columns."""
+    evidence = np.array(heatmap["grids"][name], np.float32)
+    activation = activate(evidence)
+    levels = render.spread(activation.map, place(*shape, geometry))
+    return ClassMap(levels, activation.positive, (evidence.shape[0], evidence.shape[1]))
+
+
+def draw_overlay(pixels: UInt8, class_map: ClassMap, colours: str, opacity: float) -> UInt8:
+    """(H, W) gray and its map -> (H, W, 3) uint8 RGB."""
+    return cv2.cvtColor(render.overlay(pixels, class_map.levels, colours, opacity), cv2.COLOR_BGR2RGB)
+
+
+def sample_colours(colours: str, steps: int = 9) -> list[str]:
+    """A colour map from low to high as CSS colours."""
+    ramp = np.linspace(0, 255, steps).astype(np.uint8)[None]
+    return [f"rgb({r},{g},{b})" for b, g, r in cv2.applyColorMap(ramp, COLORMAPS[colours])[0].tolist()]
+
+
+def make_thumbnail(pixels: UInt8) -> str:
+    """(H, W) uint8 as a small JPEG in a data address, for a table cell."""
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((THUMBNAIL, THUMBNAIL))
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
+
+
+def make_sheet(pixels: UInt8, overlay: UInt8 | None, colours: str, lines: tuple[str, ...]) -> bytes:
+    """A PNG to keep: the slice, its overlay if there is one, a colour bar, the lines of text and the notice.
+
+    Args:
+        pixels: (H, W) uint8.
+        overlay: (H, W, 3) uint8 RGB or None.
+    """
+    panels = [Image.fromarray(pixels).convert("RGB")] + ([Image.fromarray(overlay)] if overlay is not None else [])
+    width = len(panels) * (PANEL + MARGIN) + MARGIN
+    sheet = Image.new("RGB", (width, PANEL + 2 * MARGIN + FOOTER), "white")
+    for number, panel in enumerate(panels):
+        panel.thumbnail((PANEL, PANEL))
+        left = MARGIN + number * (PANEL + MARGIN) + (PANEL - panel.width) // 2
+        sheet.paste(panel, (left, MARGIN + (PANEL - panel.height) // 2))
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
+    for number, line in enumerate((*lines, NOTICE)):
+        pen.text((MARGIN, PANEL + 2 * MARGIN + 22 * number), line, fill="#1b2430", font=font)
+    if overlay is not None:
+        _draw_bar(sheet, pen, font, colours)
+    return render.encode(np.asarray(sheet)[:, :, ::-1].copy(), "png")
+
+
+def _draw_bar(sheet: Image.Image, pen: ImageDraw.ImageDraw, font: Any, colours: str) -> None:
+    ramp = np.tile(np.linspace(0, 255, 200).astype(np.uint8), (14, 1))
+    bar = cv2.cvtColor(cv2.applyColorMap(ramp, COLORMAPS[colours]), cv2.COLOR_BGR2RGB)
+    left, top = sheet.width - MARGIN - 200, PANEL + 2 * MARGIN
+    sheet.paste(Image.fromarray(bar), (left, top))
+    pen.text((left, top + 18), "low", fill="#1b2430", font=font)
+    pen.text((sheet.width - MARGIN, top + 18), "high importance", fill="#1b2430", font=font, anchor="ra")

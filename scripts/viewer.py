@@ -1,0 +1,154 @@
+"""One finding on the page: decision, class, probabilities, and the slice beside its overlay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import streamlit as st
+from lungct.image import Slice
+from lungct.window import Window
+
+from scripts import markup
+from scripts.advice import explain_decision
+from scripts.header import list_tags
+from scripts.picture import COLOURS, VIEWS, ClassMap, UInt8, draw_overlay, make_map, make_sheet, sample_colours
+from scripts.study import Finding, view
+
+PREDICTED = "Predicted"
+MODEL_VIEW = "As the model"
+
+
+class Wishes(NamedTuple):
+    """What the person wants to see.
+
+    Attributes:
+        name: class whose map is drawn, or PREDICTED.
+        normal_too: draw a map for the class Normal too when it is predicted.
+        window: window for looking, None for the model's.
+    """
+
+    name: str
+    colours: str
+    opacity: float
+    normal_too: bool
+    window: Window | None
+
+
+def show_finding(finding: Finding, contract: dict[str, Any]) -> Callable[[], bytes] | None:
+    """Everything about one slice; what makes its picture to keep, None when there is nothing to draw."""
+    if finding.reply is None:
+        st.error(f"**{finding.name}** was refused: {finding.message} (`{finding.error}`)", icon=":material/block:")
+        return None
+    read, look = st.columns([4, 8], gap="large")
+    with read, st.container(key="aside"):
+        show_reply(finding, finding.reply, contract)
+    with look:
+        return show_pictures(finding, finding.reply, contract)
+
+
+def show_reply(finding: Finding, reply: dict[str, Any], contract: dict[str, Any]) -> None:
+    """Decision first, then class, confidence, probabilities, warnings, and how the file was read."""
+    st.html(markup.show_decision(reply["decision"], *explain_decision(reply, contract["refer_below"])))
+    st.html(markup.show_class(reply["label"], reply["confidence"]))
+    st.html(markup.show_bars(reply["probabilities"], reply["label"]))
+    for warning in reply["warnings"]:
+        st.warning(warning, icon=":material/warning:")
+    window = reply["input"]["window"]
+    rendered = f"window {window['center']:g}, {window['width']:g} HU" if window else "gray levels as in the file"
+    st.caption(f"{reply['input']['format']}, {reply['input']['rows']} x {reply['input']['columns']}, {rendered}")
+    show_tags(finding)
+
+
+def show_pictures(finding: Finding, reply: dict[str, Any], contract: dict[str, Any]) -> Callable[[], bytes] | None:
+    """The slice beside its overlay, and below them what to change; what makes the picture to keep."""
+    left, right = st.columns(2)
+    wishes = ask_wishes(reply)
+    seen = view(finding.upload, wishes.window, Window(**contract["window"]))
+    if seen is None:
+        left.info("This page cannot draw the file, although the server could read it.")
+        return None
+    name = reply["label"] if wishes.name == PREDICTED else wishes.name
+    class_map = choose_map(reply, name, wishes, seen, contract)
+    overlay = draw_overlay(seen.pixels, class_map, wishes.colours, wishes.opacity) if class_map else None
+    left.image(seen.pixels, "Original", width="stretch", alt=f"CT slice {finding.name}")
+    with right:
+        show_overlay(overlay, class_map, name, reply, wishes.colours)
+    mapped = name if overlay is not None else ""
+    return lambda: make_sheet(seen.pixels, overlay, wishes.colours, describe(reply, mapped))
+
+
+def show_overlay(
+    overlay: UInt8 | None, class_map: ClassMap | None, name: str, reply: dict[str, Any], colours: str
+) -> None:
+    """The heatmap with its colour bar and what it is not; or why there is none."""
+    if overlay is None or class_map is None:
+        st.info(why_no_map(reply, name))
+        return
+    rows, columns = class_map.cells
+    st.image(overlay, f"Heatmap for {name}", width="stretch", alt=f"Heatmap for {name} over the slice")
+    st.html(markup.show_scale(sample_colours(colours), name))
+    st.caption(
+        f"The map has {rows} x {columns} cells, smoothed for display. It shows where the model looked, "
+        f"and is no outline of a finding."
+    )
+
+
+def ask_wishes(reply: dict[str, Any]) -> Wishes:
+    """The controls above the pictures."""
+    classes = list(reply["probabilities"])
+    with st.container(horizontal=True, gap="medium"):
+        name = st.segmented_control("Map of", [PREDICTED, *classes], default=PREDICTED, required=True, key="map_of")
+        colours = st.segmented_control("Colours", COLOURS, default=COLOURS[0], required=True, key="colours")
+    with st.container(horizontal=True, gap="medium"):
+        opacity = st.slider("Heatmap opacity, %", 0, 100, 45, 5, key="opacity", width=260)
+        chosen = MODEL_VIEW
+        if reply["input"]["window"]:
+            views = [MODEL_VIEW, *VIEWS]
+            chosen = st.segmented_control("Window (viewing only)", views, default=MODEL_VIEW, required=True, key="view")
+    if chosen != MODEL_VIEW:
+        st.caption("The window is for viewing only: the model got its own, and no result changes.")
+    normal_too = st.toggle("Heatmap for Normal too", key="normal_too")
+    return Wishes(name, colours, opacity / 100, normal_too, VIEWS.get(chosen))
+
+
+def choose_map(
+    reply: dict[str, Any], name: str, wishes: Wishes, seen: Slice, contract: dict[str, Any]
+) -> ClassMap | None:
+    """The map to draw; None when there is nothing to see: a Normal slice nobody asked about, or no evidence."""
+    if reply["label"] == "Normal" and wishes.name == PREDICTED and not wishes.normal_too:
+        return None
+    rows, columns = seen.pixels.shape
+    class_map = make_map(reply["heatmap"], name, (rows, columns), contract["geometry"])
+    return class_map if class_map.positive else None
+
+
+def why_no_map(reply: dict[str, Any], name: str) -> str:
+    """Why there is no overlay, in words."""
+    if all(level <= 0 for row in reply["heatmap"]["grids"][name] for level in row):
+        return f"No positive evidence for {name}: nothing in this slice speaks for it, so there is no map to draw."
+    return "Predicted Normal: no heatmap by default. Choose a class, or switch on *Heatmap for Normal too*."
+
+
+def describe(reply: dict[str, Any], mapped: str) -> tuple[str, ...]:
+    """Lines under the picture that is kept: no file name, no tag, only the reply."""
+    shares = ", ".join(f"{name} {share:.3f}" for name, share in reply["probabilities"].items())
+    model = reply["model"]
+    return (
+        f"{reply['label']} ({shares}). Decision: {reply['decision']}.",
+        f"Grad-CAM for {mapped}: coarse cells, no outline." if mapped else "No heatmap.",
+        f"Model {model['name']} {model['version']}, {model['weights_sha256'][:12]}, {model['engine']}.",
+    )
+
+
+def show_tags(finding: Finding) -> None:
+    """The DICOM header, only for who asks: it may name a patient."""
+    if finding.place is None:
+        return
+    if st.toggle(
+        "Show the DICOM header", key="tags", help="It may identify a patient. It is read here and sent nowhere."
+    ):
+        st.dataframe(
+            [{"tag": name, "value": value} for name, value in list_tags(finding.upload.body)],
+            hide_index=True, height=260,
+        )  # fmt: skip

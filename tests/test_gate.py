@@ -1,0 +1,170 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from lungct.body import GRID, outline
+from lungct.engine import TorchEngine
+from lungct.errors import LungCTError
+from lungct.gate import GATE_OFF, NO_GATE, OTHER_WINDOW, UNLIKE, Gate, check_pixels
+from lungct.model import ModelFolder
+from lungct.pipeline import Job, Pipeline
+from lungct.preprocess import to_input
+from lungct.settings import Settings
+from lungct.window import LUNG, Window
+from PIL import Image
+
+from scripts.anatomy import NODULES, draw_slice
+from scripts.gatekeeping import REFER_SHARE, REFUSE_SHARE, fit_gate, measure_distances, set_thresholds
+from scripts.phantom import encode_dicom
+from tests.conftest import encode
+
+
+def as_input(pixels):
+    return to_input(pixels, 224, "pad", LUNG.air)
+
+
+def refusal(pixels):
+    with pytest.raises(LungCTError) as caught:
+        check_pixels(as_input(pixels))
+    assert caught.value.code == "not_a_ct_slice"
+    return caught.value.message
+
+
+def answer(pipeline, body, **headers):
+    reply = pipeline.score([Job({"body": body}, {name.replace("_", "-"): v for name, v in headers.items()})]).replies[0]
+    return reply, json.loads(reply.body)
+
+
+@pytest.fixture(scope="module")
+def ungated(folder):
+    bare = ModelFolder(folder.contract, folder.network, folder.golden, None)
+    return Pipeline(bare, TorchEngine(bare, torch.device("cpu")), Settings(), threads=1)
+
+
+@pytest.fixture(scope="module")
+def photo():
+    """A bright picture of nothing: smooth blobs of all sizes, in colour."""
+    rng = np.random.default_rng(3)
+    small = [
+        np.asarray(Image.fromarray(rng.integers(0, 256, (n, n, 3), dtype=np.uint8)).resize((500, 375))) for n in (4, 60)
+    ]
+    return encode(np.mean(small, axis=0).astype(np.uint8), "JPEG")
+
+
+@pytest.mark.parametrize("nodule", NODULES)
+@pytest.mark.parametrize("seed", range(4))
+def test_phantoms_of_all_kinds_pass_the_pixel_check_without_a_warning(seed, nodule):
+    assert check_pixels(as_input(LUNG.render(draw_slice(seed, nodule, 256)))) == ()
+
+
+def test_pictures_without_a_chest_are_refused_and_told_what_is_missing():
+    rows, columns = np.mgrid[:256, :256]
+    disc = np.where(np.hypot(rows - 128, columns - 128) < 100, 210, 38).astype(np.uint8)
+    assert "blank" in refusal(np.full((256, 256), 120, np.uint8))
+    assert "no lungs" in refusal(disc)
+    assert "not wider" in refusal(np.rot90(LUNG.render(draw_slice(0, size=256))).copy())
+    assert refusal(np.random.default_rng(0).integers(0, 256, (256, 256), dtype=np.uint8))
+
+
+def test_a_slice_at_another_window_keeps_its_shape_and_gets_a_warning():
+    hu = draw_slice(1, size=256)
+    assert check_pixels(as_input(Window(40, 400).render(hu))) == (OTHER_WINDOW,)
+
+
+def test_evidence_outside_the_body_is_told_from_evidence_inside():
+    body = outline(as_input(LUNG.render(draw_slice(0, size=256))))
+    corner, middle = np.zeros((2, GRID, GRID), np.float32)
+    corner[0, 0], middle[3, 3] = 1, 1
+    assert body.outside(corner) == 1
+    assert body.outside(middle) == 0
+    assert body.outside(corner + 3 * middle) == pytest.approx(0.25)
+    assert body.outside(middle - 9 * corner) == 0
+
+
+def test_the_distance_counts_class_spread_and_the_thresholds_cost_what_they_say():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], 300)
+    spread = np.linspace(0.1, 2, 8)
+    features = (5 * np.eye(3, 8)[labels] + rng.normal(0, spread, (900, 8))).astype(np.float32)
+    fresh = (5 * np.eye(3, 8)[labels] + rng.normal(0, spread, (900, 8))).astype(np.float32)
+    gate = set_thresholds(fit_gate(features, labels), fresh)
+    distances = measure_distances(gate, fresh)
+    assert (distances > gate.refer_above).mean() == pytest.approx(REFER_SHARE, abs=0.005)
+    assert (distances > gate.refuse_above).mean() == pytest.approx(REFUSE_SHARE, abs=0.003)
+    narrow, wide = fresh[0].copy(), fresh[0].copy()
+    narrow[0] += 6  # the same step is far along a narrow axis, near along a wide one
+    wide[7] += 6
+    assert gate.measure(narrow) > 3 * gate.measure(wide)
+
+
+def test_features_between_the_two_distances_are_referred_and_beyond_them_refused():
+    gate = Gate(np.eye(4, dtype=np.float32), np.zeros((1, 4), np.float32), refer_above=1, refuse_above=2)
+    at = np.eye(4, dtype=np.float32)[0]
+    assert gate.check_features(0.9 * at)
+    assert not gate.check_features(1.5 * at)
+    with pytest.raises(LungCTError, match="does not look like"):
+        gate.check_features(2.1 * at)
+
+
+def test_the_server_accepts_phantoms_and_refuses_a_photo_beside_them(pipeline, slices, photo):
+    jobs = [Job({"body": body}, {}) for body in (slices[0], photo, slices[1])]
+    first, refused, last = pipeline.score(jobs).replies
+    assert (refused.status, refused.label) == (422, "not_a_ct_slice")
+    alone = [pipeline.score([job]).replies[0] for job in (jobs[0], jobs[2])]
+    for together, solo in zip((first, last), alone, strict=True):
+        assert together.status == 200
+        assert json.loads(together.body)["label"] == json.loads(solo.body)["label"]
+
+
+@pytest.mark.parametrize(("seed", "nodule"), [(5, "spiculated"), (5, "none")])
+def test_the_slices_of_demo_and_canary_are_accepted_as_like_the_training_data(pipeline, seed, nodule):
+    reply, document = answer(pipeline, encode_dicom(draw_slice(seed, nodule)))
+    assert reply.status == 200
+    assert UNLIKE not in document["warnings"]
+
+
+def test_the_gate_can_be_turned_off_and_the_reply_says_so(pipeline, photo):
+    reply, document = answer(pipeline, photo, X_Gate="off")
+    assert reply.status == 200
+    assert GATE_OFF in document["warnings"]
+    assert answer(pipeline, photo, X_Gate="maybe")[0].label == "bad_option"
+
+
+def test_a_model_without_a_gate_scores_everything_and_says_so(ungated, photo):
+    reply, document = answer(ungated, photo)
+    assert reply.status == 200
+    assert NO_GATE in document["warnings"]
+
+
+def test_a_slice_unlike_the_training_data_is_referred_however_confident(folder, slices):
+    strict = folder.gate._replace(refer_above=0.0, refuse_above=1e9)
+    changed = ModelFolder(folder.contract, folder.network, folder.golden, strict)
+    pipeline = Pipeline(changed, TorchEngine(changed, torch.device("cpu")), Settings(), threads=1)
+    _, document = answer(pipeline, slices[0])
+    assert document["decision"] == "refer"
+    assert UNLIKE in document["warnings"]
+
+
+def test_a_heatmap_reply_tells_the_share_outside_the_body_and_the_completeness_error(pipeline, slices):
+    _, document = answer(pipeline, slices[0], X_Heatmap="always", X_Heatmap_Format="grid")
+    heatmap = document["heatmap"]
+    evidence = np.array(heatmap["grids"][heatmap["class"]], np.float32)
+    body = outline(as_input(LUNG.render(draw_slice(0, "none"))))
+    assert heatmap["outside_body"] == pytest.approx(body.outside(evidence), abs=1e-3)
+    assert 0 <= heatmap["completeness_error"] < 1e-4
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("kind", "most"), [("photo", 0.02), ("xray", 0.02), ("mri", 0.02), ("brain_ct", 0.10)])
+def test_pictures_that_are_no_chest_ct_do_not_pass(pipeline, data, kind, most):
+    files = sorted((data / "not_ct" / kind).iterdir())
+    found = [answer(pipeline, path.read_bytes()) for path in files]
+    passed = [reply.status == 200 and (kind != "brain_ct" or UNLIKE not in doc["warnings"]) for reply, doc in found]
+    assert np.mean(passed) <= most
+
+
+@pytest.mark.data
+def test_slices_of_another_scanner_are_accepted(pipeline, data):
+    for path in sorted((data / "dicom" / "lidc_0001").iterdir()):
+        assert answer(pipeline, path.read_bytes())[0].status == 200, path.name

@@ -1,0 +1,159 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from lungct.engine import TorchEngine
+from lungct.image import decode
+from lungct.model import load_model_folder
+from lungct.pipeline import Job, Pipeline
+from lungct.preprocess import normalize
+from lungct.settings import Settings
+from lungct.window import LUNG
+from safetensors.torch import load_file
+
+from scripts.crossvalidation import FOLDS, Trial
+from scripts.dataset import read_cases
+from scripts.metrics import softmax
+from scripts.recipe import Recipe, build_network
+from scripts.train import ANSWERS, ASSIGNMENT, KEPT_OUT, TRIALS, read_recipe
+from scripts.views import Views, draw_balanced, run_head, run_trunk
+from tests.conftest import run_script
+
+
+@pytest.fixture(scope="module")
+def cases(trained):
+    return read_cases(trained.data)
+
+
+def test_a_file_gives_the_same_tensor_in_training_and_in_serving(trained, cases):
+    folder = load_model_folder(trained.model)
+    seen = []
+
+    class Spy(TorchEngine):
+        def predict(self, batch):
+            seen.append(batch)
+            return super().predict(batch)
+
+    pipeline = Pipeline(folder, Spy(folder, torch.device("cpu")), Settings(), threads=1)
+    rows = np.arange(0, len(cases.files), 4)
+    for row in rows:
+        pipeline.score([Job({"body": (trained.data / cases.files[row]).read_bytes()}, {"X-Gate": "off"})])
+    assert np.array_equal(np.concatenate(seen), cases.inputs(rows, folder.contract.size))
+
+
+def test_training_reads_the_same_pixels_that_the_server_decodes(trained, cases):
+    body = (trained.data / cases.files[3]).read_bytes()
+    assert np.array_equal(decode(body, None, None, LUNG, Settings()).pixels, cases.slices[3])
+
+
+def test_a_trained_folder_verifies_and_states_how_it_was_made(trained):
+    contract = load_model_folder(trained.model).contract
+    assert contract.version == "7"
+    assert contract.training["slices"] == {"training": 24, "kept_out": 6}
+    assert contract.training["recipe"]["schedule"] == [[1, 64, 1]]
+    assert 0 <= contract.refer_below <= 1
+    assert 0 < contract.gate["refer_above"] <= contract.gate["refuse_above"]
+    assert set(contract.metrics) > {"accuracy", "recall_benign", "ece", "reported_share"}
+
+
+def test_the_fold_assignment_names_every_slice_once_and_splits_no_case(trained, cases):
+    with (trained.model / ASSIGNMENT).open(newline="") as stream:
+        table = list(csv.DictReader(stream))
+    assert [row["file"] for row in table] == cases.files
+    folds_of = {row["case"]: {r["fold"] for r in table if r["case"] == row["case"]} for row in table}
+    assert all(len(folds) == 1 for folds in folds_of.values())
+    assert {row["fold"] for row in table} == {str(fold) for fold in range(FOLDS)}
+
+
+def test_each_slice_is_answered_by_the_network_that_did_not_see_its_case(trained, cases):
+    trial = Trial(trained.work, "base", cases, Recipe(), str(trained.start), 0)
+    answers = load_file(trained.model / ANSWERS)
+    for fold in (0, 3):
+        rows = np.flatnonzero(trial.folds == fold)
+        with torch.inference_mode():
+            found = trial.network(fold)(normalize(torch.from_numpy(cases.inputs(rows, 224))))
+        assert torch.allclose(answers["logits"][rows], found, atol=1e-4)
+
+
+def test_the_shipped_network_is_the_one_without_the_kept_out_fold(trained, cases):
+    trial = Trial(trained.work, "base", cases, Recipe(), str(trained.start), 0)
+    shipped = load_model_folder(trained.model).network
+    assert torch.allclose(shipped.fc.weight, trial.network(KEPT_OUT).fc.weight, atol=1e-3)
+
+
+def test_finished_folds_are_not_trained_again(trained):
+    answers = trained.work / "base" / "fold-1.answers"
+    before = answers.stat().st_mtime_ns
+    again = run_script("train", "cv", "--data", trained.data, "--init", trained.start, "--work", trained.work)
+    assert again.returncode == 0, again.stderr
+    assert answers.stat().st_mtime_ns == before
+
+
+def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(trained, cases, tmp_path, monkeypatch):
+    recipe = Recipe(schedule=((2, 64, 1),), batch=6)
+    whole = Trial(trained.work, "whole", cases, recipe, str(trained.start), 0)
+    whole.train(0)
+    broken = Trial(trained.work, "broken", cases, recipe, str(trained.start), 0)
+    real, calls = Views.draw, []
+
+    def fail_in_the_second_epoch(self, *arguments):
+        calls.append(arguments)
+        if len(calls) > 4:
+            raise KeyboardInterrupt
+        return real(self, *arguments)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Views, "draw", fail_in_the_second_epoch)
+        broken.train(0)
+    broken.train(0)
+    for name, tensor in whole.network(0).state_dict().items():
+        assert torch.allclose(tensor.float(), broken.network(0).state_dict()[name].float(), atol=1e-5), name
+
+
+def test_the_trial_table_has_a_row_with_scores(trained):
+    rows = json.loads((trained.model / TRIALS).read_text())
+    row = next(r for r in rows if r["trial"] == "base")
+    assert row["folds"] == list(range(FOLDS))
+    assert 0 <= row["balanced_accuracy"] <= 1
+
+
+def test_trunk_and_head_are_the_network_cut_in_two(trained):
+    network = build_network(str(trained.start)).eval()
+    batch = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        assert torch.allclose(run_head(network, run_trunk(network, batch)), network(batch), atol=1e-5)
+
+
+def test_start_weights_fill_all_but_the_last_layer(trained):
+    start = torch.load(trained.start, weights_only=True)
+    network = build_network(str(trained.start))
+    assert torch.equal(network.layer4[1].conv2.weight, start["layer4.1.conv2.weight"])
+    assert not torch.equal(network.fc.weight, start["fc.weight"])
+
+
+@pytest.mark.parametrize(("power", "share"), [(0.0, 0.1), (1.0, 0.5)])
+def test_balancing_draws_a_rare_class_as_often_as_asked(power, share):
+    labels, rows = torch.tensor([0] * 100 + [1] * 900), torch.arange(1000)
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.cat([torch.cat(list(draw_balanced(labels, rows, 100, power, generator))) for _ in range(5)])
+    assert (labels[drawn] == 0).float().mean().item() == pytest.approx(share, abs=0.03)
+
+
+def test_a_recipe_names_what_differs_and_an_unknown_name_is_refused(trained):
+    assert read_recipe('{"lr": 0.1, "schedule": [[1, 96, 2]]}') == Recipe(lr=0.1, schedule=((1, 96, 2),))
+    wrong = run_script("train", "cv", "--data", trained.data, "--recipe", '{"speed": 1}')
+    assert wrong.returncode == 2
+    assert "speed" in wrong.stderr
+
+
+def test_data_without_a_table_is_refused_in_a_sentence(tmp_path):
+    wrong = run_script("train", "cv", "--data", tmp_path)
+    assert wrong.returncode == 2
+    assert "has no cases.csv" in wrong.stderr
+
+
+def test_softmax_at_a_higher_temperature_is_less_confident():
+    logits = np.array([[2.0, 0.0, -1.0]])
+    assert softmax(logits, 3.0).max() < softmax(logits, 1.0).max()
