@@ -40,7 +40,7 @@ def count_shapes(cases: Cases) -> dict[str, dict[str, int]]:
 
 
 def measure_levels(cases: Cases) -> dict[str, dict[str, float]]:
-    """Median over each class of the slices' darkest 1 %, median and brightest 1 %: a class with its own window shows."""
+    """Median over each class of the slices' darkest 1 %, median and brightest 1 %; a window of its own shows."""
     levels = np.array([np.quantile(s[::4, ::4], (0.01, 0.5, 0.99)) for s in cases.slices])
     return {
         name: dict(zip(("p1", "p50", "p99"), np.median(levels[cases.labels == c], 0).tolist(), strict=True))
@@ -134,7 +134,8 @@ def write_report(path: Path, found: dict[str, Any]) -> None:
     path.write_text(f"""# Audit of {found["slices"]} slices
 
 {found["pseudo_cases"]} pseudo-cases by look-alikes; they {agreement} the pseudo_case column of cases.csv.
-{len(found["identical_pairs"])} pairs of slices are identical, {found["near_pairs"]} correlate over 0.97. Split by case, not by slice.
+{len(found["identical_pairs"])} pairs of slices are identical, {found["near_pairs"]} correlate over 0.97.
+Split by case, never by slice.
 
 ## Twins in different classes
 

@@ -8,12 +8,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import requests
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
@@ -57,7 +58,11 @@ class Browser:
 
     def __init__(self, driver: webdriver.Chrome, deadline_s: float) -> None:
         self.driver = driver
-        self._wait = WebDriverWait(driver, deadline_s)
+        self._wait = WebDriverWait(driver, deadline_s, ignored_exceptions=[StaleElementReferenceException])
+
+    def wait(self, condition: Callable[[webdriver.Chrome], object], what: str) -> None:
+        """Wait until a condition holds."""
+        self._wait.until(condition, f"never came: {what}")
 
     def resize(self, width: int, height: int) -> None:
         """Set the size of the page's area in CSS pixels."""

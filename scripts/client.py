@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from scripts.instance import Instance
 
 # TorchServe answers these when a worker died, when none is there, and when the queue is full: trying again is right.
 RETRIED = {500, 502, 503, 504, 507}
+MAX_BYTES = 32 * 2**20  # a file; max_bytes of config/model-config.yaml
 
 
 class ServerError(Exception):
@@ -103,13 +105,19 @@ class Client:
             RefusedError: the server refused the file.
             ServerError: no answer within the deadline.
         """
-        answer = self.call("POST", "inference", "/predictions/lung_ct", data=body, headers=_as_headers(options))
-        return dict(answer.json())
+        return dict(self._post(body, _as_headers(options)).json())
 
     def overlay(self, body: bytes, kind: str = "png", **options: str) -> bytes:
         """The heatmap over the slice as an encoded picture, "png" or "jpeg"."""
         headers = {**_as_headers(options), "Accept": f"image/{kind}"}
-        return self.call("POST", "inference", "/predictions/lung_ct", data=body, headers=headers).content
+        return self._post(body, headers).content
+
+    def _post(self, body: bytes, headers: Mapping[str, str]) -> requests.Response:
+        if len(body) > MAX_BYTES:  # TorchServe closes the connection in the middle of such an upload
+            raise RefusedError(
+                413, "too_many_bytes", f"The file is larger than {MAX_BYTES} bytes; send one slice.", None
+            )
+        return self.call("POST", "inference", "/predictions/lung_ct", data=body, headers=headers)
 
     def describe(self) -> dict[str, Any]:
         """TorchServe's description of the model: workers, their state, batch settings."""
@@ -135,46 +143,50 @@ class Client:
     def call(self, method: str, api: str, path: str, **arguments: Any) -> requests.Response:
         """One API call, retried with back-off and jitter while the server is busy or loses a worker."""
         ends = time.monotonic() + self._deadline_s
-        renewed, attempt = False, 0
-        headers = arguments.pop("headers", {})
-        while True:
+        renewed = False
+        for attempt in count():
             token = "" if api == "metrics" else os.environ.get("LUNG_CT_TOKEN") or self._tokens.read(api)
-            failure: ServerError
             try:
-                answer = self._session.request(
-                    method,
-                    self._instance.url(api) + path,
-                    headers={**headers, **({"Authorization": f"Bearer {token}"} if token else {})},
-                    timeout=self._timeout_s,
-                    **arguments,
-                )
-            except requests.ConnectionError:
-                failure = ServerDown(f"No server at {self._instance.url(api)}; start it with `make serve`.")
-            except requests.Timeout:
-                failure = ServerError(f"No answer within {self._timeout_s:g} s.")
-            else:
-                if answer.status_code < 400:
-                    return answer
-                problem = _read_error(answer)
-                if problem.get("type") == "InvalidKeyException":
-                    if renewed:
-                        raise TokenError("The server does not accept our token.")
-                    self._tokens.renew(api, token, self._instance.url("management"))
-                    renewed = True
-                    continue
-                if answer.status_code not in RETRIED or "error" in problem:
-                    raise RefusedError(
-                        answer.status_code,
-                        str(problem.get("error") or problem.get("type") or "unknown"),
-                        str(problem.get("message", "")),
-                        problem.get("request_id"),
-                    )
-                failure = ServerError(f"{answer.status_code}: {problem.get('message', answer.reason)}")
-            pause = min(2.0, 0.05 * 2**attempt) * random.uniform(0.5, 1.5)  # noqa: S311
-            if time.monotonic() + pause > ends:
-                raise failure
-            time.sleep(pause)
-            attempt += 1
+                return self._attempt(method, api, path, token, **arguments)
+            except TokenError:
+                if renewed:
+                    raise
+                self._tokens.renew(api, token, self._instance.url("management"))
+                renewed = True
+            except ServerError:
+                pause = min(2.0, 0.05 * 2**attempt) * random.uniform(0.5, 1.5)  # noqa: S311 -- jitter, no secret
+                if time.monotonic() + pause > ends:
+                    raise
+                time.sleep(pause)
+        raise AssertionError("count() does not end")
+
+    def _attempt(
+        self, method: str, api: str, path: str, token: str, headers: Mapping[str, str] | None = None, **arguments: Any
+    ) -> requests.Response:
+        """The answer, if it is a good one; else the error that says whether trying again can help."""
+        authorization = {"Authorization": f"Bearer {token}"} if token else {}
+        try:
+            answer = self._session.request(
+                method,
+                self._instance.url(api) + path,
+                headers={**(headers or {}), **authorization},
+                timeout=self._timeout_s,
+                **arguments,
+            )
+        except requests.ConnectionError as error:
+            raise ServerDown(f"No server at {self._instance.url(api)}; start it with `make serve`.") from error
+        except requests.Timeout as error:
+            raise ServerError(f"No answer within {self._timeout_s:g} s.") from error
+        if answer.status_code < 400:
+            return answer
+        problem = _read_error(answer)
+        message = str(problem.get("message", answer.reason))
+        if problem.get("type") == "InvalidKeyException":
+            raise TokenError("The server does not accept our token.")
+        if answer.status_code in RETRIED and "error" not in problem:
+            raise ServerError(f"{answer.status_code}: {message}")
+        code = str(problem.get("error") or problem.get("type") or "unknown")
+        raise RefusedError(answer.status_code, code, message, problem.get("request_id"))
 
     @property
     def _session(self) -> requests.Session:

@@ -16,10 +16,11 @@ from lungct.network import LungResNet18
 from safetensors.torch import load_file, save_file
 
 from scripts.dataset import CLASSES, Cases, split_by_case
-from scripts.recipe import Recipe, build_network, fit, predict
+from scripts.recipe import Recipe, build_network, fit, predict, read_recipe
 from scripts.views import Views
 
 FOLDS = 5
+RECIPE = "recipe.json"
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,14 @@ class Trial:
         return self.folder / f"fold-{fold}.answers"
 
     def train(self, fold: int) -> None:
-        """Train without `fold`, score it, keep both."""
-        if self.answers(fold).is_file():
-            return
+        """Train without `fold`, score it, keep both; ValueError where the trial began with another recipe."""
         started = monotonic()
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "recipe.json").write_text(json.dumps(asdict(self.recipe)))
+        if (self.folder / RECIPE).is_file() and self.recipe != read_recipe((self.folder / RECIPE).read_text()):
+            raise ValueError(f"{self.folder} was begun with another recipe; name another trial.")
+        (self.folder / RECIPE).write_text(json.dumps(asdict(self.recipe)))
+        if self.answers(fold).is_file():
+            return
         torch.manual_seed(self.seed)
         network = build_network(self.init)
         views = Views(self.work / "views", self.cases, self.seed)

@@ -3,7 +3,8 @@
     python scripts/evaluate.py --data DIR
 
 DIR holds cases.csv and its images, or iq_othnccd/ with both and, for the gate, not_ct/ and dicom/. The folds and the
-out-of-fold answers come with the model folder, so this takes minutes where training took an hour. Figures show no slice.
+out-of-fold answers come with the model folder, so this takes minutes where training took an hour. No figure shows a
+slice.
 """
 
 from __future__ import annotations

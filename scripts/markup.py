@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -56,7 +57,7 @@ def show_state(sentence: str, colour: str) -> str:
     """The server's state: a dot for the eye, the sentence for everybody."""
     return (
         f'<div class="ls-state" role="status"><span class="ls-dot" style="background:{colour}" aria-hidden="true">'
-        f"</span><span>Server: {escape(sentence)}</span></div>"
+        f"</span><span>Server: {re.sub('`(.+?)`', r'<code>\1</code>', escape(sentence))}</span></div>"
     )
 
 

@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from scripts.dataset import CLASSES
+from scripts.targets import REPORTED_ACCURACY
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-REFER_TARGET = 0.95  # accuracy wanted among reported slices
 DRAWS = 1000
 
 
@@ -49,7 +49,7 @@ def choose_refer_threshold(probabilities: Floats, labels: Ints, accuracy: float)
     return 1.0
 
 
-def decide_across_folds(logits: Floats, labels: Ints, folds: Ints, accuracy: float = REFER_TARGET) -> Decisions:
+def decide_across_folds(logits: Floats, labels: Ints, folds: Ints, accuracy: float = REPORTED_ACCURACY) -> Decisions:
     """Calibrate and decide each fold of out-of-fold logits (N, C) by what the other folds say.
 
     Nothing is judged on the rows that fitted it.

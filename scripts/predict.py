@@ -54,18 +54,29 @@ def score_files(
 
 
 def make_table(rows: list[dict[str, Any]]) -> Table:
-    """One line a file: class, confidence, decision, and the probabilities or the reason of a refusal."""
+    """One line a scored file: class, confidence, decision, probabilities."""
     table = Table(title="Lung-CT slices", caption=NOTICE, row_styles=("", "dim"))
     for name in ("file", "class", "confidence", "decision", *CLASSES):
         table.add_column(name, justify="left" if name in ("file", "class", "decision") else "right", overflow="fold")
     for row in rows:
-        name = Path(row["file"]).name
-        if "error" in row:
-            table.add_row(name, f"[yellow]{row['error']}[/]", "", row["message"])
-        else:
-            shares = (f"{row['probabilities'].get(c, 0):.3f}" for c in CLASSES)
-            table.add_row(name, row["label"], f"{row['confidence']:.3f}", row["decision"], *shares)
+        shares = (f"{row['probabilities'].get(c, 0):.3f}" for c in CLASSES)
+        table.add_row(Path(row["file"]).name, row["label"], f"{row['confidence']:.3f}", row["decision"], *shares)
     return table
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    """The table, then each warning once, then what was refused and why."""
+    console = Console()
+    scored = [row for row in rows if "error" not in row]
+    if scored:
+        console.print(make_table(scored))
+    for warning in dict.fromkeys(warning for row in scored for warning in row["warnings"]):
+        console.print(f"[yellow]warning[/] {warning}", highlight=False)
+    for row in rows:
+        if "error" in row:
+            console.print(
+                f"[red]refused[/] {Path(row['file']).name}: {row['error']}. {row['message']}", highlight=False
+            )
 
 
 def main() -> int:
@@ -102,7 +113,7 @@ def main() -> int:
         print(f"predict: {error}", file=sys.stderr)
         return 3
     if not args.json:
-        Console().print(make_table(rows))
+        show(rows)
         if args.overlay and "error" not in rows[0]:
             print(f"Overlay: {args.overlay}")
     return 1 if any("error" in row for row in rows) else 0

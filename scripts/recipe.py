@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +51,14 @@ class Recipe:
         return [(side, views) for count, side, views in self.schedule for _ in range(count)]
 
 
+def read_recipe(text: str) -> Recipe:
+    """A recipe from JSON that names what differs from the default; ValueError or TypeError for what it cannot read."""
+    changes = json.loads(text)
+    if "schedule" in changes:
+        changes["schedule"] = tuple(tuple(stage) for stage in changes["schedule"])
+    return Recipe(**changes)
+
+
 def build_network(init: str) -> LungResNet18:
     """A three-class network from torchvision's ImageNet weights, or from a plain state_dict file."""
     if init == "imagenet":
@@ -64,7 +73,7 @@ def build_network(init: str) -> LungResNet18:
 def fit(
     network: LungResNet18, views: Views, rows: Ints, recipe: Recipe, seed: int, checkpoint: Path, name: str
 ) -> LungResNet18:
-    """Train on `rows`, going on from `checkpoint` if it is there; return the moving average of the weights, on the CPU."""
+    """Train on `rows`, going on from `checkpoint` if it is there; return the moving average of the weights."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     generator = torch.Generator().manual_seed(seed)
     labels, drawn = torch.from_numpy(views.cases.labels), torch.from_numpy(rows)

@@ -3,7 +3,7 @@
     python scripts/screenshots.py
     python scripts/screenshots.py --out /tmp/pictures --run /tmp/b
 
-Writes page.png (a series on the page) and overlay.png (the picture that the page offers to keep). No patient is in them.
+Writes page.png (a series on the page) and overlay.png (what the page offers to keep). No patient is in them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scripts.browser import Browser, find_chromium, open_browser, serve_page
 from scripts.instance import ROOT, add_run_option, make_parser
 from scripts.phantom import write_png
 
-SLICES, WIDTH, HEIGHT = 8, 1366, 1420
+SLICES, WIDTH, HEIGHT, MAX_BYTES = 8, 1280, 1500, 380_000
 
 
 def draw_series(folder: Path) -> list[Path]:
@@ -53,10 +53,13 @@ def take_pictures(browser: Browser, url: str, downloads: Path, out: Path) -> lis
 
 
 def shrink(path: Path) -> None:
-    """Make a PNG small enough for a repository: 256 colours are plenty for a page."""
-    with Image.open(path) as picture:
-        reduced = picture.convert("RGB").quantize(256)
-    reduced.save(path, optimize=True)
+    """Make a PNG small enough for a repository, by size and not by colours: few colours would put steps into the map."""
+    with Image.open(path) as opened:
+        picture = opened.convert("RGB")
+    picture.save(path, optimize=True)
+    while path.stat().st_size >= MAX_BYTES:
+        picture = picture.resize((picture.width * 9 // 10, picture.height * 9 // 10), Image.Resampling.LANCZOS)
+        picture.save(path, optimize=True)
 
 
 def main() -> int:

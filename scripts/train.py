@@ -4,8 +4,8 @@
     python scripts/train.py cv --data DIR --init imagenet --trial wide --recipe '{"lr": 1e-3}' --folds 0 1
     python scripts/train.py ship --data DIR --init FILE --trial base       # one of them -> model folder
 
-DIR holds cases.csv and its images, or iq_othnccd/ with both. `cv` may run in several processes at once, each with its own
---folds. `ship` writes the network that never saw fold 0: its temperature, refer threshold and gate are set on that fold.
+DIR holds cases.csv and its images, or iq_othnccd/ with both. `cv` may run in several processes at once, each with its
+own --folds. `ship` writes the network that never saw fold 0: that fold sets its temperature, refer threshold and gate.
 """
 
 from __future__ import annotations
@@ -22,12 +22,11 @@ import torch
 from lungct.model import ModelContract, save_model_folder
 from safetensors.torch import save_file
 
-from scripts.crossvalidation import FOLDS, Trial
-from scripts.dataset import read_cases, split_by_case
+from scripts.crossvalidation import FOLDS, RECIPE, Trial
+from scripts.dataset import read_cases
 from scripts.gatekeeping import fit_gate, set_thresholds
 from scripts.instance import ROOT, make_parser
 from scripts.metrics import (
-    REFER_TARGET,
     choose_refer_threshold,
     decide_across_folds,
     fit_temperature,
@@ -36,28 +35,27 @@ from scripts.metrics import (
     softmax,
 )
 from scripts.phantom import golden_inputs
-from scripts.recipe import Recipe, predict
+from scripts.recipe import predict, read_recipe
+from scripts.targets import REPORTED_ACCURACY
 
 KEPT_OUT = 0  # fixed before any result was seen
 ANSWERS, ASSIGNMENT, TRIALS = "out_of_fold.safetensors", "folds.csv", "trials.json"
 
 
-def read_recipe(text: str) -> Recipe:
-    """A recipe from JSON that names what differs from the default; ValueError or TypeError for what it cannot read."""
-    changes = json.loads(text)
-    if "schedule" in changes:
-        changes["schedule"] = tuple(tuple(stage) for stage in changes["schedule"])
-    return Recipe(**changes)
-
-
 def ship(trial: Trial, out: Path, version: str) -> ModelContract:
-    """Write the network without fold KEPT_OUT as a model folder, with the folds and out-of-fold answers beside it."""
+    """Write the network without fold KEPT_OUT as a model folder, with the folds and out-of-fold answers beside it.
+
+    Raises:
+        ValueError: a fold of the trial is not done.
+    """
+    if not trial.finished:
+        raise ValueError(f"Not all folds of {trial.folder} are done; run `train.py cv` first.")
     cases, answers = trial.cases, trial.collect()
     inside, outside = np.flatnonzero(trial.folds != KEPT_OUT), np.flatnonzero(trial.folds == KEPT_OUT)
     network = trial.network(KEPT_OUT)
     logits, labels = answers["logits"].double().numpy(), cases.labels
     temperature = fit_temperature(logits[outside], labels[outside])
-    threshold = choose_refer_threshold(softmax(logits[outside], temperature), labels[outside], REFER_TARGET)
+    threshold = choose_refer_threshold(softmax(logits[outside], temperature), labels[outside], REPORTED_ACCURACY)
     training = predict(network, cases, inside, trial.size)[1]
     gate = set_thresholds(fit_gate(training, labels[inside]), answers["features"].numpy()[outside])
     decisions = decide_across_folds(logits, labels, trial.folds)
@@ -94,7 +92,7 @@ def ship(trial: Trial, out: Path, version: str) -> ModelContract:
 def tabulate_trials(shipped: Trial) -> list[dict[str, object]]:
     """One row a trial in the work folder: which folds it has, and its uncalibrated scores on them."""
     rows: list[dict[str, object]] = []
-    for path in sorted(shipped.work.glob("*/recipe.json")):
+    for path in sorted(shipped.work.glob(f"*/{RECIPE}")):
         trial = Trial(shipped.work, path.parent.name, shipped.cases, shipped.recipe, shipped.init, shipped.seed)
         if done := [fold for fold in range(FOLDS) if trial.answers(fold).is_file()]:
             found = trial.collect(done)
@@ -129,21 +127,17 @@ def main() -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     try:
-        recipe, cases = read_recipe(args.recipe), read_cases(args.data)
-        split_by_case(cases, FOLDS, args.seed)
+        text = args.recipe if args.step == "cv" else (args.work / args.trial / RECIPE).read_text()
+        trial = Trial(args.work, args.trial, read_cases(args.data), read_recipe(text), args.init, args.seed)
+        if args.step == "cv":
+            for fold in args.folds:
+                trial.train(fold)
+                print(f"train: {trial.name} fold {fold} is done")
+            return 0
+        contract = ship(trial, args.out, args.version)
     except (ValueError, TypeError, OSError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 2
-    trial = Trial(args.work, args.trial, cases, recipe, args.init, args.seed)
-    if args.step == "cv":
-        for fold in args.folds:
-            trial.train(fold)
-            print(f"train: {trial.name} fold {fold} is done")
-        return 0
-    if not trial.finished:
-        print(f"train: not all folds of {trial.folder} are done; run `train.py cv` first.", file=sys.stderr)
-        return 2
-    contract = ship(trial, args.out, args.version)
     print(json.dumps(dict(contract.metrics), indent=2))
     print(f"Wrote {args.out}. `make evaluate` writes its card, `make archive` its archive.")
     return 0

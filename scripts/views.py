@@ -1,7 +1,7 @@
 """Augmented views of the slices, seen through the frozen half of the network once and shared by all folds.
 
-The stem, layer1 and layer2 keep their ImageNet weights: with some 70 training cases, fine-tuning edges and textures gains
-nothing. So their output per view is a constant: computed once, it saves two thirds of the time of a cross-validation.
+The stem, layer1 and layer2 keep their ImageNet weights, so what they say of a view is a constant. Computed once, it
+saves more than half of the time of a cross-validation.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from PIL import Image
 from scripts.anatomy import draw_slice
 from scripts.client import Client
 from scripts.instance import ROOT, Instance
-from tests.madeup import make_data, make_start
+from tests.madeup import RECIPE, make_data, make_start
 
 MODEL = ROOT / "model_store" / "lung_ct"
 
@@ -98,8 +98,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     root = tmp_path_factory.mktemp("trained")
     made = Trained(make_data(root / "data"), make_start(root / "start.pth"), root / "work", root / "model")
     options = ("--data", made.data, "--init", made.start, "--work", made.work)
-    recipe = '{"schedule": [[1, 64, 1]], "batch": 6}'
-    for step in (("cv", *options, "--recipe", recipe), ("ship", *options, "--out", made.model, "--version", "7")):
+    for step in (("cv", *options, "--recipe", RECIPE), ("ship", *options, "--out", made.model, "--version", "7")):
         done = run_script("train", *step)
         assert done.returncode == 0, done.stderr
     return made

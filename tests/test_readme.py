@@ -10,6 +10,7 @@ import pytest
 from lungct.errors import STATUS
 from lungct.request import CHOICES
 
+from scripts.formats import format_table
 from scripts.instance import DEFAULT_PORTS, ROOT
 from tests.conftest import find_ports
 
@@ -77,6 +78,10 @@ def test_every_error_code_and_option_value_is_in_readme():
     for name, values in CHOICES.items():
         row = next(line for line in README.splitlines() if line.startswith(f"| `X-{name.replace('_', '-').title()}`"))
         assert all(f"`{value}`" in row for value in values), name
+
+
+def test_the_table_of_formats_is_what_the_code_accepts():
+    assert format_table() in README
 
 
 def test_every_make_target_and_script_named_in_readme_exists():

@@ -20,7 +20,7 @@ import tritonclient.http as triton
 import yaml
 from PIL import Image
 
-from scripts.client import Client, RefusedError, ServerDown, Tokens
+from scripts.client import MAX_BYTES, Client, RefusedError, ServerDown, Tokens
 from scripts.health import check_live, check_ready, count_ready
 from scripts.instance import ROOT, Instance
 from scripts.scale import wait_workers
@@ -356,3 +356,11 @@ def test_a_damaged_archive_does_not_become_ready_and_says_so(tmp_path):
     assert started.returncode == 1
     assert "not ready" in started.stderr
     assert not Instance.read(tmp_path / "run").running
+
+
+def test_a_file_over_the_limit_is_refused_before_it_is_sent(client):
+    with pytest.raises(RefusedError) as caught:
+        client.predict(bytes(MAX_BYTES + 1))
+    assert (caught.value.status, caught.value.code) == (413, "too_many_bytes")
+    settings = yaml.safe_load((ROOT / "config" / "model-config.yaml").read_text())
+    assert settings["handler"]["max_bytes"] == MAX_BYTES

@@ -16,10 +16,11 @@ from safetensors.torch import load_file
 from scripts.crossvalidation import FOLDS, Trial
 from scripts.dataset import read_cases
 from scripts.metrics import softmax
-from scripts.recipe import Recipe, build_network
-from scripts.train import ANSWERS, ASSIGNMENT, KEPT_OUT, TRIALS, read_recipe
+from scripts.recipe import Recipe, build_network, read_recipe
+from scripts.train import ANSWERS, ASSIGNMENT, KEPT_OUT, TRIALS
 from scripts.views import Views, draw_balanced, run_head, run_trunk
 from tests.conftest import run_script
+from tests.madeup import RECIPE
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +87,13 @@ def test_the_shipped_network_is_the_one_without_the_kept_out_fold(trained, cases
 def test_finished_folds_are_not_trained_again(trained):
     answers = trained.work / "base" / "fold-1.answers"
     before = answers.stat().st_mtime_ns
-    again = run_script("train", "cv", "--data", trained.data, "--init", trained.start, "--work", trained.work)
+    command = ("train", "cv", "--data", trained.data, "--init", trained.start, "--work", trained.work, "--recipe")
+    again = run_script(*command, RECIPE)
     assert again.returncode == 0, again.stderr
     assert answers.stat().st_mtime_ns == before
+    other = run_script(*command, "{}")
+    assert other.returncode == 2
+    assert "another recipe" in other.stderr
 
 
 def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(trained, cases, tmp_path, monkeypatch):
@@ -104,9 +109,10 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(traine
             raise KeyboardInterrupt
         return real(self, *arguments)
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr(Views, "draw", fail_in_the_second_epoch)
-        broken.train(0)
+        with pytest.raises(KeyboardInterrupt):
+            broken.train(0)
     broken.train(0)
     for name, tensor in whole.network(0).state_dict().items():
         assert torch.allclose(tensor.float(), broken.network(0).state_dict()[name].float(), atol=1e-5), name

@@ -1,0 +1,58 @@
+"""What the model was meant to reach, and whether it does."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+LEAST = {
+    "accuracy": ("accuracy, mean of folds", 0.85),
+    "balanced_accuracy": ("balanced accuracy, mean of folds", 0.78),
+    "malignant_auc": ("AUC of Malignant, mean of folds", 0.97),
+    "recall_benign": ("recall of Benign, mean of folds", 0.55),
+}
+OVER_BASELINE = 0.15
+REPORTED_ACCURACY = 0.95
+CT_REFUSED = 0.02
+PICTURES_REFUSED = {"photo": 0.98, "xray": 0.98, "mri": 0.98}
+BRAIN_CAUGHT = 0.90
+
+
+class Target(NamedTuple):
+    """A target as people read it."""
+
+    name: str
+    wanted: str
+    reached: str
+    met: bool
+
+
+def list_targets(found: dict[str, Any]) -> list[Target]:
+    """Every target with what `evaluate` found; those of pictures that were not there are left out."""
+    cv, kinds = found["cross_validation"], found["gate"]["kinds"]
+    over = cv["scores"]["accuracy"] - cv["nearest_neighbour_accuracy"]
+    reported, refused = cv["scores"]["reported_accuracy"], kinds["kept_out_ct"]["refused"]
+    targets = [
+        Target(name, f">= {least}", f"{cv['mean_of_folds'][key]:.3f}", cv["mean_of_folds"][key] >= least)
+        for key, (name, least) in LEAST.items()
+    ]
+    targets += [
+        Target(
+            "accuracy over 1-nearest-neighbour on pixels", f">= +{OVER_BASELINE}", f"{over:+.3f}", over >= OVER_BASELINE
+        ),
+        Target("accuracy among reported", f">= {REPORTED_ACCURACY}", f"{reported:.3f}", reported >= REPORTED_ACCURACY),
+        Target("kept-out CT refused", f"<= {CT_REFUSED:.0%}", f"{refused:.1%}", refused <= CT_REFUSED),
+    ]
+    for kind, least in PICTURES_REFUSED.items():
+        if kind in kinds:
+            share = kinds[kind]["refused"]
+            targets.append(Target(f"{kind} refused with 422", f">= {least:.0%}", f"{share:.1%}", share >= least))
+    if "brain_ct" in kinds:
+        share = kinds["brain_ct"]["refused"] + kinds["brain_ct"]["unlike"]
+        targets.append(
+            Target("brain CT refused or referred", f">= {BRAIN_CAUGHT:.0%}", f"{share:.1%}", share >= BRAIN_CAUGHT)
+        )
+    for kind, name in (("lidc_dicom", "slices of another scanner"), ("phantom", "phantoms")):
+        if kind in kinds:
+            share = 1 - kinds[kind]["refused"] - kinds[kind]["error"]
+            targets.append(Target(f"{name} scored", "100%", f"{share:.1%}", share == 1))
+    return targets

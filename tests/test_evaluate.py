@@ -1,0 +1,133 @@
+import csv
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from lungct.model import load_model_folder
+from PIL import Image
+
+from scripts.dataset import read_cases
+from scripts.evaluate import gather_pictures
+from scripts.evidence import correlate, perturb, randomise
+from scripts.judgement import Evaluation, judge_folds
+from scripts.targets import list_targets
+from scripts.train import ANSWERS, ASSIGNMENT
+from tests.conftest import MODEL, run_script
+
+
+@pytest.fixture(scope="module")
+def written(trained, tmp_path_factory):
+    out = tmp_path_factory.mktemp("evaluation")
+    done = run_script("evaluate", "--data", trained.data, "--model", trained.model, "--out", out, "--sample", 3)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.fixture(scope="module")
+def found(written):
+    return json.loads((written / "evaluation.json").read_text())
+
+
+def test_the_numbers_come_out_again_from_the_committed_folds(trained, found):
+    evaluation = Evaluation.read(trained.model, load_model_folder(trained.model), read_cases(trained.data))
+    assert json.loads(json.dumps(judge_folds(evaluation))) == found["cross_validation"]
+
+
+def test_the_shipped_weights_give_the_committed_answers_of_their_kept_out_fold(found):
+    assert found["shipped"]["slices"] == 6
+    assert found["shipped"]["largest_difference_from_committed_answers"] < 0.05
+
+
+def test_the_card_quotes_the_numbers_it_was_given_and_says_which_targets_are_missed(written, found):
+    card = (written / "MODEL_CARD.md").read_text()
+    for key in ("accuracy", "brier", "malignant_auc"):
+        low, high = found["cross_validation"]["intervals"][key]
+        assert f"{found['cross_validation']['scores'][key]:.3f} | {low:.3f} to {high:.3f}" in card
+    assert card.count("**missed**") == sum(not target.met for target in list_targets(found))
+    assert card.count("**missed**") > 0
+    assert "Research use only" in card
+    assert not re.search(r"\bnan\b|None|\{|/(work|tmp|home)/", card)
+
+
+def test_every_figure_of_the_card_is_there_and_has_something_on_it(written):
+    card = (written / "MODEL_CARD.md").read_text()
+    figures = re.findall(r"!\[[^]]+\]\((figures/[^)]+)\)", card)
+    assert sorted(figures) == sorted(f"figures/{p.name}" for p in (written / "figures").iterdir())
+    for figure in figures:
+        assert np.asarray(Image.open(written / figure).convert("L")).std() > 10
+
+
+def test_intervals_hold_the_score_they_belong_to(found):
+    cv = found["cross_validation"]
+    for key in ("accuracy", "balanced_accuracy", "malignant_auc", "brier"):
+        low, high = cv["intervals"][key]
+        assert low <= cv["scores"][key] <= high
+
+
+def test_heatmap_evidence_is_complete_and_in_range(found):
+    heatmap = found["heatmap"]
+    assert heatmap["completeness_error"] < 1e-3
+    assert 0 <= heatmap["outside_body"]["mean"] <= 1
+    assert set(heatmap["curves"]) == {f"{k}_{of}" for k in ("deletion", "insertion") for of in ("map", "random")}
+
+
+def test_folds_of_other_data_are_refused(trained, tmp_path):
+    model = shutil.copytree(trained.model, tmp_path / "model")
+    rows = list(csv.reader((model / ASSIGNMENT).open()))
+    rows[1][1] = "999"
+    csv.writer((model / ASSIGNMENT).open("w")).writerows(rows)
+    done = run_script("evaluate", "--data", trained.data, "--model", model, "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert ASSIGNMENT in done.stderr
+
+
+def test_pictures_are_found_by_kind_and_kinds_may_be_missing(tmp_path):
+    (tmp_path / "not_ct" / "photo").mkdir(parents=True)
+    (tmp_path / "not_ct" / "photo" / "a.jpg").touch()
+    assert list(gather_pictures(tmp_path)) == ["photo"]
+
+
+def test_deletion_blurs_the_marked_pixels_and_insertion_keeps_only_them():
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 1, 70, 70), dtype=np.uint8)
+    evidence = np.zeros((1, 7, 7))
+    evidence[0, 0, 0] = 1
+    deleted, inserted = (perturb(pixels, evidence, 0.02, insert)[0, 0] for insert in (False, True))
+    corner, far = (slice(0, 4), slice(0, 4)), (slice(40, 70), slice(40, 70))
+    assert np.array_equal(deleted[far], pixels[0, 0][far])
+    assert np.array_equal(inserted[corner], pixels[0, 0][corner])
+    assert deleted[corner].std() < 0.3 * pixels[0, 0][corner].std()
+    assert inserted[far].std() < 0.3 * pixels[0, 0][far].std()
+
+
+def test_a_map_correlates_with_itself_and_not_with_its_negative():
+    maps = np.random.default_rng(0).normal(size=(2, 7, 7))
+    assert correlate(maps, 3 * maps + 1) == pytest.approx([1, 1])
+    assert correlate(maps, -maps) == pytest.approx([-1, -1])
+
+
+def test_cascading_randomisation_changes_the_named_stages_only(folder):
+    changed = randomise(folder.network, 2, seed=0)
+    kept, fresh = changed.layer3[0].conv1.weight, changed.layer4[0].conv1.weight
+    assert kept.equal(folder.network.layer3[0].conv1.weight)
+    assert not fresh.equal(folder.network.layer4[0].conv1.weight)
+    assert not changed.fc.weight.equal(folder.network.fc.weight)
+
+
+@pytest.mark.data
+def test_the_shipped_card_s_numbers_come_out_again(data):
+    evaluation = Evaluation.read(MODEL, load_model_folder(MODEL), read_cases(data))
+    stated = json.loads((MODEL / "evaluation.json").read_text())["cross_validation"]
+    again = json.loads(json.dumps(judge_folds(evaluation)))
+    assert again["confusion"] == stated["confusion"]
+    assert again["worst"] == stated["worst"]
+    for key, value in stated["scores"].items():
+        assert again["scores"][key] == pytest.approx(value, abs=1e-6)
+
+
+def test_the_shipped_folder_has_its_answers_card_and_no_slice(folder):
+    names = {path.name for path in MODEL.iterdir()}
+    assert {ANSWERS, ASSIGNMENT, "MODEL_CARD.md", "evaluation.json", "trials.json"} <= names
+    stated = json.loads((MODEL / "evaluation.json").read_text())["model"]
+    assert stated["weights_sha256"] == folder.contract.weights_sha256
