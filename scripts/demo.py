@@ -15,7 +15,7 @@ from lungct import NOTICE
 from rich.console import Console
 
 from scripts.anatomy import draw_slice
-from scripts.instance import ROOT, add_run_option, make_parser
+from scripts.instance import ROOT, Instance, add_run_option, make_parser
 from scripts.phantom import write_dicom, write_png
 
 NEXT = """
@@ -23,7 +23,7 @@ What to try next
   make status                                   workers, model, engine
   make predict IN={sample}/slice.dcm ARGS='--overlay my_overlay.png'
   make scale WORKERS=2                          more workers
-  curl 127.0.0.1:8082/metrics | grep lung_ct    what Prometheus sees
+  curl {metrics}/metrics | grep lung_ct    what Prometheus sees
   make stop                                     end the server
 """
 
@@ -48,9 +48,11 @@ def main() -> int:
     step("serve.py", "--run", str(args.run))
     overlay = args.run / "overlay.png"
     step("predict.py", str(sample / "slice.png"), "--run", str(args.run), "--overlay", str(overlay))
+    metrics = Instance.read(args.run).url("metrics").removeprefix("http://")
     Console().print(
         f"[bold]{NOTICE}[/] The slice is synthetic: the model never saw anything drawn, so mind the idea, "
-        f"not the class.{NEXT.format(sample=_short(sample))}"
+        f"not the class.{NEXT.format(sample=_short(sample), metrics=metrics)}",
+        highlight=False,
     )
     return 0
 
