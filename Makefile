@@ -7,7 +7,7 @@ OUT    ?= .run/scores
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup archive serve stop status demo predict score ui screenshots scale bench train lint test lock clean
+.PHONY: help setup archive serve stop status demo predict score ui screenshots scale bench audit train evaluate lint test lock clean
 
 help:     ## this help
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -48,8 +48,14 @@ scale:    ## change the number of workers and wait for them: make scale WORKERS=
 bench: archive  ## served against in-process rates in one run
 	@$(PY) scripts/benchmark.py $(ARGS)
 
-train: setup    ## fine-tune the model: make train ARGS='--data DIR --init FILE'
+audit: setup    ## copies, twins and short cuts in a data set: make audit ARGS='--data DIR'
+	@$(PY) scripts/audit.py $(ARGS)
+
+train: setup    ## cross-validate, then write the model folder: make train ARGS='cv --data DIR --init FILE'
 	@$(PY) scripts/train.py $(ARGS)
+
+evaluate: setup  ## every number of the model card again, with its figures: make evaluate ARGS='--data DIR'
+	@$(PY) scripts/evaluate.py $(ARGS)
 
 lint: setup     ## ruff, ruff format, mypy --strict
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

@@ -10,9 +10,7 @@ sends no usage statistics. The server must run: `make serve`.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-from pathlib import Path
 
 from scripts.instance import ROOT, add_run_option, make_parser
 from scripts.source import MAX_BYTES
@@ -39,17 +37,14 @@ def make_command(port: int) -> list[str]:
     return [sys.executable, "-m", "streamlit", "run", str(PAGE), *flags]
 
 
-def main() -> int:
+def main() -> None:
     parser = make_parser(__doc__)
     add_run_option(parser)
     parser.add_argument("--port", type=int, default=8501, help="port on loopback (default %(default)s)")
     args = parser.parse_args()
-    environment = {**os.environ, "LUNG_CT_RUN": str(Path(args.run).resolve())}
-    try:
-        return subprocess.run(make_command(args.port), env=environment, check=False).returncode
-    except KeyboardInterrupt:
-        return 0
+    command = make_command(args.port)
+    os.execve(command[0], command, {**os.environ, "LUNG_CT_RUN": str(args.run.resolve())})  # noqa: S606 - no shell wanted
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

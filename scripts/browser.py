@@ -15,7 +15,9 @@ from pathlib import Path
 import requests
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -84,9 +86,24 @@ class Browser:
         """Press an enabled button by its label."""
         self.find(f"//button[not(@disabled)][contains(., '{label}')]", f"button {label}").click()
 
+    def slide(self, label: str, steps: int) -> int:
+        """Move a slider with the arrow keys, to the left for negative `steps`; the value it has then."""
+        css = f"[data-testid=stSlider] input[type=range][aria-label*='{label}']"
+        self.driver.execute_script("document.querySelector(arguments[0]).focus()", css)
+        key = Keys.ARROW_LEFT if steps < 0 else Keys.ARROW_RIGHT
+        ActionChains(self.driver).send_keys(*[key] * abs(steps)).perform()
+        return int(self.driver.find_element(By.CSS_SELECTOR, css).get_attribute("value") or 0)
+
+    def type(self, key: str) -> None:
+        """Press a key with nothing focused."""
+        self.driver.execute_script("document.activeElement.blur()")
+        ActionChains(self.driver).send_keys(key).perform()
+
     def upload(self, paths: Sequence[Path]) -> None:
         """Choose files, as the file dialogue would."""
-        box = self._wait.until(lambda driver: driver.find_element(By.CSS_SELECTOR, "input[type=file]"))
+        box = self._wait.until(
+            lambda driver: driver.find_element(By.CSS_SELECTOR, "input[type=file]"), "never seen: upload"
+        )
         box.send_keys("\n".join(str(path) for path in paths))
 
     def receive(self, downloads: Path, pattern: str) -> Path:
@@ -120,7 +137,7 @@ def open_browser(downloads: Path, deadline_s: float = 60) -> Iterator[Browser]:
         raise RuntimeError("Chromium is not installed: apt-get install chromium chromium-driver.")
     options = webdriver.ChromeOptions()
     options.binary_location = found[0]
-    with tempfile.TemporaryDirectory() as profile:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         for flag in (*FLAGS, f"--user-data-dir={profile}"):
             options.add_argument(flag)
         options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})

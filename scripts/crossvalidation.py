@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import monotonic
 
@@ -51,6 +51,14 @@ class Trial:
         return split_by_case(self.cases, FOLDS, self.seed)
 
     @property
+    def ancestry(self) -> list[Trial]:
+        """The trials this one goes on from, the first one first, and itself."""
+        if not self.recipe.start:
+            return [self]
+        begun = read_recipe((self.work / self.recipe.start / RECIPE).read_text())
+        return [*replace(self, name=self.recipe.start, recipe=begun).ancestry, self]
+
+    @property
     def finished(self) -> bool:
         """Whether every fold has its answers."""
         return all(self.answers(fold).is_file() for fold in range(FOLDS))
@@ -69,7 +77,8 @@ class Trial:
         if self.answers(fold).is_file():
             return
         torch.manual_seed(self.seed)
-        network = build_network(self.init)
+        start = self.ancestry[-2:-1]
+        network = start[0].network(fold) if start else build_network(self.init)
         views = Views(self.work / "views", self.cases, self.seed)
         inside, outside = np.flatnonzero(self.folds != fold), np.flatnonzero(self.folds == fold)
         checkpoint = self.folder / f"fold-{fold}.checkpoint"

@@ -2,12 +2,14 @@
 
     python scripts/health.py live     # 0: TorchServe answers
     python scripts/health.py ready    # 0: enough workers are READY and one of them scores a canary slice
+    python scripts/health.py ready --workers 2 --json
 
 Exit codes: 0 yes, 1 no. /ping alone is no readiness: TorchServe answers 200 while every worker crashes.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Any
 
@@ -53,10 +55,14 @@ def main() -> int:
     add_run_option(parser)
     parser.add_argument("what", choices=("live", "ready"))
     parser.add_argument("--workers", type=int, help="ready: at least this many (default: as configured)")
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     args = parser.parse_args()
     instance = Instance.read(args.run)
     reason = check_live(instance) if args.what == "live" else check_ready(instance, args.workers)
-    print(f"{args.what}: {'yes' if reason is None else f'no ({reason})'}")
+    if args.json:
+        print(json.dumps({args.what: reason is None, "reason": reason}))
+    else:
+        print(f"{args.what}: {'yes' if reason is None else f'no ({reason})'}")
     return 0 if reason is None else 1
 
 

@@ -20,9 +20,9 @@ from lungct.settings import Settings
 from rich.progress import track
 from safetensors.torch import load_file
 
-from scripts.baselines import match_nearest, shrink
+from scripts.baselines import count_levels, match_nearest, regress, shrink
 from scripts.dataset import CLASSES, Cases
-from scripts.gatekeeping import REFUSE_SHARE, measure_distances, measure_neighbours, set_thresholds
+from scripts.gatekeeping import REFUSE_MARGIN, REFUSE_SHARE, measure_distances, measure_neighbours, set_thresholds
 from scripts.metrics import (
     count_confusion,
     decide_across_folds,
@@ -98,6 +98,7 @@ def judge_folds(evaluation: Evaluation) -> dict[str, Any]:
         "confusion": count_confusion(decisions.probabilities, labels),
         "uncalibrated_ece": measure(softmax(evaluation.logits, 1.0), labels)["ece"],
         "nearest_neighbour_accuracy": float((nearest == labels).mean()),
+        "histogram_accuracy": float((regress(count_levels(evaluation.cases), labels, folds) == labels).mean()),
         "error_at_coverage": {f"{c:.0%}": float(risk[np.searchsorted(coverage, c - 1e-9)]) for c in (0.5, 0.7, 0.9, 1)},
         "worst": [
             {
@@ -115,7 +116,9 @@ def judge_shipped(evaluation: Evaluation, answers: npt.NDArray[np.float64]) -> d
     """The shipped weights on their kept-out fold; `answers` (M, C) are their logits, computed anew."""
     rows = evaluation.kept_out
     labels, groups = evaluation.cases.labels[rows], evaluation.cases.groups[rows]
-    probabilities = softmax(answers, evaluation.folder.contract.temperature)
+    contract = evaluation.folder.contract
+    probabilities = softmax(answers, contract.temperature)
+    raw = answers - np.array(contract.training["class_bias"])
 
     def score(some: Ints) -> dict[str, float]:
         return measure(probabilities[some], labels[some])
@@ -125,7 +128,7 @@ def judge_shipped(evaluation: Evaluation, answers: npt.NDArray[np.float64]) -> d
         "cases": len(set(groups)),
         "scores": score(np.arange(len(rows))),
         "intervals": resample_cases(score, groups),
-        "largest_difference_from_committed_answers": float(np.abs(answers - evaluation.logits[rows]).max()),
+        "largest_difference_from_committed_answers": float(np.abs(raw - evaluation.logits[rows]).max()),
     }
 
 
@@ -157,7 +160,7 @@ def judge_distance(evaluation: Evaluation, training: Floats, kept_out: Floats, o
         distances = measure_distances(trial, kept_out[here])
         refused += (distances > trial.refuse_above).tolist()
         referred += ((distances > trial.refer_above) & (distances <= trial.refuse_above)).tolist()
-    limit = np.quantile(measure_neighbours(training, kept_out, 5), 1 - REFUSE_SHARE)
+    limit = REFUSE_MARGIN * np.quantile(measure_neighbours(training, kept_out, 5), 1 - REFUSE_SHARE)
     return {
         "ct_refused": float(np.mean(refused)),
         "ct_referred": float(np.mean(referred)),

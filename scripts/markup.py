@@ -55,9 +55,10 @@ def show_head(notice: str) -> str:
 
 def show_state(sentence: str, colour: str) -> str:
     """The server's state: a dot for the eye, the sentence for everybody."""
+    words = re.sub("`(.+?)`", r"<code>\1</code>", escape(sentence))
     return (
         f'<div class="ls-state" role="status"><span class="ls-dot" style="background:{colour}" aria-hidden="true">'
-        f"</span><span>Server: {re.sub('`(.+?)`', r'<code>\1</code>', escape(sentence))}</span></div>"
+        f"</span><span>Server: {words}</span></div>"
     )
 
 

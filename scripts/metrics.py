@@ -19,6 +19,29 @@ Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 DRAWS = 1000
+NAMES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "recall_benign": "recall, Benign",
+    "recall_malignant": "recall, Malignant",
+    "recall_normal": "recall, Normal",
+    "malignant_auc": "AUC, Malignant against the rest",
+    "ece": "expected calibration error (10 bands)",
+    "brier": "Brier score (three classes)",
+    "reported_share": "share reported",
+    "reported_accuracy": "accuracy among reported",
+}
+
+
+class Calibration(NamedTuple):
+    """What makes logits (N, C) honest: first add `bias` (C,), then divide by `temperature`."""
+
+    temperature: float
+    bias: Floats
+
+    def apply(self, logits: Floats) -> Floats:
+        """(N, C) logits -> (N, C) calibrated probabilities."""
+        return softmax(logits + self.bias, self.temperature)
 
 
 class Decisions(NamedTuple):
@@ -33,11 +56,26 @@ def softmax(logits: Floats, temperature: float) -> Floats:
     return F.softmax(torch.from_numpy(logits) / temperature, dim=1).numpy()
 
 
-def fit_temperature(logits: Floats, labels: Ints) -> float:
-    """The temperature in 0.3-5 with the least negative log-likelihood (Guo et al. 2017), by grid to 0.01."""
-    grid = np.arange(0.3, 5, 0.01)
-    losses = [F.nll_loss(torch.log_softmax(torch.from_numpy(logits) / t, 1), torch.from_numpy(labels)) for t in grid]
-    return round(float(grid[int(np.argmin(losses))]), 2)
+def fit_calibration(logits: Floats, labels: Ints) -> Calibration:
+    """Temperature and class bias with the least negative log-likelihood on (N, C) logits (Alexandari et al. 2020).
+
+    A temperature alone cannot undo that the classes were drawn more evenly in training than they come. The small
+    penalty keeps a class that is hardly there from running away.
+    """
+    known, truth = torch.from_numpy(logits).double(), torch.from_numpy(labels)
+    scale = torch.zeros(1, dtype=torch.double, requires_grad=True)
+    bias = torch.zeros(logits.shape[1], dtype=torch.double, requires_grad=True)
+    optimizer = torch.optim.LBFGS([scale, bias], max_iter=200)
+
+    def lose() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(known * scale.exp() + bias, truth) + 1e-3 * (bias**2).sum() + 1e-3 * (scale**2).sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(lose)
+    temperature = 1 / scale.exp().item()
+    return Calibration(round(temperature, 3), bias.detach().numpy() * temperature)
 
 
 def choose_refer_threshold(probabilities: Floats, labels: Ints, accuracy: float) -> float:
@@ -57,9 +95,9 @@ def decide_across_folds(logits: Floats, labels: Ints, folds: Ints, accuracy: flo
     probabilities, reported = np.empty_like(logits), np.empty(len(labels), bool)
     for fold in np.unique(folds):
         here = folds == fold
-        temperature = fit_temperature(logits[~here], labels[~here])
-        threshold = choose_refer_threshold(softmax(logits[~here], temperature), labels[~here], accuracy)
-        probabilities[here] = softmax(logits[here], temperature)
+        calibration = fit_calibration(logits[~here], labels[~here])
+        threshold = choose_refer_threshold(calibration.apply(logits[~here]), labels[~here], accuracy)
+        probabilities[here] = calibration.apply(logits[here])
         reported[here] = probabilities[here].max(1) >= threshold
     return Decisions(probabilities, reported)
 

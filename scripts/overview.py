@@ -19,7 +19,7 @@ def choose_finding(study: Study, classes: tuple[str, ...]) -> Finding:
     series = study.series()
     chosen = series[0]
     if len(series) > 1:
-        names = [f"Series {number} ({len(group)} slices)" for number, group in enumerate(series, 1)]
+        names = [name_series(number, group) for number, group in enumerate(series, 1)]
         picked = st.selectbox(
             "Series", range(len(series)), format_func=names.__getitem__, key=SERIES, on_change=_forget
         )
@@ -37,6 +37,12 @@ def choose_finding(study: Study, classes: tuple[str, ...]) -> Finding:
     finding = chosen[st.session_state[AT] - 1]
     st.markdown(f"**Slice {st.session_state[AT]} of {len(chosen)}:** {finding.name.replace('*', '')}")
     return finding
+
+
+def name_series(number: int, group: list[Finding]) -> str:
+    """A series by its number; its UID would be a tag."""
+    kind = f"DICOM series {number}" if group[0].place else "Files without DICOM header"
+    return f"{kind} ({len(group)} slice{'s' if len(group) != 1 else ''})"
 
 
 def find_worst(findings: list[Finding], worst: str) -> int:

@@ -22,7 +22,7 @@ from scripts.study import Study, Upload, analyze, unpack
 from scripts.viewer import show_finding
 
 DEADLINE_S = 8.0  # a person waits; a script may wait longer
-STUDY, CONTRACT = "study", "contract"  # session state
+STUDY, CONTRACT, NOTES, ASKED = "study", "contract", "notes", "asked"  # session state
 
 
 def find_run() -> Path:
@@ -74,7 +74,8 @@ def score(uploads: list[Upload]) -> None:
         )
         st.session_state[STUDY], st.session_state[CONTRACT] = study, contract
     bar.empty()
-    st.session_state["notes"] = notes
+    st.session_state[NOTES] = notes
+    st.session_state[ASKED] = [upload.name for upload in uploads]
     for choice in (AT, SERIES):
         st.session_state.pop(choice, None)
 
@@ -83,7 +84,7 @@ def show_study(study: Study) -> None:
     """All that came of it: failure first, then the findings."""
     if study.failure:
         st.error(study.failure, icon=":material/cloud_off:")
-    for note in st.session_state.get("notes", []):
+    for note in st.session_state[NOTES]:
         st.info(note)
     if not study.findings:
         return
@@ -117,6 +118,8 @@ def main() -> None:
     if st.button("Analyze", type="primary", disabled=not uploads, icon=":material/search:"):
         score(uploads)
     if STUDY in st.session_state:
+        if uploads and st.session_state[ASKED] != [upload.name for upload in uploads]:
+            st.info("The files above have changed since: press Analyze to score them.")
         show_study(st.session_state[STUDY])
     else:
         st.caption("Choose slices and press Analyze. No patient data is shown, and nothing is stored.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,7 @@ class Recipe:
         mixup: parameter of mixup's Beta distribution (Zhang et al. 2018), on the frozen activations; 0 is off.
         smoothing: of the labels.
         decay: of the weights' moving average.
+        start: trial whose networks these begin with, fold by fold; none: the start weights.
     """
 
     schedule: tuple[tuple[int, int, int], ...] = ((5, 128, 4), (3, 176, 3))
@@ -44,6 +45,7 @@ class Recipe:
     smoothing: float = 0.05
     decay: float = 0.98
     batch: int = 16
+    start: str = ""
 
     @property
     def epochs(self) -> list[tuple[int, int]]:
@@ -57,6 +59,11 @@ def read_recipe(text: str) -> Recipe:
     if "schedule" in changes:
         changes["schedule"] = tuple(tuple(stage) for stage in changes["schedule"])
     return Recipe(**changes)
+
+
+def list_changes(recipe: Recipe) -> str:
+    """JSON of what differs from the default: what `read_recipe` reads."""
+    return json.dumps({key: value for key, value in asdict(recipe).items() if value != asdict(Recipe())[key]})
 
 
 def build_network(init: str) -> LungResNet18:

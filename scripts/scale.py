@@ -7,6 +7,7 @@ Workers x threads (config/model-config.yaml) should equal the cores. Exit codes:
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 
@@ -37,6 +38,7 @@ def main() -> int:
     add_run_option(parser)
     parser.add_argument("workers", type=int, help="how many workers, 0 or more")
     parser.add_argument("--deadline", type=float, default=120, help="seconds to wait (default %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print the workers as JSON")
     args = parser.parse_args()
     if args.workers < 0:
         parser.error("workers must be 0 or more")
@@ -44,7 +46,11 @@ def main() -> int:
     try:
         client.scale(args.workers)
         done = wait_workers(client, args.workers, args.deadline)
-        Console().print(show_workers(client.describe()["workers"]))
+        workers = client.describe()["workers"]
+        if args.json:
+            print(json.dumps({"ready": done, "workers": workers}))
+        else:
+            Console().print(show_workers(workers))
     except (ServerError, TokenError, RefusedError) as error:
         print(f"scale: {error}", file=sys.stderr)
         return 3

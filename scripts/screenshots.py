@@ -53,7 +53,7 @@ def take_pictures(browser: Browser, url: str, downloads: Path, out: Path) -> lis
 
 
 def shrink(path: Path) -> None:
-    """Make a PNG small enough for a repository, by size and not by colours: few colours would put steps into the map."""
+    """Make a PNG small enough for a repository, by size: fewer colours would put steps into the map."""
     with Image.open(path) as opened:
         picture = opened.convert("RGB")
     picture.save(path, optimize=True)

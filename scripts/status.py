@@ -52,7 +52,7 @@ def show_workers(workers: list[dict[str, Any]]) -> Table:
 def main() -> int:
     parser = make_parser(__doc__)
     add_run_option(parser)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="print the state as JSON")
     args = parser.parse_args()
     document = describe(Instance.read(args.run))
     if args.json:

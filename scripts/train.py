@@ -14,7 +14,6 @@ import argparse
 import csv
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -29,13 +28,13 @@ from scripts.instance import ROOT, make_parser
 from scripts.metrics import (
     choose_refer_threshold,
     decide_across_folds,
-    fit_temperature,
+    fit_calibration,
     measure,
     measure_reported,
     softmax,
 )
 from scripts.phantom import golden_inputs
-from scripts.recipe import predict, read_recipe
+from scripts.recipe import list_changes, predict, read_recipe
 from scripts.targets import REPORTED_ACCURACY
 
 KEPT_OUT = 0  # fixed before any result was seen
@@ -54,20 +53,23 @@ def ship(trial: Trial, out: Path, version: str) -> ModelContract:
     inside, outside = np.flatnonzero(trial.folds != KEPT_OUT), np.flatnonzero(trial.folds == KEPT_OUT)
     network = trial.network(KEPT_OUT)
     logits, labels = answers["logits"].double().numpy(), cases.labels
-    temperature = fit_temperature(logits[outside], labels[outside])
-    threshold = choose_refer_threshold(softmax(logits[outside], temperature), labels[outside], REPORTED_ACCURACY)
+    calibration = fit_calibration(logits[outside], labels[outside])
+    threshold = choose_refer_threshold(calibration.apply(logits[outside]), labels[outside], REPORTED_ACCURACY)
+    with torch.no_grad():
+        network.fc.bias += torch.from_numpy(calibration.bias)
     training = predict(network, cases, inside, trial.size)[1]
     gate = set_thresholds(fit_gate(training, labels[inside]), answers["features"].numpy()[outside])
     decisions = decide_across_folds(logits, labels, trial.folds)
     contract = ModelContract(
         version=version,
-        temperature=temperature,
+        temperature=calibration.temperature,
         refer_below=threshold,
         training={
             "init": Path(trial.init).name,
             "seed": trial.seed,
-            "recipe": asdict(trial.recipe),
-            "minutes": round(float(answers["minutes"]), 1),
+            "class_bias": [round(float(b), 4) for b in calibration.bias],
+            "trials": [{"trial": t.name, "recipe": list_changes(t.recipe)} for t in trial.ancestry],
+            "minutes": round(sum(float(t.collect()["minutes"]) for t in trial.ancestry), 1),
             "slices": {"training": len(inside), "kept_out": len(outside)},
             "cases": {"training": len(set(cases.groups[inside])), "kept_out": len(set(cases.groups[outside]))},
         },
@@ -98,7 +100,7 @@ def tabulate_trials(shipped: Trial) -> list[dict[str, object]]:
             found = trial.collect(done)
             labels = trial.cases.labels[np.isin(trial.folds, done)]
             scores = measure(softmax(found["logits"].double().numpy(), 1.0), labels)
-            recipe = json.loads(path.read_text())
+            recipe = list_changes(read_recipe(path.read_text()))
             rows.append(
                 {"trial": trial.name, "folds": done, "recipe": recipe, "minutes": round(float(found["minutes"]), 1)}
                 | {key: round(value, 4) for key, value in scores.items()}

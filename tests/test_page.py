@@ -1,7 +1,5 @@
 """The page's logic, with the real pipeline in this process instead of a server."""
 
-import copy
-import csv
 import io
 import json
 import zipfile
@@ -9,23 +7,13 @@ import zipfile
 import numpy as np
 import pytest
 from lungct import NOTICE
-from lungct.gradcam import activate
-from lungct.image import decode
 from lungct.pipeline import Job
-from lungct.preprocess import place
-from lungct.render import overlay, spread
-from lungct.settings import Settings
-from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from scripts.advice import explain_decision, explain_failure, explain_state
 from scripts.anatomy import draw_slice
 from scripts.client import RefusedError, ServerDown, ServerError, TokenError
-from scripts.header import find_place, list_tags
 from scripts.instance import ROOT
 from scripts.phantom import encode_dicom
-from scripts.picture import COLOURS, draw_overlay, make_map, make_sheet, sample_colours
-from scripts.study import MAX_SLICES, Finding, Study, Upload, unpack
 
 READY = {"ready": True, "reason": None, "workers": [{}], "version": "1.0", "engine": "torch-cpu-float32", "classes": []}
 DOWN = {"ready": False, "reason": "No server", "workers": []}
@@ -211,6 +199,16 @@ def test_a_zip_is_unpacked_and_counted(page, slices):
     assert list(page.dataframe[0].value["file"]) == ["scan/0.png", "scan/1.png", "scan/2.png"]
 
 
+def test_results_of_other_files_are_not_mistaken_for_those_of_new_ones(page, slices):
+    upload(page, ("one.png", slices[0]))
+    assert "have changed" not in said(page)
+    page.file_uploader[0].upload("two.png", slices[1])
+    page.run()
+    assert "The files above have changed" in said(page)
+    press(page, "Analyze")
+    assert "have changed" not in said(page)
+
+
 def test_a_window_for_viewing_is_offered_for_hu_only_and_says_so(page, dicom, slices):
     upload(page, ("slice", dicom))
     page.segmented_control(key="view").set_value("Bone").run()
@@ -226,127 +224,3 @@ def test_no_patient_tag_is_shown_unless_asked(page, dicom):
     assert not page.dataframe
     page.toggle(key="tags").set_value(True).run()
     assert "PHANTOM^SYNTHETIC" in list(page.dataframe[0].value["value"])
-
-
-def test_the_page_draws_what_the_server_draws(pipeline, slices, phantoms):
-    options = {"X-Heatmap": "always", "X-Heatmap-Class": "Malignant", "X-Heatmap-Format": "grid"}
-    reply = json.loads(pipeline.score([Job({"body": slices[0]}, options)]).replies[0].body)
-    options |= {"X-Heatmap-Format": "png", "X-Heatmap-Colormap": "viridis"}
-    row = Job({"body": slices[0]}, {**options, "Accept": "image/png"})
-    served = np.asarray(Image.open(io.BytesIO(pipeline.score([row]).replies[0].body)))
-    drawn = make_map(reply["heatmap"], "Malignant", phantoms[0].shape, pipeline.contract.geometry)
-    ours = draw_overlay(phantoms[0], drawn, "viridis", 0.5)
-    assert np.abs(ours.astype(int) - served.astype(int)).max() <= 2  # the grid is rounded to five digits
-
-
-def test_a_map_lies_on_the_slice_and_not_on_its_padding():
-    grid = np.zeros((7, 7), np.float32)
-    grid[3, 3] = 1
-    drawn = make_map({"grids": {"A": grid.tolist()}}, "A", (100, 300), "pad")
-    assert drawn.levels.shape == (100, 300)
-    assert np.unravel_index(drawn.levels.argmax(), (100, 300)) == pytest.approx((50, 150), abs=2)
-    assert (drawn.levels == spread(activate(grid).map, place(100, 300, "pad"))).all()
-    assert overlay(np.zeros((100, 300), np.uint8), drawn.levels, "jet").shape == (100, 300, 3)
-
-
-@pytest.mark.parametrize("colours", COLOURS)
-def test_the_colour_bar_runs_from_low_to_high_and_safe_maps_get_lighter(colours):
-    found = [tuple(map(int, colour[4:-1].split(","))) for colour in sample_colours(colours)]
-    lightness = [0.3 * r + 0.59 * g + 0.11 * b for r, g, b in found]
-    assert len(set(found)) == 9
-    assert (lightness == sorted(lightness)) == (colours != "jet")
-
-
-def test_the_picture_to_keep_carries_the_notice(phantoms):
-    sheet = make_sheet(phantoms[0], None, "jet", ("line",))
-    assert NOTICE.encode() in sheet
-    alone, both = Image.open(io.BytesIO(sheet)), make_sheet(phantoms[0], np.zeros((512, 512, 3), np.uint8), "jet", ())
-    assert Image.open(io.BytesIO(both)).width > 1.9 * alone.width
-
-
-def test_the_csv_carries_the_notice_in_every_line_and_quotes_no_tag(desk, slices, dicom):
-    from scripts.overview import make_csv
-
-    findings = [Finding(Upload("a.png", slices[0]), reply=desk.predict(slices[0]))]
-    findings += [Finding(Upload("b", dicom), find_place(dicom), desk.predict(dicom))]
-    findings += [Finding(Upload("c.txt", b"x"), error="unsupported_format", message="No.")]
-    text = make_csv(Study(findings), desk.contract())
-    lines = list(csv.DictReader(io.StringIO(text)))
-    assert [line["file"] for line in lines] == ["a.png", "c.txt", "b"]
-    assert {line["notice"] for line in lines} == {NOTICE}
-    assert float(lines[0]["probability_Malignant"]) == findings[0].reply["probabilities"]["Malignant"]
-    assert lines[1]["error"] == "unsupported_format"
-    assert find_place(dicom).series not in text
-    assert "PHANTOM" not in text
-
-
-def test_a_dicom_series_runs_from_head_to_feet_whatever_the_names_are(dicom):
-    place_ = find_place(dicom)
-    assert place_.study
-    findings = [Finding(Upload(name, b""), place_._replace(order=-z)) for name, z in (("a", 10.0), ("b", 30.0))]
-    other = Finding(Upload("c", b""), place_._replace(series="1.2.3"))
-    assert [[f.name for f in group] for group in Study([*findings, other]).series()] in (
-        [["b", "a"], ["c"]],
-        [["c"], ["b", "a"]],
-    )
-
-
-def test_slices_without_header_are_ordered_as_a_person_counts():
-    names = ["s10.png", "s9.png", "s1.png"]
-    assert [f.name for f in Study([Finding(Upload(name, b"")) for name in names]).series()[0]] == names[::-1]
-
-
-def test_a_page_holds_a_limited_number_of_slices_and_names_the_way_for_more():
-    found, notes = unpack(Upload(f"{number}", b"x") for number in range(MAX_SLICES + 5))
-    assert len(found) == MAX_SLICES
-    assert "make score" in notes[0]
-
-
-def test_a_damaged_zip_is_a_note_and_not_the_end():
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr("a.png", b"a" * 1000)
-    broken = stream.getvalue().replace(b"a" * 1000, b"b" * 1000)
-    found, notes = unpack([Upload("broken.zip", broken), Upload("fine.png", b"x")])
-    assert [upload_.name for upload_ in found] == ["fine.png"]
-    assert "pack it again" in notes[0]
-
-
-def test_headers_of_other_files_are_no_headers(slices):
-    assert find_place(slices[0]) is None
-    assert find_place(b"junk") is None
-    assert list_tags(b"\0" * 128 + b"DICM" + b"\xff" * 50) == []
-
-
-def test_every_state_and_decision_has_words():
-    assert "busy" in explain_failure(ServerError("x"))
-    loading = {"ready": False, "reason": "0 of 1 workers are READY", "workers": [{}]}
-    assert "may still be loading" in explain_state(loading)
-    assert explain_decision({"decision": "report", "confidence": 0.9}, 0.5)[0] == "Report"
-    assert "below" in explain_decision({"decision": "refer", "confidence": 0.4}, 0.5)[1]
-    assert "unlike" in explain_decision({"decision": "refer", "confidence": 0.9}, 0.5)[1]
-
-
-def test_what_comes_from_outside_is_escaped():
-    from scripts import markup
-
-    evil = "<script>alert(1)</script>"
-    pieces = (
-        markup.show_class(evil, 0.5),
-        markup.show_bars({evil: 0.5}, evil),
-        markup.show_scale([], evil),
-        markup.show_state(evil, "red"),
-        markup.show_decision("refer", evil, evil),
-    )
-    assert not any("<script" in piece for piece in pieces)
-
-
-def test_the_viewing_window_changes_no_reply(dicom, pipeline):
-    settings, contract = Settings(), pipeline.contract
-    seen = decode(dicom, None, None, contract.window, settings)
-    before = copy.deepcopy(seen.pixels)
-    from scripts.picture import VIEWS
-    from scripts.study import view
-
-    assert (view(Upload("a", dicom), VIEWS["Bone"], contract.window).pixels != before).any()
-    assert view(Upload("a", b"junk"), None, contract.window) is None

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from scripts.crossvalidation import FOLDS, Trial
 from scripts.dataset import read_cases
 from scripts.metrics import softmax
-from scripts.recipe import Recipe, build_network, read_recipe
+from scripts.recipe import Recipe, build_network, list_changes, read_recipe
 from scripts.train import ANSWERS, ASSIGNMENT, KEPT_OUT, TRIALS
 from scripts.views import Views, draw_balanced, run_head, run_trunk
 from tests.conftest import run_script
@@ -53,7 +53,9 @@ def test_a_trained_folder_verifies_and_states_how_it_was_made(trained):
     contract = load_model_folder(trained.model).contract
     assert contract.version == "7"
     assert contract.training["slices"] == {"training": 24, "kept_out": 6}
-    assert contract.training["recipe"]["schedule"] == [[1, 64, 1]]
+    assert [(t["trial"], json.loads(t["recipe"])) for t in contract.training["trials"]] == [
+        ("base", json.loads(RECIPE))
+    ]
     assert 0 <= contract.refer_below <= 1
     assert 0 < contract.gate["refer_above"] <= contract.gate["refuse_above"]
     assert set(contract.metrics) > {"accuracy", "recall_benign", "ece", "reported_share"}
@@ -163,3 +165,14 @@ def test_data_without_a_table_is_refused_in_a_sentence(tmp_path):
 def test_softmax_at_a_higher_temperature_is_less_confident():
     logits = np.array([[2.0, 0.0, -1.0]])
     assert softmax(logits, 3.0).max() < softmax(logits, 1.0).max()
+
+
+def test_a_trial_can_go_on_from_the_networks_of_another(trained, cases):
+    recipe = Recipe(schedule=((1, 64, 1),), batch=6, lr=1e-12, start="base")
+    onward = Trial(trained.work, "onward", cases, recipe, str(trained.start), 0)
+    onward.train(1)
+    first, then = (trial.network(1).layer4[1].conv2.weight for trial in onward.ancestry)
+    assert [trial.name for trial in onward.ancestry] == ["base", "onward"]
+    assert torch.allclose(first, then, atol=1e-5)
+    assert list_changes(recipe) != list_changes(Recipe())
+    assert read_recipe(list_changes(recipe)) == recipe

@@ -1,0 +1,67 @@
+"""All scripts speak one language: the same names for the same things, JSON on request, colours for terminals only."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from scripts.instance import ROOT
+from tests.conftest import run_script
+from tests.test_scripts import COMMANDS
+
+SYNONYMS = {"--output", "--timeout", "--run-dir", "--folder", "--workdir", "--as-json", "--dir"}  # of names we have
+SERVER_COMMANDS = ("serve", "stop", "health", "predict", "status", "scale", "score", "demo", "app", "screenshots")
+
+
+def read_script(name):
+    return (ROOT / "scripts" / f"{name}.py").read_text()
+
+
+@pytest.mark.parametrize("name", SERVER_COMMANDS)
+def test_scripts_that_speak_of_a_server_name_it_the_same_way_and_show_an_example(name):
+    text = read_script(name)
+    assert "add_run_option(parser)" in text or '"--run"' in text
+    assert re.search(rf"python scripts/{name}\.py|make {name}", ast.get_docstring(ast.parse(text)))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_one_thing_has_one_name_in_all_scripts(name):
+    used = set(re.findall(r'add_argument\(\s*"(--[a-z-]+)"', read_script(name)))
+    assert not used & SYNONYMS
+
+
+@pytest.mark.parametrize("name", ["predict", "score", "scale"])
+def test_a_wrong_option_ends_with_two_and_shows_the_usage(name):
+    wrong = run_script(name, "--no-such-option")
+    assert wrong.returncode == 2
+    assert "usage:" in wrong.stderr
+
+
+@pytest.mark.server
+def test_json_is_one_document_and_nothing_is_coloured_in_a_pipe(server):
+    commands = (("status",), ("health", "ready"), ("health", "live"), ("scale", 1))
+    for name, *arguments in commands:
+        shown = run_script(name, *arguments, "--json", "--run", server.run)
+        assert shown.returncode == 0, shown.stderr
+        assert set(json.loads(shown.stdout)) & {"ready", "live"}
+        plain = run_script(name, *arguments, "--run", server.run)
+        assert "\x1b" not in plain.stdout
+
+
+def test_scoring_a_folder_starts_without_loading_torch_or_streamlit():
+    code = "import sys, scripts.score; sys.exit(str({'torch', 'streamlit', 'pyarrow', 'pydicom'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.stderr.strip() == "set()"
+
+
+def test_the_page_listens_on_loopback_sends_no_statistics_and_states_its_limit():
+    from scripts.app import make_command
+
+    command = make_command(8501)
+    assert "--server.address=127.0.0.1" in command
+    assert "--browser.gatherUsageStats=false" in command
+    assert "--server.maxUploadSize=32" in command
+    assert "32 MB" in run_script("app", "--help").stdout

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+import torch
+from lungct.preprocess import to_input
+from lungct.window import LUNG
+
+from scripts.dataset import CLASSES, Cases, augmentation, read_cases, split_by_case
+from tests.madeup import CASES, SLICES, make_data
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return make_data(tmp_path_factory.mktemp("made") / "iq_othnccd")
+
+
+def test_cases_are_read_with_labels_in_the_order_of_the_logits(made):
+    cases = read_cases(made)
+    assert len(cases.files) == len(CLASSES) * CASES * SLICES
+    assert [CLASSES[label] for label in cases.labels[:: CASES * SLICES]] == list(CLASSES)
+    assert cases.slices[0].dtype == np.uint8
+
+
+def test_the_folder_above_may_be_named(made):
+    assert read_cases(made.parent).files == read_cases(made).files
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [("file,label,pseudo_case\n", "no rows"), ("file,label,pseudo_case\na.png,odd,0\n", "odd")],
+)
+def test_a_table_that_cannot_be_used_is_refused(tmp_path, table, sentence):
+    (tmp_path / "cases.csv").write_text(table)
+    with pytest.raises(ValueError, match=sentence):
+        read_cases(tmp_path)
+
+
+def test_inputs_are_what_the_server_would_make_of_the_slices(made):
+    cases = read_cases(made)
+    rows = np.array([4, 1])
+    expected = [to_input(cases.slices[row], 224, "pad", LUNG.air) for row in rows]
+    assert np.array_equal(cases.inputs(rows, 224), np.stack(expected))
+
+
+def test_a_split_keeps_cases_whole_and_every_class_in_every_fold():
+    labels = np.repeat([0, 1, 2], 100)
+    cases = Cases([""] * 300, labels, np.repeat(np.arange(60), 5), [])
+    folds = split_by_case(cases, 5, seed=0)
+    assert all(len(set(folds[cases.groups == case])) == 1 for case in range(60))
+    assert all(set(labels[folds == fold]) == {0, 1, 2} for fold in range(5))
+    assert np.array_equal(folds, split_by_case(cases, 5, seed=0))
+    assert not np.array_equal(folds, split_by_case(cases, 5, seed=1))
+
+
+def test_augmented_views_differ_and_keep_shape_and_type():
+    torch.manual_seed(0)
+    pixels = torch.randint(0, 256, (1, 256, 256), dtype=torch.uint8)
+    first, second = (augmentation(96)(pixels) for _ in range(2))
+    assert first.shape == second.shape == (1, 96, 96)
+    assert first.dtype == torch.uint8
+    assert not torch.equal(first, second)
