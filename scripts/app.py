@@ -12,10 +12,10 @@ from __future__ import annotations
 import os
 import sys
 
+from scripts.folder.source import MAX_BYTES
 from scripts.instance import ROOT, add_run_option, make_parser
-from scripts.source import MAX_BYTES
 
-PAGE = ROOT / "scripts" / "page.py"
+PAGE = ROOT / "scripts" / "page" / "layout.py"
 SETTINGS = {
     "server.address": "127.0.0.1",
     "server.headless": "true",

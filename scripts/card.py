@@ -149,7 +149,8 @@ Mahalanobis distance of the 512 pooled features to the nearest class of the trai
 the decision
 is `refer` ({REFER_SHARE:.1%} of kept-out CT), over {contract.gate["refuse_above"]:g} the answer is 422 `not_a_ct_slice`
 ({REFUSE_SHARE:.1%} of kept-out CT, times {REFUSE_MARGIN} for scanners that
-were not there). Files through the whole server pipeline, by {EVALUATE}:
+were not there; the margin was chosen in sight of the pictures below). Files through the whole server pipeline, by
+{EVALUATE}:
 
 {tabulate(("kind", "files", "refused with 422", "referred as unlike", "accepted"), rows)}{alone}"""
 
@@ -206,6 +207,8 @@ def describe_limits() -> str:
 - Confidence is calibrated for slices like these. The gate sees pictures that are no chest CT; it does not see a wrong
   window
   reliably, and knows nothing of disease outside the lungs.
+- Much of the positive evidence lies outside the body: the network also uses what surrounds a patient (table, field of
+  view), so a map that glows in air is a warning about the class, not a finding.
 - A slice is not a patient: no volume, no history, no comparison with earlier scans."""
 
 

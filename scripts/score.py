@@ -28,14 +28,14 @@ from types import FrameType
 from lungct import NOTICE
 
 from scripts.client import RefusedError, ServerError, TokenError
-from scripts.fleet import Fleet
+from scripts.folder.fleet import Fleet
+from scripts.folder.journal import Journal, JournalError
+from scripts.folder.meter import Meter
+from scripts.folder.report import write_report
+from scripts.folder.rollup import Totals
+from scripts.folder.scoring import Order, run_ordered, score_slice, skip_done
+from scripts.folder.source import Source, SourceError, open_source
 from scripts.instance import ROOT, make_parser
-from scripts.journal import Journal, JournalError
-from scripts.meter import Meter
-from scripts.report import write_report
-from scripts.rollup import Totals
-from scripts.scoring import Order, run_ordered, score_slice, skip_done
-from scripts.source import Source, SourceError, open_source
 
 INTERRUPTED = 130
 

@@ -16,8 +16,8 @@ from PIL import Image
 from selenium.common.exceptions import WebDriverException
 
 from scripts.anatomy import draw_slice
-from scripts.browser import Browser, find_chromium, open_browser, serve_page
 from scripts.instance import ROOT, add_run_option, make_parser
+from scripts.page.browser import Browser, find_chromium, open_browser, serve_page
 from scripts.phantom import write_png
 
 SLICES, WIDTH, HEIGHT, MAX_BYTES = 8, 1280, 1500, 380_000

@@ -53,7 +53,7 @@ def test_dependencies_point_one_way(name):
 
 
 def test_only_the_handler_knows_torchserve():
-    for path in (ROOT / "scripts").glob("*.py"):
+    for path in (ROOT / "scripts").rglob("*.py"):
         assert "ts" not in {module.split(".")[0] for module in imports(path)}, path
 
 

@@ -9,9 +9,9 @@ import pytest
 from lungct import NOTICE
 from PIL import Image
 
-from scripts.browser import find_chromium, open_browser, serve_page
 from scripts.client import Client
 from scripts.instance import ROOT, Instance
+from scripts.page.browser import find_chromium, open_browser, serve_page
 from scripts.screenshots import MAX_BYTES, take_pictures
 from tests.conftest import encode, find_ports, run_script
 

@@ -15,6 +15,7 @@ from scripts.client import RefusedError, ServerDown, ServerError, TokenError
 from scripts.instance import ROOT
 from scripts.phantom import encode_dicom
 
+LAYOUT = str(ROOT / "scripts" / "page" / "layout.py")
 READY = {"ready": True, "reason": None, "workers": [{}], "version": "1.0", "engine": "torch-cpu-float32", "classes": []}
 DOWN = {"ready": False, "reason": "No server", "workers": []}
 
@@ -53,7 +54,7 @@ def desk(pipeline, monkeypatch):
 
 @pytest.fixture
 def page(desk):
-    return AppTest.from_file(str(ROOT / "scripts" / "page.py"), default_timeout=120).run()
+    return AppTest.from_file(LAYOUT, default_timeout=120).run()
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +172,7 @@ def test_a_stopped_server_is_told_before_anything_is_sent(desk):
 
     st.cache_data.clear()
     desk.state = DOWN
-    page = AppTest.from_file(str(ROOT / "scripts" / "page.py"), default_timeout=120).run()
+    page = AppTest.from_file(LAYOUT, default_timeout=120).run()
     assert "Not running. Start it with <code>make serve</code>" in said(page)
     st.cache_data.clear()
 
@@ -214,7 +215,7 @@ def test_a_window_for_viewing_is_offered_for_hu_only_and_says_so(page, dicom, sl
     page.segmented_control(key="view").set_value("Bone").run()
     assert "viewing only" in said(page)
     with pytest.raises(KeyError):
-        upload(AppTest.from_file(str(ROOT / "scripts" / "page.py"), default_timeout=120).run(), ("a.png", slices[0])) \
+        upload(AppTest.from_file(LAYOUT, default_timeout=120).run(), ("a.png", slices[0])) \
             .segmented_control(key="view")  # fmt: skip
 
 

@@ -14,12 +14,12 @@ import pytest
 from lungct import NOTICE
 
 from scripts.anatomy import draw_slice
-from scripts.fleet import Fleet
-from scripts.header import find_place
+from scripts.folder.fleet import Fleet
+from scripts.folder.header import find_place
+from scripts.folder.journal import Journal
+from scripts.folder.rollup import RULE
 from scripts.instance import ROOT, Instance
-from scripts.journal import Journal
 from scripts.phantom import encode_dicom
-from scripts.rollup import RULE
 from tests.conftest import find_ports, run_script
 
 CLASSES = ("Normal", "Benign", "Malignant")
@@ -160,11 +160,11 @@ MEMORY = """
 import resource, sys, threading
 from pathlib import Path
 from scripts.client import RefusedError
-from scripts.journal import Journal
-from scripts.rollup import add_up
+from scripts.folder.journal import Journal
+from scripts.folder.rollup import add_up
 from scripts.score import score_all
-from scripts.scoring import Order
-from scripts.source import open_source
+from scripts.folder.scoring import Order
+from scripts.folder.source import open_source
 
 class Refusing:
     count = 0

@@ -7,13 +7,13 @@ import zipfile
 import pytest
 
 from scripts.client import RefusedError, ServerDown
-from scripts.fleet import Fleet
-from scripts.journal import Journal, JournalError
-from scripts.meter import Meter
-from scripts.record import describe_file, write_csv
-from scripts.rollup import add_up
-from scripts.scoring import Order, run_ordered, skip_done
-from scripts.source import Archive, SourceError, UnreadableError, open_source
+from scripts.folder.fleet import Fleet
+from scripts.folder.journal import Journal, JournalError
+from scripts.folder.meter import Meter
+from scripts.folder.record import describe_file, write_csv
+from scripts.folder.rollup import add_up
+from scripts.folder.scoring import Order, run_ordered, skip_done
+from scripts.folder.source import Archive, SourceError, UnreadableError, open_source
 
 CLASSES = ("Normal", "Benign", "Malignant")
 

@@ -17,15 +17,15 @@ from lungct.render import overlay, spread
 from lungct.settings import Settings
 from PIL import Image
 
-from scripts import markup
-from scripts.advice import explain_decision, explain_failure, explain_state
 from scripts.anatomy import draw_slice
 from scripts.client import ServerError
-from scripts.header import find_place, list_tags
-from scripts.overview import make_csv
+from scripts.folder.header import find_place, list_tags
+from scripts.page import markup
+from scripts.page.advice import explain_decision, explain_failure, explain_state
+from scripts.page.overview import make_csv
+from scripts.page.picture import COLOURS, VIEWS, draw_overlay, make_map, make_sheet, sample_colours
+from scripts.page.study import MAX_SLICES, Finding, Study, Upload, unpack, view
 from scripts.phantom import encode_dicom
-from scripts.picture import COLOURS, VIEWS, draw_overlay, make_map, make_sheet, sample_colours
-from scripts.study import MAX_SLICES, Finding, Study, Upload, unpack, view
 
 
 @pytest.fixture(scope="module")

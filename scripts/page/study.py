@@ -20,12 +20,12 @@ from lungct.image import Slice, decode
 from lungct.settings import Settings
 from lungct.window import Window
 
-from scripts.advice import explain_failure
 from scripts.client import Client, RefusedError, ServerError, TokenError
-from scripts.header import Place, find_place
-from scripts.picture import make_thumbnail
-from scripts.record import Row, describe_file, describe_reply
-from scripts.source import Archive, SourceError, UnreadableError
+from scripts.folder.header import Place, find_place
+from scripts.folder.record import Row, describe_file, describe_reply
+from scripts.folder.source import Archive, SourceError, UnreadableError
+from scripts.page.advice import explain_failure
+from scripts.page.picture import make_thumbnail
 
 MAX_SLICES, MAX_TOTAL = 1000, 512 * 2**20  # what one browser session may hold: slices, bytes
 IN_FLIGHT = 8

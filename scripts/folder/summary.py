@@ -12,8 +12,8 @@ from html import escape
 
 from lungct import NOTICE
 
-from scripts.record import Row
-from scripts.rollup import RULE, Totals
+from scripts.folder.record import Row
+from scripts.folder.rollup import RULE, Totals
 
 SHOWN_SERIES = 50
 STYLE = """

@@ -6,13 +6,13 @@ import base64
 from pathlib import Path
 
 from scripts.client import RefusedError, ServerError, TokenError
-from scripts.fleet import Fleet
-from scripts.journal import Journal
-from scripts.record import write_csv
-from scripts.rollup import Totals, add_up, write_series
-from scripts.scoring import Order
-from scripts.source import Source, UnreadableError
-from scripts.summary import build_summary
+from scripts.folder.fleet import Fleet
+from scripts.folder.journal import Journal
+from scripts.folder.record import write_csv
+from scripts.folder.rollup import Totals, add_up, write_series
+from scripts.folder.scoring import Order
+from scripts.folder.source import Source, UnreadableError
+from scripts.folder.summary import build_summary
 
 SUSPICIOUS = 24  # pictures on the contact sheet
 
@@ -22,7 +22,7 @@ def write_report(out: Path, journal: Journal, order: Order, source: Source, flee
     with (out / "slices.csv").open("w", encoding="utf-8", newline="") as file:
         write_csv(journal.rows(), order.classes, file)
     if parquet:
-        from scripts.parquet import write_parquet  # pyarrow is half a second, and an optional package
+        from scripts.folder.parquet import write_parquet  # pyarrow is half a second, and an optional package
 
         write_parquet(journal.rows(), order.classes, out / "slices.parquet")
     totals = add_up(journal.rows(), order.classes, SUSPICIOUS)

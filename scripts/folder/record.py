@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from lungct import NOTICE
 
-from scripts.header import find_place, hash_key
+from scripts.folder.header import find_place, hash_key
 
 Row = dict[str, Any]
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from scripts.client import RefusedError
-from scripts.fleet import Fleet
-from scripts.journal import Journal, JournalError
-from scripts.record import Row, describe_file, describe_reply, order_classes
-from scripts.source import Source, UnreadableError
+from scripts.folder.fleet import Fleet
+from scripts.folder.journal import Journal, JournalError
+from scripts.folder.record import Row, describe_file, describe_reply, order_classes
+from scripts.folder.source import Source, UnreadableError
 
 
 @dataclass(frozen=True)

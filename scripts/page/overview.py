@@ -8,8 +8,8 @@ from typing import Any
 import altair as alt
 import streamlit as st
 
-from scripts.record import order_classes, probability_column, write_csv
-from scripts.study import Finding, Study
+from scripts.folder.record import order_classes, probability_column, write_csv
+from scripts.page.study import Finding, Study
 
 AT, SERIES = "at", "series"  # session state: number of the slice that is shown, from 1; which series
 

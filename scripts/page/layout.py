@@ -10,16 +10,16 @@ import streamlit as st
 from lungct import NOTICE
 from lungct.window import Window
 
-from scripts import markup
-from scripts.advice import explain_failure, explain_state
 from scripts.client import Client, RefusedError, ServerError, TokenError
+from scripts.folder.record import order_classes
+from scripts.folder.source import MAX_BYTES
 from scripts.instance import ROOT, Instance
-from scripts.overview import AT, SERIES, choose_finding, make_csv
-from scripts.record import order_classes
-from scripts.source import MAX_BYTES
+from scripts.page import markup
+from scripts.page.advice import explain_failure, explain_state
+from scripts.page.overview import AT, SERIES, choose_finding, make_csv
+from scripts.page.study import Study, Upload, analyze, unpack
+from scripts.page.viewer import show_finding
 from scripts.status import describe
-from scripts.study import Study, Upload, analyze, unpack
-from scripts.viewer import show_finding
 
 DEADLINE_S = 8.0  # a person waits; a script may wait longer
 STUDY, CONTRACT, NOTES, ASKED = "study", "contract", "notes", "asked"  # session state

@@ -9,11 +9,11 @@ import streamlit as st
 from lungct.image import Slice
 from lungct.window import Window
 
-from scripts import markup
-from scripts.advice import explain_decision
-from scripts.header import list_tags
-from scripts.picture import COLOURS, VIEWS, ClassMap, UInt8, draw_overlay, make_map, make_sheet, sample_colours
-from scripts.study import Finding, view
+from scripts.folder.header import list_tags
+from scripts.page import markup
+from scripts.page.advice import explain_decision
+from scripts.page.picture import COLOURS, VIEWS, ClassMap, UInt8, draw_overlay, make_map, make_sheet, sample_colours
+from scripts.page.study import Finding, view
 
 PREDICTED = "Predicted"
 MODEL_VIEW = "As the model"

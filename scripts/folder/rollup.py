@@ -11,7 +11,7 @@ from typing import IO
 
 from lungct import NOTICE
 
-from scripts.record import Row
+from scripts.folder.record import Row
 
 AGREEING = 3
 RULE = (
