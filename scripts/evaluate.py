@@ -86,7 +86,7 @@ def main() -> int:
         "--model", type=Path, default=ROOT / "model_store" / "lung_ct", help="model folder (%(default)s)"
     )
     parser.add_argument("--out", type=Path, help="folder to write to (default: the model folder)")
-    parser.add_argument("--sample", type=int, default=40, help="slices for the costly heatmap tests (%(default)s)")
+    parser.add_argument("--sample", type=int, default=30, help="slices for the costly heatmap tests (%(default)s)")
     args = parser.parse_args()
     out = args.out or args.model
     try:
