@@ -19,10 +19,10 @@ import numpy.typing as npt
 from matplotlib import pyplot as plt
 from sklearn.model_selection import StratifiedKFold
 
-from scripts.baselines import count_levels, match_nearest, regress, shrink
-from scripts.dataset import CLASSES, Cases, read_cases, split_by_case
 from scripts.instance import ROOT, make_parser
-from scripts.lookalikes import Pairs, correlate_slices, find_copies, find_twins, group_slices
+from scripts.modelling.baselines import count_levels, match_nearest, regress, shrink
+from scripts.modelling.dataset import CLASSES, Cases, read_cases, split_by_case
+from scripts.modelling.lookalikes import Pairs, correlate_slices, find_copies, find_twins, group_slices
 
 mpl.use("Agg")
 Ints = npt.NDArray[np.int64]

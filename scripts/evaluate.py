@@ -23,13 +23,13 @@ from PIL import Image
 
 from scripts import phantom
 from scripts.anatomy import NODULES, draw_slice
-from scripts.card import write_card
-from scripts.dataset import Cases, find_table, read_cases
-from scripts.evidence import measure_evidence
-from scripts.figures import draw_figures
 from scripts.instance import ROOT, make_parser
-from scripts.judgement import NOT_CT, Evaluation, judge_distance, judge_folds, judge_shipped, pass_gate
-from scripts.recipe import predict
+from scripts.modelling.card import write_card
+from scripts.modelling.dataset import Cases, find_table, read_cases
+from scripts.modelling.evidence import measure_evidence
+from scripts.modelling.figures import draw_figures
+from scripts.modelling.judgement import NOT_CT, Evaluation, judge_distance, judge_folds, judge_shipped, pass_gate
+from scripts.modelling.recipe import predict
 
 PHANTOM_SEEDS = range(6)
 

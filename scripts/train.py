@@ -21,11 +21,11 @@ import torch
 from lungct.model import ModelContract, save_model_folder
 from safetensors.torch import save_file
 
-from scripts.crossvalidation import FOLDS, RECIPE, Trial
-from scripts.dataset import read_cases
-from scripts.gatekeeping import fit_gate, set_thresholds
 from scripts.instance import ROOT, make_parser
-from scripts.metrics import (
+from scripts.modelling.crossvalidation import FOLDS, RECIPE, Trial
+from scripts.modelling.dataset import read_cases
+from scripts.modelling.gatekeeping import fit_gate, set_thresholds
+from scripts.modelling.metrics import (
     choose_refer_threshold,
     decide_across_folds,
     fit_calibration,
@@ -33,9 +33,9 @@ from scripts.metrics import (
     measure_reported,
     softmax,
 )
+from scripts.modelling.recipe import list_changes, predict, read_recipe
+from scripts.modelling.targets import REPORTED_ACCURACY
 from scripts.phantom import golden_inputs
-from scripts.recipe import list_changes, predict, read_recipe
-from scripts.targets import REPORTED_ACCURACY
 
 KEPT_OUT = 0  # fixed before any result was seen
 ANSWERS, ASSIGNMENT, TRIALS = "out_of_fold.safetensors", "folds.csv", "trials.json"

@@ -9,7 +9,7 @@ from lungct.window import LUNG
 from PIL import Image
 
 from scripts.anatomy import draw_slice
-from scripts.dataset import CLASSES
+from scripts.modelling.dataset import CLASSES
 
 CASES, SLICES, SIDE = 5, 2, 128  # cases a class, slices a case, pixels a side
 RECIPE = '{"schedule": [[1, 64, 1]], "batch": 6}'

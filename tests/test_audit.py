@@ -7,8 +7,8 @@ from PIL import Image
 
 from scripts.anatomy import draw_slice
 from scripts.audit import audit, score_baselines
-from scripts.dataset import Cases, read_cases
-from scripts.lookalikes import correlate_slices, find_copies, find_twins, group_slices, number_files
+from scripts.modelling.dataset import Cases, read_cases
+from scripts.modelling.lookalikes import correlate_slices, find_copies, find_twins, group_slices, number_files
 from tests.conftest import run_script
 from tests.madeup import CASES, make_data
 

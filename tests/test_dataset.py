@@ -4,7 +4,7 @@ import torch
 from lungct.preprocess import to_input
 from lungct.window import LUNG
 
-from scripts.dataset import CLASSES, Cases, augmentation, read_cases, split_by_case
+from scripts.modelling.dataset import CLASSES, Cases, augmentation, read_cases, split_by_case
 from tests.madeup import CASES, SLICES, make_data
 
 

@@ -8,11 +8,11 @@ import pytest
 from lungct.model import load_model_folder
 from PIL import Image
 
-from scripts.dataset import read_cases
 from scripts.evaluate import gather_pictures
-from scripts.evidence import correlate, perturb, randomise
-from scripts.judgement import Evaluation, judge_folds
-from scripts.targets import list_targets
+from scripts.modelling.dataset import read_cases
+from scripts.modelling.evidence import correlate, perturb, randomise
+from scripts.modelling.judgement import Evaluation, judge_folds
+from scripts.modelling.targets import list_targets
 from scripts.train import ANSWERS, ASSIGNMENT
 from tests.conftest import MODEL, run_script
 

@@ -15,7 +15,14 @@ from lungct.window import LUNG, Window
 from PIL import Image
 
 from scripts.anatomy import NODULES, draw_slice
-from scripts.gatekeeping import REFER_SHARE, REFUSE_MARGIN, REFUSE_SHARE, fit_gate, measure_distances, set_thresholds
+from scripts.modelling.gatekeeping import (
+    REFER_SHARE,
+    REFUSE_MARGIN,
+    REFUSE_SHARE,
+    fit_gate,
+    measure_distances,
+    set_thresholds,
+)
 from scripts.phantom import encode_dicom
 from tests.conftest import encode
 

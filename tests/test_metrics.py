@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
-from scripts.metrics import (
+from scripts.modelling.metrics import (
     choose_refer_threshold,
     count_confusion,
     decide_across_folds,

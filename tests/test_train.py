@@ -13,12 +13,12 @@ from lungct.settings import Settings
 from lungct.window import LUNG
 from safetensors.torch import load_file
 
-from scripts.crossvalidation import FOLDS, Trial
-from scripts.dataset import read_cases
-from scripts.metrics import softmax
-from scripts.recipe import Recipe, build_network, list_changes, read_recipe
+from scripts.modelling.crossvalidation import FOLDS, Trial
+from scripts.modelling.dataset import read_cases
+from scripts.modelling.metrics import softmax
+from scripts.modelling.recipe import Recipe, build_network, list_changes, read_recipe
+from scripts.modelling.views import Views, draw_balanced, run_head, run_trunk
 from scripts.train import ANSWERS, ASSIGNMENT, KEPT_OUT, TRIALS
-from scripts.views import Views, draw_balanced, run_head, run_trunk
 from tests.conftest import run_script
 from tests.madeup import RECIPE
 

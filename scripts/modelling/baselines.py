@@ -10,7 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from scripts.dataset import Cases
+from scripts.modelling.dataset import Cases
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

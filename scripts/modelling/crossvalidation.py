@@ -15,9 +15,9 @@ from lungct.model import fill
 from lungct.network import LungResNet18
 from safetensors.torch import load_file, save_file
 
-from scripts.dataset import CLASSES, Cases, split_by_case
-from scripts.recipe import Recipe, build_network, fit, predict, read_recipe
-from scripts.views import Views
+from scripts.modelling.dataset import CLASSES, Cases, split_by_case
+from scripts.modelling.recipe import Recipe, build_network, fit, predict, read_recipe
+from scripts.modelling.views import Views
 
 FOLDS = 5
 RECIPE = "recipe.json"

@@ -21,7 +21,7 @@ from lungct.window import LUNG
 from PIL import Image
 from rich.progress import track
 
-from scripts.dataset import Cases
+from scripts.modelling.dataset import Cases
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

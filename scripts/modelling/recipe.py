@@ -16,8 +16,8 @@ from lungct.preprocess import normalize
 from rich.progress import track
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from scripts.dataset import CLASSES, Cases
-from scripts.views import Views, draw_balanced, freeze_trunk, run_head
+from scripts.modelling.dataset import CLASSES, Cases
+from scripts.modelling.views import Views, draw_balanced, freeze_trunk, run_head
 
 Ints = npt.NDArray[np.int64]
 

@@ -17,7 +17,7 @@ from lungct.preprocess import normalize
 from rich.progress import track
 from torch import Tensor
 
-from scripts.dataset import STORED_SIDE, Cases, augmentation
+from scripts.modelling.dataset import STORED_SIDE, Cases, augmentation
 
 CHUNK = 32  # views a forward pass
 

@@ -20,10 +20,16 @@ from lungct.settings import Settings
 from rich.progress import track
 from safetensors.torch import load_file
 
-from scripts.baselines import count_levels, match_nearest, regress, shrink
-from scripts.dataset import CLASSES, Cases
-from scripts.gatekeeping import REFUSE_MARGIN, REFUSE_SHARE, measure_distances, measure_neighbours, set_thresholds
-from scripts.metrics import (
+from scripts.modelling.baselines import count_levels, match_nearest, regress, shrink
+from scripts.modelling.dataset import CLASSES, Cases
+from scripts.modelling.gatekeeping import (
+    REFUSE_MARGIN,
+    REFUSE_SHARE,
+    measure_distances,
+    measure_neighbours,
+    set_thresholds,
+)
+from scripts.modelling.metrics import (
     count_confusion,
     decide_across_folds,
     measure,
@@ -32,7 +38,7 @@ from scripts.metrics import (
     softmax,
     trace_risk,
 )
-from scripts.targets import LEAST
+from scripts.modelling.targets import LEAST
 from scripts.train import ANSWERS, ASSIGNMENT, KEPT_OUT
 
 Ints = npt.NDArray[np.int64]

@@ -7,11 +7,11 @@ from typing import Any
 
 from lungct.model import ModelContract
 
-from scripts.dataset import CLASSES
-from scripts.gatekeeping import REFER_SHARE, REFUSE_MARGIN, REFUSE_SHARE
-from scripts.markdown import fill, tabulate
-from scripts.metrics import DRAWS, NAMES
-from scripts.targets import REPORTED_ACCURACY, list_targets
+from scripts.modelling.dataset import CLASSES
+from scripts.modelling.gatekeeping import REFER_SHARE, REFUSE_MARGIN, REFUSE_SHARE
+from scripts.modelling.markdown import fill, tabulate
+from scripts.modelling.metrics import DRAWS, NAMES
+from scripts.modelling.targets import REPORTED_ACCURACY, list_targets
 
 EVALUATE = "`python scripts/evaluate.py --data DIR`"
 

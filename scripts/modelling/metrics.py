@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
-from scripts.dataset import CLASSES
-from scripts.targets import REPORTED_ACCURACY
+from scripts.modelling.dataset import CLASSES
+from scripts.modelling.targets import REPORTED_ACCURACY
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
