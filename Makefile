@@ -15,8 +15,9 @@ help:     ## this help
 setup:    ## make .venv from requirements.lock; does only what is missing
 	@$(PYTHON) scripts/setup.py
 
+# A target that needs the archive passes its own ARGS on to nobody.
 archive: setup  ## pack handler, model folder and settings into model_store/lung_ct.mar
-	@$(PY) scripts/archive.py $(ARGS)
+	@$(PY) scripts/archive.py $(if $(filter archive,$(MAKECMDGOALS)),$(ARGS))
 
 demo: setup     ## build, start, wait until ready, score a synthetic slice with its heatmap; leaves the server running
 	@$(PY) scripts/demo.py $(ARGS)
