@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -26,6 +27,12 @@ from scripts.anatomy import draw_slice
 from scripts.client import Client
 from scripts.instance import ROOT, Instance
 from tests.madeup import RECIPE, make_data, make_start
+
+# A busy machine is slow, not wrong.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.load_profile("patient")
 
 MODEL = ROOT / "model_store" / "lung_ct"
 

@@ -35,7 +35,10 @@ def place(tmp_path_factory):
     """README's run folder and ports, moved to where nothing else is."""
     run = tmp_path_factory.mktemp("readme")
     ports = find_ports(5)
-    environment = {**os.environ, "LUNG_CT_RUN": str(run), "LUNG_CT_PORTS": " ".join(map(str, ports)), "COLUMNS": "120"}
+    ours = {"LUNG_CT_RUN": str(run), "LUNG_CT_PORTS": " ".join(map(str, ports)), "COLUMNS": "120"}
+    # `make test ARGS=...` hands its ARGS down to every make below it
+    inherited = {k: v for k, v in os.environ.items() if k not in ("ARGS", "MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS")}
+    environment = {**inherited, **ours}
 
     def move(text):
         for before, after in zip(DEFAULT_PORTS, ports, strict=True):
