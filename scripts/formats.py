@@ -1,9 +1,13 @@
-#!/usr/bin/env python3
-"""Print README's table of accepted files, in Markdown."""
+"""Print README's table of accepted files in Markdown, from the code that accepts them.
 
-import argparse
+    python scripts/formats.py
+
+README holds the same table, and a test builds and decodes a file for every row of it.
+"""
 
 from lungct.acceptance import accepted_formats
+
+from scripts.instance import make_parser
 
 
 def format_table() -> str:
@@ -13,5 +17,5 @@ def format_table() -> str:
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    make_parser(__doc__).parse_args()
     print(format_table())
