@@ -116,10 +116,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--trial", default="base", help="name of the trial (default %(default)s)")
     parser.add_argument("--recipe", default="{}", help="JSON of what differs from the default recipe, for cv")
     parser.add_argument("--folds", type=int, nargs="+", default=list(range(FOLDS)), help="folds of cv (default all)")
-    parser.add_argument("--work", type=Path, default=ROOT / ".run" / "train", help="views and trials (%(default)s)")
+    parser.add_argument("--work", type=Path, default=ROOT / ".run" / "train", help="trials (%(default)s)")
     parser.add_argument("--out", type=Path, default=ROOT / "model_store" / "lung_ct", help="model folder (%(default)s)")
     parser.add_argument("--version", default="1.0", help="version written into model.json (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of folds, views and weights (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of folds, augmentation and weights (default %(default)s)")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0: all cores (default %(default)s)")
     return parser.parse_args()
 

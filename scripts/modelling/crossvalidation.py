@@ -17,7 +17,6 @@ from safetensors.torch import load_file, save_file
 
 from scripts.modelling.dataset import CLASSES, Cases, split_by_case
 from scripts.modelling.recipe import Recipe, build_network, fit, predict, read_recipe
-from scripts.modelling.views import Views
 
 FOLDS = 5
 RECIPE = "recipe.json"
@@ -28,7 +27,7 @@ class Trial:
     """One recipe under grouped cross-validation; what is done already is not done again.
 
     Attributes:
-        work: folder of views and trials, ignored by version control.
+        work: folder of trials, ignored by version control.
         init: start weights, see `build_network`.
         size: side of the input that is scored.
     """
@@ -79,10 +78,9 @@ class Trial:
         torch.manual_seed(self.seed)
         start = self.ancestry[-2:-1]
         network = start[0].network(fold) if start else build_network(self.init)
-        views = Views(self.work / "views", self.cases, self.seed)
         inside, outside = np.flatnonzero(self.folds != fold), np.flatnonzero(self.folds == fold)
         checkpoint = self.folder / f"fold-{fold}.checkpoint"
-        trained = fit(network, views, inside, self.recipe, self.seed, checkpoint, f"{self.name} fold {fold}")
+        trained = fit(network, self.cases, inside, self.recipe, self.seed, checkpoint, f"{self.name} fold {fold}")
         save_file(trained.state_dict(), self.folder / f"fold-{fold}.safetensors")
         logits, features = predict(trained, self.cases, outside, self.size)
         minutes = torch.tensor((monotonic() - started) / 60)

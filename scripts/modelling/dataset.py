@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from lungct.preprocess import to_input
 from lungct.window import LUNG
 from PIL import Image
 from rich.progress import track
 from sklearn.model_selection import StratifiedGroupKFold
+from torch import Tensor
 from torchvision.transforms import v2
 
 CLASSES = ("Benign", "Malignant", "Normal")
@@ -83,16 +86,24 @@ def split_by_case(cases: Cases, folds: int, seed: int) -> npt.NDArray[np.int64]:
     return assignment
 
 
-def augmentation(size: int) -> v2.Transform:
+def augmentation(size: int, jitter: float) -> v2.Transform:
     """Random views of a (1, S', S') uint8 slice as (1, size, size): what position, scanner and window may change."""
     return v2.Compose(
         [
             v2.RandomHorizontalFlip(),
             v2.RandomVerticalFlip(0.25),
-            v2.RandomAffine(12, translate=(0.05, 0.05), shear=4, interpolation=v2.InterpolationMode.BILINEAR, fill=38),
+            v2.RandomAffine(
+                12, translate=(0.05, 0.05), shear=4, interpolation=v2.InterpolationMode.BILINEAR, fill=LUNG.air
+            ),
             v2.RandomResizedCrop(size, scale=(0.7, 1.0), ratio=(0.85, 1.18), antialias=True),
-            v2.ColorJitter(brightness=0.15, contrast=0.2),
-            v2.RandomApply([v2.GaussianBlur(5, sigma=(0.3, 1.0))], p=0.2),
-            v2.RandomApply([v2.JPEG((40, 95))], p=0.2),
+            v2.ColorJitter(brightness=jitter, contrast=jitter),
         ]
     )
+
+
+def draw_balanced(labels: Tensor, rows: Tensor, batch: int, power: float) -> Iterator[Tensor]:
+    """One epoch of row batches; a class of n slices is drawn in proportion to n ** (1 - power): 1 draws all equally."""
+    counts = torch.bincount(labels[rows]).double()
+    weights = counts[labels[rows]] ** -power
+    order = torch.multinomial(weights, len(rows) // batch * batch, replacement=True)
+    yield from rows[order].split(batch)
