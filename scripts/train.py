@@ -87,13 +87,18 @@ def ship(trial: Trial, out: Path, version: str) -> ModelContract:
         table = csv.writer(stream, lineterminator="\n")
         table.writerow(["file", "case", "fold"])
         table.writerows(zip(cases.files, cases.groups.tolist(), trial.folds.tolist(), strict=True))
-    (out / TRIALS).write_text(json.dumps(tabulate_trials(trial), indent=2) + "\n")
+    tried = out / TRIALS
+    rows = tabulate_trials(trial, json.loads(tried.read_text()) if tried.is_file() else [])
+    tried.write_text(json.dumps(rows, indent=2) + "\n")
     return written
 
 
-def tabulate_trials(shipped: Trial) -> list[dict[str, object]]:
-    """One row a trial in the work folder: which folds it has, and its uncalibrated scores on them."""
-    rows: list[dict[str, object]] = []
+def tabulate_trials(shipped: Trial, earlier: list[dict[str, object]]) -> list[dict[str, object]]:
+    """One row a trial in the work folder: which folds it has, and its uncalibrated scores on them.
+
+    Rows of `earlier` trials that are no longer in the work folder are kept.
+    """
+    rows = [row for row in earlier if not (shipped.work / str(row["trial"]) / RECIPE).is_file()]
     for path in sorted(shipped.work.glob(f"*/{RECIPE}")):
         trial = Trial(shipped.work, path.parent.name, shipped.cases, shipped.recipe, shipped.init, shipped.seed)
         if done := [fold for fold in range(FOLDS) if trial.answers(fold).is_file()]:

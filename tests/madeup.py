@@ -12,7 +12,7 @@ from scripts.anatomy import draw_slice
 from scripts.modelling.dataset import CLASSES
 
 CASES, SLICES, SIDE = 5, 2, 128  # cases a class, slices a case, pixels a side
-RECIPE = '{"schedule": [[1, 64, 1]], "batch": 6}'
+RECIPE = '{"schedule": [[1, 64]], "batch": 6}'
 NODULE = {"Benign": "smooth", "Malignant": "spiculated", "Normal": "none"}
 
 
