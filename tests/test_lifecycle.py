@@ -1,0 +1,123 @@
+"""The real TorchServe: ready, scaled, killed, stopped, and looked at from the command line."""
+
+import json
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import yaml
+from PIL import Image
+
+from scripts.client import Client, ServerDown
+from scripts.health import check_live, check_ready, count_ready
+from scripts.instance import ROOT, Instance
+from scripts.scale import wait_workers
+from tests.calls import wait_until
+from tests.conftest import find_ports, run_script
+
+pytestmark = pytest.mark.server
+
+
+def test_torchserve_runs_with_the_settings_that_are_written(server, client):
+    """A wrong type or key in the YAML is ignored in silence, and a snapshot would win over it."""
+    written = yaml.safe_load((ROOT / "config" / "model-config.yaml").read_text())
+    running = client.describe()
+    assert {key: running[key] for key in ("batchSize", "maxBatchDelay", "responseTimeout", "minWorkers")} == {
+        key: written[key] for key in ("batchSize", "maxBatchDelay", "responseTimeout", "minWorkers")
+    }
+    assert not list(server.run.rglob("*.cfg"))
+
+
+def test_live_and_ready_say_yes_with_exit_codes(server):
+    assert check_live(server) is None
+    assert check_ready(server) is None
+    assert run_script("health", "live", "--run", server.run).returncode == 0
+    assert run_script("health", "ready", "--run", server.run).returncode == 0
+    too_many = run_script("health", "ready", "--run", server.run, "--workers", 9)
+    assert (too_many.returncode, "of 9 workers" in too_many.stdout) == (1, True)
+
+
+def test_ready_says_no_where_ping_still_says_healthy(server, client, slices):
+    client.scale(0)
+    assert wait_workers(client, 0, 30)
+    assert client.ping()
+    assert "0 of 1" in check_ready(server, workers=1)
+    client.scale(1)
+    wait_until(lambda: check_ready(server) is None, 90, "a worker is back")
+
+
+def test_scaling_waits_until_the_workers_are_ready_and_back(server, client):
+    scaled = run_script("scale", 2, "--run", server.run)
+    assert scaled.returncode == 0, scaled.stderr
+    assert scaled.stdout.count("READY") == 2
+    assert count_ready(client.describe()) == 2
+    assert run_script("scale", 1, "--run", server.run).returncode == 0
+    assert count_ready(client.describe()) == 1
+
+
+def test_killing_a_worker_during_five_hundred_requests_loses_none(server, slices):
+    client = Client(server, deadline_s=120)
+    victim = client.describe()["workers"][0]["pid"]
+    done = []
+
+    def ask(i):
+        if i == 100:
+            os.kill(victim, signal.SIGKILL)
+        label = client.predict(slices[i % len(slices)])["label"]
+        done.append(label)
+        return label
+
+    with ThreadPoolExecutor(16) as pool:
+        labels = list(pool.map(ask, range(500)))
+    assert len(done) == 500
+    for i, body in enumerate(slices):
+        assert set(labels[i :: len(slices)]) == {client.predict(body)["label"]}
+    assert client.describe()["workers"][0]["pid"] != victim
+
+
+def test_predict_prints_a_table_json_lines_and_an_overlay(server, slices, tmp_path):
+    (tmp_path / "one.png").write_bytes(slices[0])
+    (tmp_path / "two.txt").write_text("no image")
+    table = run_script("predict", tmp_path, "--run", server.run)
+    assert table.returncode == 1
+    assert "unsupported_format" in table.stdout
+    assert "Research use only" in table.stdout
+    lines = run_script("predict", tmp_path / "one.png", "--run", server.run, "--json", "--overlay", tmp_path / "o.jpg")
+    assert lines.returncode == 0
+    assert json.loads(lines.stdout)["label"] in table.stdout
+    assert Image.open(tmp_path / "o.jpg").size == (512, 512)
+
+
+def test_status_shows_model_engine_and_workers(server):
+    shown = run_script("status", "--run", server.run, "--json")
+    assert shown.returncode == 0
+    document = json.loads(shown.stdout)
+    assert document["ready"]
+    assert document["engine"].startswith("torch-")
+    assert document["workers"][0]["status"] == "READY"
+
+
+def test_a_server_that_is_down_is_named_in_one_sentence_with_an_exit_code(tmp_path, slices):
+    (tmp_path / "one.png").write_bytes(slices[0])
+    nowhere = Instance(tmp_path, ports=(9, 9, 9, 9, 9))
+    with pytest.raises(ServerDown, match="make serve"):
+        Client(nowhere, deadline_s=0).predict(b"x")
+    nowhere.write()
+    failed = run_script("predict", tmp_path / "one.png", "--run", tmp_path)
+    assert failed.returncode in (3,)
+    assert len(failed.stderr.strip().splitlines()) == 1
+    assert run_script("status", "--run", tmp_path).returncode == 1
+
+
+def test_a_damaged_archive_does_not_become_ready_and_says_so(tmp_path):
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / "lung_ct.mar").write_bytes(b"no archive")
+
+    started = run_script(
+        "serve", "--run", tmp_path / "run", "--store", store, "--ports", *find_ports(5), "--deadline", 20
+    )
+    assert started.returncode == 1
+    assert "not ready" in started.stderr
+    assert not Instance.read(tmp_path / "run").running
