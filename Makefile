@@ -7,7 +7,7 @@ OUT    ?= .run/scores
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup archive serve stop status demo predict score ui screenshots scale bench audit train evaluate lint test lock clean
+.PHONY: help setup archive serve stop status demo predict score ui screenshots scale bench audit train evaluate exporter lint test test-ops lock clean
 
 help:     ## this help
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -58,11 +58,17 @@ train: setup    ## cross-validate, then write the model folder: make train ARGS=
 evaluate: setup  ## every number of the model card again, with its figures: make evaluate ARGS='--data DIR'
 	@$(PY) scripts/evaluate.py $(ARGS)
 
+exporter: setup  ## export queue depth, READY workers and a timed canary for Prometheus until Ctrl-C; needs `make serve`
+	@$(PY) scripts/exporter.py $(ARGS)
+
 lint: setup     ## ruff, ruff format, mypy --strict
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 
 test: archive   ## all tests that this machine can run
 	@$(PY) -m pytest $(ARGS)
+
+test-ops: archive  ## the tests of what stands around the server: monitoring, gateway, faults, container
+	@$(PY) -m pytest -m ops $(ARGS)
 
 lock:     ## pin the newest versions that pyproject.toml allows
 	@.venv/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --all-extras --no-annotate --no-header pyproject.toml -o requirements.lock

@@ -83,8 +83,9 @@ class LungCTHandler:
         for reply in batch.replies:
             if reply.outcome == "error":
                 series["lung_ct_rejections_total", reply.label] += 1
-            else:
+            elif reply.outcome != "canary":  # the same slice over and over would hide drift
                 series["lung_ct_confidence_total", reply.label, band(reply.confidence)] += 1
+                series["lung_ct_confidence_sum", reply.label] += reply.confidence
             series["lung_ct_requests_total", reply.label, reply.outcome] += 1
         for stage, seconds in batch.seconds.items():
             series["lung_ct_stage_seconds_sum", stage] = round(seconds, 6)

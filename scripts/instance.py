@@ -12,6 +12,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_PORTS = (8080, 8081, 8082, 7070, 7071)
+EXPORTER_PORT = 8083  # of scripts/exporter.py, beside the metrics that TorchServe has itself
 SOCKET_PATH_LIMIT = 80  # a Unix socket path holds 107 bytes; TorchServe adds /.ts.sock.9000
 
 

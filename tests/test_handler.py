@@ -85,6 +85,18 @@ def test_each_series_is_emitted_once_a_batch_and_without_free_text(handler, cont
     assert not any("Failed to update" in line or "PATIENT" in line for line in lines)
 
 
+def test_a_monitors_canary_is_counted_apart_and_never_as_confidence(handler, context, slices, caplog):
+    with caplog.at_level(logging.INFO, logger="ts.metrics"):
+        ask(handler, context, [{"body": slices[0]}, {"body": slices[0]}], [{"X-Canary": "yes"}, {}])
+    lines = [record.getMessage() for record in caplog.records if "[METRICS]" in record.getMessage()]
+    assert sum("lung_ct_requests_total.Count:1|" in line and "Outcome:canary" in line for line in lines) == 1
+    assert [line.split("|")[0] for line in lines if "lung_ct_confidence_total" in line] == [
+        "[METRICS]lung_ct_confidence_total.Count:1"
+    ]
+    total = next(line for line in lines if "lung_ct_confidence_sum" in line)
+    assert 1 / 3 <= float(total.split("Count:")[1].split("|")[0]) <= 1
+
+
 def test_a_damaged_model_folder_fails_loading(tmp_path):
     for file in MODEL.iterdir():
         if file.is_file():

@@ -155,6 +155,7 @@ class Pipeline:
             probabilities, scored.prepared.slice, warnings, alike, self.contract, self._engine.name
         )
         label, confidence = document["label"], document["confidence"]
+        outcome = "canary" if request.canary == "yes" else document["decision"]
         wanted = request.heatmap == "always" or (request.heatmap == "abnormal" and label != "Normal")
         if wanted:
             name = request.heatmap_class or label
@@ -162,7 +163,7 @@ class Pipeline:
             picture = None if request.heatmap_format == "grid" else self._draw(scored.prepared, activation)
             content_type = render.CONTENT_TYPES.get(request.heatmap_format)
             if request.accept == content_type and picture is not None:
-                return Reply(200, content_type, picture, document["decision"], label, confidence)
+                return Reply(200, content_type, picture, outcome, label, confidence)
             document["heatmap"] = result.build_heatmap(
                 activation, request.heatmap_method, name, scored.evidence, scored.logits, self._bias,
                 outline(scored.prepared.input), self.contract.classes, picture, content_type,
@@ -171,7 +172,7 @@ class Pipeline:
             answer = oip.reply(document, self.contract.classes, request.inference_id)
         else:
             answer = document
-        return Reply(200, result.JSON, result.encode_json(answer), document["decision"], label, confidence)
+        return Reply(200, result.JSON, result.encode_json(answer), outcome, label, confidence)
 
     def _explain(self, scored: Scored, name: str) -> ActivationMap:
         index = self.contract.classes.index(name)

@@ -47,6 +47,7 @@ class ScoreRequest:
     inference_id: str | None = None  # id of an Open Inference Protocol request
     protocol: str = "native"  # or oip
     gate: str = "on"  # off: score whatever the picture shows
+    canary: str = "no"  # yes: a monitor's own request, which the metrics count apart
 
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -56,6 +57,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "heatmap_size": ("source", "model"),
     "heatmap_colormap": tuple(COLORMAPS),
     "gate": ("on", "off"),
+    "canary": ("no", "yes"),
 }
 
 

@@ -26,7 +26,7 @@ class Reply:
     """What goes back for one request, and what the metrics count of it.
 
     Attributes:
-        outcome: "report", "refer" or "error".
+        outcome: "report", "refer", "canary" (scored for a monitor) or "error".
         label: the predicted class, or the error code.
         confidence: probability of the label, None for errors.
     """

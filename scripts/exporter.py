@@ -1,0 +1,131 @@
+"""Export what TorchServe has no metric for: queue depth, READY workers, a timed canary, what the model promises.
+
+    python scripts/exporter.py                          # http://127.0.0.1:8083/metrics, beside the server of .run
+    python scripts/exporter.py --run /tmp/b --port 9083
+
+Every scrape asks the server once: its description, then one canary slice. So scrape every 15 s or slower; on a GPU each
+description starts nvidia-smi for every worker. The server may stop and start again meanwhile.
+
+Exit codes: 0 stopped by Ctrl-C or SIGTERM, 2 the port is in use.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Histogram, Metric, start_http_server
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from scripts.client import Client
+from scripts.health import UNREADY, count_ready, score_canary
+from scripts.instance import EXPORTER_PORT, Instance, add_run_option, make_parser
+
+# Together they stay under the scrape timeout of config/prometheus/prometheus.yml.
+DESCRIBE_TIMEOUT_S = 3
+CANARY_TIMEOUT_S = 10
+CANARY_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, CANARY_TIMEOUT_S)
+
+
+class ServerCollector(Collector):
+    """Asks one server at each scrape; what it could not learn it leaves out, so that nothing stale is shown."""
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+        self._canary_seconds = Histogram(
+            "lung_ct_canary_seconds",
+            "Seconds from sending the canary slice to its reply, queue and batch included; a failed one counts too",
+            buckets=CANARY_BUCKETS,
+            registry=None,
+        )
+        self._contract: Mapping[str, Any] = {}
+
+    def collect(self) -> Iterator[Metric]:
+        """Metrics of this moment; `lung_ct_ready` is always among them."""
+        instance = Instance.read(self._run)  # a server that was started again has other ports and tokens
+        ready = False
+        try:
+            description = Client(instance, deadline_s=0, timeout_s=DESCRIBE_TIMEOUT_S).describe()
+            yield from describe_workers(description)
+            reply = self._time_canary(Client(instance, deadline_s=0, timeout_s=CANARY_TIMEOUT_S), instance)
+            yield from self._describe_model(reply["model"], instance)
+            ready = count_ready(description) >= max(1, description["minWorkers"])
+        except UNREADY:
+            pass  # told by lung_ct_ready; scripts/health.py says why
+        yield GaugeMetricFamily("lung_ct_ready", "1: all wanted workers are READY and the canary was scored", ready)
+        yield from self._canary_seconds.collect()
+
+    def _time_canary(self, client: Client, instance: Instance) -> dict[str, Any]:
+        with self._canary_seconds.time():
+            return score_canary(client, instance)
+
+    def _describe_model(self, served: Mapping[str, str], instance: Instance) -> Iterator[Metric]:
+        """What the model card leads us to expect, asked for again only when other weights are served."""
+        if served["weights_sha256"] != self._contract.get("files", {}).get("weights.safetensors"):
+            self._contract = Client(instance, deadline_s=0, timeout_s=DESCRIBE_TIMEOUT_S).contract()
+        info = GaugeMetricFamily("lung_ct_model_info", "1; the model that is served", labels=tuple(served))
+        info.add_metric(tuple(served.values()), 1)
+        yield info
+        promised = self._contract.get("metrics", {})  # an imported checkpoint has none
+        if "reported_share" in promised:
+            yield GaugeMetricFamily(
+                "lung_ct_expected_refer_share",
+                "Share of slices referred in cross-validation",
+                1 - promised["reported_share"],
+            )
+        if "accuracy" in promised:
+            yield GaugeMetricFamily(
+                "lung_ct_expected_confidence",
+                "Accuracy in cross-validation, which a calibrated model's mean confidence equals",
+                promised["accuracy"],
+            )
+
+
+def describe_workers(description: Mapping[str, Any]) -> Iterator[Metric]:
+    """Queue and workers from TorchServe's description of the model."""
+    queue = description["jobQueueStatus"]
+    pending = queue["pendingRequests"]
+    yield GaugeMetricFamily("lung_ct_queue_pending", "Requests that wait for a worker", pending)
+    yield GaugeMetricFamily(
+        "lung_ct_queue_capacity", "Requests that may wait; one more gets 503", pending + queue["remainingCapacity"]
+    )
+    yield GaugeMetricFamily("lung_ct_workers_ready", "Workers that are READY", count_ready(description))
+    yield GaugeMetricFamily("lung_ct_workers_wanted", "Workers that were asked for", description["minWorkers"])
+    resident = GaugeMetricFamily(
+        "lung_ct_worker_resident_bytes",
+        "Resident memory of a worker process; TorchServe measures it once a minute",
+        labels=("worker", "pid"),  # a worker that was started again is another process: growth starts anew
+    )
+    for worker in description["workers"]:
+        if worker["memoryUsage"]:
+            resident.add_metric((worker["id"], str(worker["pid"])), worker["memoryUsage"])
+    yield resident
+
+
+def main() -> int:
+    parser = make_parser(__doc__)
+    add_run_option(parser)
+    parser.add_argument("--port", type=int, default=EXPORTER_PORT, help="on loopback (default %(default)s)")
+    args = parser.parse_args()
+    stopping = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stopping)  # before there are threads that could take them
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(ServerCollector(args.run))
+    try:
+        server, thread = start_http_server(args.port, addr="127.0.0.1", registry=registry)
+    except OSError:
+        print(f"exporter: port {args.port} is in use; choose another with --port.", file=sys.stderr)
+        return 2
+    print(f"exporter: http://127.0.0.1:{args.port}/metrics", flush=True)
+    signal.sigwait(stopping)
+    server.shutdown()
+    thread.join()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
