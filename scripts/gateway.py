@@ -1,0 +1,82 @@
+"""Put the gateway before the server that runs: TLS, a key for each client, limits, readiness, restarts.
+
+    make gateway                                # for trials: https://127.0.0.1:8443 with a self-signed certificate
+    make gateway ARGS='--listen 0.0.0.0:443 --certificate chain.pem --certificate-key key.pem'
+    python scripts/gateway.py --foreground      # for supervisors; SIGTERM drains it
+
+Run again, it takes over new certificates and settings and opens its logs anew; requests in flight are finished under
+the old ones. `make stop` drains it before it stops the server. Keys for clients: `make key NAME=alice`.
+
+Exit codes: 0 it runs, or was drained, 1 nginx ended by itself, 2 it cannot start as it is set up.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from scripts.instance import Instance, add_run_option, make_parser
+from scripts.keys import add_clients_option, read_clients, write_clients
+from scripts.proxy.nginx import GatewayError, Nginx, make_certificate
+from scripts.proxy.record import find, reload
+from scripts.proxy.supervisor import Supervisor
+from scripts.serve import find_busy
+
+
+def start(run: Path, port: int) -> str | None:
+    """Run this command again in the background until it listens; None, or why it does not."""
+    log = run / "gateway" / "supervisor.log"
+    command = [sys.executable, *sys.argv, "--foreground"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+    ends = time.monotonic() + 30
+    while not (find(run) and find_busy((port,))):
+        if process.poll() is not None or time.monotonic() > ends:
+            return log.read_text().strip() or f"it does not listen; see {log}"
+        time.sleep(0.05)
+    return None
+
+
+def main() -> int:
+    parser = make_parser(__doc__)
+    add_run_option(parser)
+    add_clients_option(parser)
+    parser.add_argument("--listen", default="127.0.0.1:8443", help="address:port (default %(default)s)")
+    parser.add_argument("--certificate", type=Path, help="PEM file, chain included (default: self-signed, for trials)")
+    parser.add_argument("--certificate-key", type=Path, help="PEM file of its private key")
+    parser.add_argument("--rate", type=int, default=100, help="requests/s of one client (default %(default)s)")
+    parser.add_argument("--patience", type=float, default=60, help="seconds not ready before a restart (default 60)")
+    parser.add_argument("--notice", type=float, default=0, help="seconds of 'not ready' before a drain (default 0)")
+    parser.add_argument("--foreground", action="store_true", help="stay; SIGTERM drains")
+    args = parser.parse_args()
+    if (args.certificate is None) != (args.certificate_key is None):
+        parser.error("--certificate and --certificate-key go together")
+    run = args.run.resolve()
+    folder = run / "gateway"
+    try:
+        instance = Instance.read(run)
+        if not instance.running:
+            raise GatewayError("No server runs; start it with `make serve`.")
+        folder.mkdir(mode=0o700, exist_ok=True)
+        write_clients(args.clients, read_clients(args.clients))
+        pair = (args.certificate, args.certificate_key) if args.certificate else make_certificate(folder)
+        certificate, key = (path.resolve() for path in pair)
+        nginx = Nginx(instance, folder, args.listen, args.clients.resolve(), certificate, key, args.rate)
+        nginx.write()
+        if args.foreground:
+            return Supervisor(nginx, args.patience, args.notice).run()
+        port = int(args.listen.rpartition(":")[2])
+        if not reload(run) and (reason := start(run, port)):
+            raise GatewayError(reason)
+    except GatewayError as error:
+        print(f"gateway: {error}", file=sys.stderr)
+        return 2
+    trust = f"; clients trust {certificate}" if args.certificate is None else ""
+    print(f"gateway: https://{args.listen}{trust}; {len(read_clients(args.clients))} clients have a key")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""Give clients of the gateway a key, or take it away. A key is shown once, when it is made.
+
+    make key NAME=alice
+    python scripts/keys.py add alice
+    python scripts/keys.py list
+    python scripts/keys.py remove alice
+
+Adding for a name that has a key replaces it. A gateway that runs takes the change over at once. Keys are 256 random
+bits in lower-case hex: nginx looks them up without regard to case. The file is readable by its owner only.
+
+Exit codes: 0 done, 1 no such name, 2 not a name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import secrets
+import sys
+from pathlib import Path
+
+from scripts.instance import add_run_option, make_parser
+from scripts.proxy.record import reload
+
+LINE = re.compile(r'"Bearer ([0-9a-f]{64})" ([a-z0-9-]+);')
+HOME = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+
+
+def add_clients_option(parser: argparse.ArgumentParser) -> None:
+    """The option of all scripts that deal with client keys: the file they are in, outside the project."""
+    parser.add_argument(
+        "--clients",
+        type=Path,
+        default=Path(os.environ.get("LUNG_CT_CLIENTS", HOME / "lung-ct" / "clients.map")),
+        help="file of the clients' keys (default: $LUNG_CT_CLIENTS or %(default)s)",
+    )
+
+
+def read_clients(file: Path) -> dict[str, str]:
+    """Name -> key; nothing when there is no file yet."""
+    return {name: key for key, name in LINE.findall(file.read_text())} if file.is_file() else {}
+
+
+def write_clients(file: Path, clients: dict[str, str]) -> None:
+    """The file in one stroke, private: lines that nginx includes into a map."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fresh = file.with_suffix(".new")
+    fresh.touch(mode=0o600)
+    fresh.write_text("".join(f'"Bearer {key}" {name};\n' for name, key in sorted(clients.items())))
+    fresh.replace(file)
+
+
+def main() -> int:
+    parser = make_parser(__doc__)
+    add_run_option(parser)
+    add_clients_option(parser)
+    parser.add_argument("what", choices=("add", "list", "remove"))
+    parser.add_argument("name", nargs="?", default="", help="lower-case letters, digits and dashes; appears in the log")
+    args = parser.parse_args()
+    clients = read_clients(args.clients)
+    if args.what == "list":
+        print("\n".join(sorted(clients)))
+        return 0
+    if not re.fullmatch("[a-z0-9-]+", args.name) or args.name in ("none", "unknown"):
+        parser.error("a name is of lower-case letters, digits and dashes, and neither none nor unknown")
+    if args.what == "add":
+        clients[args.name] = secrets.token_hex(32)
+        print(clients[args.name])
+    elif clients.pop(args.name, None) is None:
+        print(f"keys: {args.name} has no key", file=sys.stderr)
+        return 1
+    write_clients(args.clients, clients)
+    reload(args.run)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""The gateway's nginx: its folder, its settings, its certificate, its process."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.instance import ROOT, SOCKET_PATH_LIMIT, Instance
+from scripts.tokens import Tokens
+
+TEMPLATE = ROOT / "config" / "nginx" / "nginx.conf"
+
+
+class GatewayError(Exception):
+    """The gateway cannot start as it is set up; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Nginx:
+    """Everything that config/nginx/nginx.conf leaves open.
+
+    Attributes:
+        instance: the server behind it.
+        folder: private folder of settings, logs and temporary files.
+        listen: address:port.
+        clients: nginx map lines, `"Bearer KEY" NAME;`, see scripts/keys.py.
+        certificate, certificate_key: PEM files.
+        rate: requests/s of one client, and as many at once.
+    """
+
+    instance: Instance
+    folder: Path
+    listen: str
+    clients: Path
+    certificate: Path
+    certificate_key: Path
+    rate: int
+
+    @property
+    def socket(self) -> Path:
+        """Unix socket of the sidecar."""
+        return self.folder / "sidecar.sock"
+
+    def write(self) -> None:
+        """Settings and token into the folder; GatewayError unless nginx accepts them."""
+        if len(str(self.folder)) > SOCKET_PATH_LIMIT:
+            raise GatewayError(f"The path of {self.folder} is too long for a socket; choose a shorter LUNG_CT_RUN.")
+        root = os.getuid() == 0  # else nginx has no other user to be
+        values = {
+            "user": f"user {pwd.getpwuid(os.getuid()).pw_name};" if root else "",
+            "torchserve": self.instance.url("inference").removeprefix("http://"),
+            "folder": self.folder,
+            "listen": self.listen,
+            "clients": self.clients,
+            "certificate": self.certificate,
+            "certificate_key": self.certificate_key,
+            "rate": self.rate,
+            "socket": self.socket,
+        }
+        text = re.sub(r"@([a-z_]+)@", lambda hole: str(values[hole[1]]), TEMPLATE.read_text())
+        (self.folder / "nginx.conf").write_text(text)
+        self.write_token()
+        checked = subprocess.run([*self.command(), "-t", "-q"], capture_output=True, text=True, check=False)
+        if checked.returncode:
+            raise GatewayError(f"nginx does not accept its settings: {checked.stderr.strip()}")
+
+    def write_token(self) -> bool:
+        """TorchServe's present token for nginx to include; True if it is another than before."""
+        target = self.folder / "token.conf"
+        token = Tokens(self.instance.keys).read("inference")
+        line = f'map "" $torchserve_authorization {{ default "Bearer {token}"; }}\n'
+        if not token or (target.is_file() and target.read_text() == line):
+            if not target.is_file():
+                raise GatewayError(f"No server has run from {self.instance.run} yet; start one with `make serve`.")
+            return False
+        fresh = target.with_suffix(".new")
+        fresh.touch(mode=0o600)
+        fresh.write_text(line)
+        fresh.replace(target)
+        return True
+
+    def command(self) -> list[str]:
+        return [find_nginx(), "-c", str(self.folder / "nginx.conf"), "-e", str(self.folder / "error.log")]
+
+    def start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(self.command(), start_new_session=True)
+
+
+def find_nginx() -> str:
+    """Its path: Debian keeps it in a folder that users do not have on PATH."""
+    path = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+    if path is None:
+        raise GatewayError("nginx is not installed; install your system's package.")
+    return path
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """A self-signed certificate for localhost and its key, for trials; made again when a week or less is left."""
+    certificate, key = folder / "certificate.pem", folder / "certificate.key"
+    week = str(7 * 24 * 3600)
+    check = ["openssl", "x509", "-checkend", week, "-noout", "-in", str(certificate)]
+    if certificate.is_file() and subprocess.run(check, capture_output=True, check=False).returncode == 0:
+        return certificate, key
+    names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
+    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    make += ["-days", "90", "-subj", "/CN=localhost", "-addext", names, "-out", str(certificate), "-keyout", str(key)]
+    try:
+        subprocess.run(make, capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise GatewayError("openssl could not make a certificate; give one with --certificate.") from error
+    key.chmod(0o600)
+    return certificate, key

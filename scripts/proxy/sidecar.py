@@ -1,0 +1,94 @@
+"""What nginx cannot know: whether the server is ready, and TorchServe's key of the hour.
+
+Answers on a Unix socket that only nginx and its user can open.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from socketserver import ThreadingMixIn, UnixStreamServer
+from typing import Any
+
+from scripts.client import Client, RefusedError, ServerError, TokenError
+from scripts.health import check_live
+from scripts.instance import Instance
+
+OURS = {"host", "connection", "authorization", "content-length"}  # headers that the second attempt sets itself
+
+
+@dataclass
+class Readiness:
+    """The last word of the watchdog, and whether a drain has begun."""
+
+    reason: str | None = "not checked yet"
+    draining: bool = False
+
+    @property
+    def ready(self) -> bool:
+        return self.reason is None and not self.draining
+
+
+class Sidecar(ThreadingMixIn, UnixStreamServer):
+    """Serves GET /healthz and /readyz, and the second attempt of requests that TorchServe answered with 400."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, socket: Path, instance: Instance, readiness: Readiness, renewed: Callable[[], None]) -> None:
+        """Args: `renewed` is called after a second attempt, when TorchServe's key may be another one."""
+        socket.unlink(missing_ok=True)
+        super().__init__(str(socket), _Answer)
+        socket.chmod(0o600)
+        self.instance, self.readiness, self.renewed = instance, readiness, renewed
+        self.client = Client(instance, deadline_s=0, timeout_s=120)
+
+    def start(self) -> None:
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class _Answer(BaseHTTPRequestHandler):
+    server: Sidecar
+
+    def do_GET(self) -> None:
+        if self.path == "/healthz":
+            live = check_live(self.server.instance) is None
+            self._send(200 if live else 503, {"live": live})
+        else:
+            ready = self.server.readiness.ready
+            self._send(200 if ready else 503, {"ready": ready})
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in OURS}
+        try:
+            answer = self.server.client.call("POST", "inference", self.path, data=body, headers=headers)
+        except RefusedError as error:
+            document = {"error": error.code, "message": str(error), "request_id": error.request_id}
+            self._send(error.status, {**document, "research_use_only": True})
+        except (ServerError, TokenError):
+            self.close_connection = True  # nginx makes its 503 of it
+        else:
+            kept = {name: answer.headers[name] for name in ("Content-Type", "X-Request-Id")}
+            self._send_bytes(answer.status_code, kept, answer.content)
+        self.server.renewed()
+
+    def _send(self, status: int, document: dict[str, Any]) -> None:
+        headers = {"Content-Type": "application/json"}
+        if "request_id" in document:
+            headers["X-Request-Id"] = str(document["request_id"])
+        self._send_bytes(status, headers, json.dumps(document).encode())
+
+    def _send_bytes(self, status: int, headers: dict[str, str], content: bytes) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """nginx has the log."""

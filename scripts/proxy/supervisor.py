@@ -1,0 +1,76 @@
+"""The process that keeps the gateway going: nginx, the sidecar and the watchdog."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+from scripts.health import check_ready
+from scripts.instance import Instance
+from scripts.proxy.nginx import Nginx
+from scripts.proxy.record import RECORD
+from scripts.proxy.sidecar import Readiness, Sidecar
+from scripts.proxy.watchdog import Watchdog, restart
+
+LOOK_S, CHECK_S = 0.5, 5.0  # how often the process is looked at, and a canary slice is scored
+
+
+class Supervisor:
+    """Runs until told to drain."""
+
+    def __init__(self, nginx: Nginx, patience_s: float, notice_s: float) -> None:
+        """Args: `patience_s` see Watchdog; a drain says not ready for `notice_s` while it still accepts requests."""
+        self._nginx, self._notice_s = nginx, notice_s
+        self._instance = nginx.instance
+        self._watchdog = Watchdog(patience_s)
+        self._readiness = Readiness()
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+
+    def run(self) -> int:
+        """0 after a drain, 1 when nginx ended by itself."""
+        sidecar = Sidecar(self._nginx.socket, self._instance, self._readiness, self._renew)
+        sidecar.start()
+        self._process = self._nginx.start()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._ended.set())
+        signal.signal(signal.SIGHUP, lambda *_: self._process.send_signal(signal.SIGHUP))
+        record = self._instance.run / RECORD
+        record.write_text(str(os.getpid()))
+        try:
+            return self._watch()
+        finally:
+            record.unlink(missing_ok=True)
+            sidecar.shutdown()
+
+    def _watch(self) -> int:
+        checked = -CHECK_S
+        while not self._ended.wait(LOOK_S):
+            if self._process.poll() is not None:
+                return 1
+            now, running = time.monotonic(), Instance.read(self._instance.run).running
+            if not running:
+                self._readiness.reason = "TorchServe does not run"
+            elif now - checked >= CHECK_S or self._readiness.reason is not None:
+                self._readiness.reason, checked = check_ready(self._instance), now
+                self._renew()
+            if self._watchdog.is_due(self._readiness.reason, running, now):
+                print(f"gateway: starting the server again: {self._readiness.reason}", flush=True)
+                restart(self._instance, self._ended)
+        return self._drain()
+
+    def _renew(self) -> None:
+        """Give nginx TorchServe's token if it has another one now."""
+        with self._lock:
+            if self._nginx.write_token():
+                self._process.send_signal(signal.SIGHUP)
+
+    def _drain(self) -> int:
+        """Say not ready, refuse new requests, finish those in flight (worker_shutdown_timeout bounds it)."""
+        self._readiness.draining = True
+        time.sleep(self._notice_s)
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait()
+        return 0

@@ -1,0 +1,44 @@
+"""TorchServe's own keys: read, and renewed by one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+
+class TokenError(Exception):
+    """The server does not accept our token and it cannot be renewed."""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """TorchServe's key_file.json. The API key renews the other two, which expire after an hour."""
+
+    path: Path
+
+    def read(self, kind: str) -> str:
+        """The present "inference", "management" or "API" key; "" when there is no file yet."""
+        try:
+            return str(json.loads(self.path.read_text())[kind]["key"])
+        except (OSError, ValueError, KeyError):
+            return ""
+
+    def renew(self, kind: str, rejected: str, management_url: str) -> str:
+        """A fresh key. Renewing kills the old one for everybody, so only one process does it at a time."""
+        with (self.path.parent / "key_file.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if (current := self.read(kind)) != rejected:
+                return current  # somebody else was faster
+            answer = requests.get(
+                f"{management_url}/token",
+                params={"type": kind},
+                headers={"Authorization": f"Bearer {self.read('API')}"},
+                timeout=10,
+            )
+            if answer.status_code != 200:
+                raise TokenError(f"The {kind} token was rejected and could not be renewed; restart the server.")
+            return self.read(kind)
