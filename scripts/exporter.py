@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry, Histogram, Metric, start_http_s
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from scripts.client import Client
+from scripts.client import Client, ServerBusy
 from scripts.health import UNREADY, count_ready, score_canary
 from scripts.instance import EXPORTER_PORT, Instance, add_run_option, make_parser
 
@@ -47,13 +47,16 @@ class ServerCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Metrics of this moment; `lung_ct_ready` is always among them."""
         instance = Instance.read(self._run)  # a server that was started again has other ports and tokens
-        ready = False
+        enough = ready = False
         try:
             description = Client(instance, deadline_s=0, timeout_s=DESCRIBE_TIMEOUT_S).describe()
             yield from describe_workers(description)
+            enough = count_ready(description) >= max(1, description["minWorkers"])
             reply = self._time_canary(Client(instance, deadline_s=0, timeout_s=CANARY_TIMEOUT_S), instance)
             yield from self._describe_model(reply["model"], instance)
-            ready = count_ready(description) >= max(1, description["minWorkers"])
+            ready = enough
+        except ServerBusy:
+            ready = enough  # a full queue is not broken
         except UNREADY:
             pass  # told by lung_ct_ready; scripts/health.py says why
         yield GaugeMetricFamily("lung_ct_ready", "1: all wanted workers are READY and the canary was scored", ready)
