@@ -20,7 +20,6 @@ from torchvision.transforms import v2
 
 CLASSES = ("Benign", "Malignant", "Normal")
 TABLE, DATASET = "cases.csv", "iq_othnccd"
-STORED_SIDE = 256  # slices are kept at this side for augmentation and cropped to each view
 
 
 @dataclass(frozen=True)

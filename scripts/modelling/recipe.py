@@ -16,7 +16,7 @@ from lungct.preprocess import normalize
 from rich.progress import track
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from scripts.modelling.dataset import CLASSES, STORED_SIDE, Cases, augmentation, draw_balanced
+from scripts.modelling.dataset import CLASSES, Cases, augmentation, draw_balanced
 
 Ints = npt.NDArray[np.int64]
 
@@ -27,6 +27,8 @@ class Recipe:
 
     Attributes:
         schedule: (epochs, side): so many epochs at a side in pixels; small first, because they cost less.
+        source: side in pixels that a view is cut from, resized once; at 512, as published, a view is as sharp as what
+            is served.
         lr: peak learning rate of AdamW under a one-cycle schedule, for layer4 and fc, which begin partly at random.
         slower: factor on it for the layers before them, which begin with ImageNet weights.
         balance: 0 draws slices as they come, 1 every class equally often.
@@ -37,7 +39,8 @@ class Recipe:
         start: trial whose networks these begin with, fold by fold; none: the start weights.
     """
 
-    schedule: tuple[tuple[int, int], ...] = ((10, 160), (5, 224))
+    schedule: tuple[tuple[int, int], ...] = ((6, 160), (4, 224))
+    source: int = 512
     lr: float = 4e-4
     slower: float = 1.0
     balance: float = 1.0
@@ -83,7 +86,7 @@ def fit(
 ) -> LungResNet18:
     """Train on `rows`, going on from `checkpoint` if it is there; return the moving average of the weights."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    stored = torch.from_numpy(cases.inputs(np.arange(len(cases.labels)), STORED_SIDE))
+    stored = torch.from_numpy(cases.inputs(np.arange(len(cases.labels)), recipe.source))
     labels, drawn = torch.from_numpy(cases.labels), torch.from_numpy(rows)
     # Channels last: the convolutions of a CPU without AVX-512 train a quarter faster.
     network = network.to(device, memory_format=torch.channels_last)
