@@ -11,6 +11,7 @@ from scripts.modelling.dataset import CLASSES
 from scripts.modelling.gatekeeping import REFER_SHARE, REFUSE_MARGIN, REFUSE_SHARE
 from scripts.modelling.markdown import fill, tabulate
 from scripts.modelling.metrics import DRAWS, NAMES
+from scripts.modelling.recipe import Recipe
 from scripts.modelling.targets import REPORTED_ACCURACY, list_targets
 
 EVALUATE = "`python scripts/evaluate.py --data DIR`"
@@ -239,10 +240,11 @@ def describe_trials(trials: list[dict[str, Any]]) -> str:
             (trial["trial"], f"`{trial['recipe']}`", ", ".join(map(str, trial["folds"])), *scores, trial["minutes"])
         )
     header = ("trial", "recipe", "folds", "accuracy", "balanced", "Benign recall", "Malignant AUC", "minutes")
+    default = ", then ".join(f"{count} epochs at {side} pixels" for count, side in Recipe().schedule)
     return f"""## Appendix: trials
 
 Grouped, out of fold, uncalibrated, over the folds named; by `python scripts/train.py cv --trial NAME --recipe JSON`.
-The recipe names what differs from the default: 5 epochs at 128 pixels, 3 at 176. A trial may begin with the networks of
-another.
+The recipe names what differs from the default, {default}, all layers, views cut from the published slices. A
+trial may begin with the networks of another.
 
 {tabulate(header, rows)}"""
