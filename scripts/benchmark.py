@@ -1,219 +1,182 @@
-"""Measure the server against the same pipeline in this process, in one run on the same slices.
+"""Measure the server, its in-process limit and its peers in one run on the same slices.
 
-    make bench
-    python scripts/benchmark.py --seconds 20 --repeats 5 --concurrency 1 16 32
+    make bench                              # about 12 minutes; writes README's table and docs/benchmark*
+    make bench ARGS=--quick                 # about a minute of measuring, results in .run/bench only
+    make bench ARGS='--slices DIR'          # on JPEG files of your own
+    make bench ARGS=--cold                  # cold start alone
+    python scripts/benchmark.py --render docs/benchmark.json
 
-Starts a server of its own on free ports. Writes .run/bench/result.json and result.md. Rates depend on the machine and
-on what else it does: quote ratios of one run.
+Needs wrk (apt-get install wrk), 10 GB of memory and a machine that does nothing else. Rates depend on the machine: quote
+ratios of one run. The engine is the one that the server chooses; every way takes its turn in each repeat.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import platform
-import socket
 import statistics
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from itertools import count
+import tempfile
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import torch
-from lungct.engine import choose_engine
 from lungct.model import load_model_folder
-from lungct.pipeline import Job, Pipeline
-from lungct.settings import Settings
-from lungct.window import LUNG
-from PIL import Image
-from rich.progress import Progress
 
-from scripts.anatomy import NODULES, draw_slice
-from scripts.client import Client
-from scripts.instance import ROOT, Instance, make_parser
+from scripts.bench import coldstart, endurance, growth, rates, stages
+from scripts.bench.charts import draw_charts
+from scripts.bench.estimate import Sample, estimate, measure_in_turn
+from scripts.bench.load import WRK_MISSING, find_wrk, run_open
+from scripts.bench.peers import serve_litserve, serve_stock
+from scripts.bench.rates import LITSERVE, STOCK, Plan
+from scripts.bench.report import fill_readme, write_page, write_readme_part
+from scripts.bench.servers import OPTIONS, aim, serve
+from scripts.bench.slices import draw_slices, read_slices
+from scripts.bench.targets import CLASSES
+from scripts.instance import ROOT, make_parser
 
-OPTIONS: dict[str, dict[str, str]] = {
-    "classes": {},
-    "classes + grids": {"heatmap": "always", "heatmap_format": "grid"},
-    "classes + JPEG overlay": {"heatmap": "always", "heatmap_format": "jpeg"},
-    "classes + PNG overlay": {"heatmap": "always", "heatmap_format": "png"},
-}
-BATCH = 16
+ARRIVALS = (0.5, 0.7, 0.9)  # shares of the served rate
+REQUESTS = 10_000
 
 
-@dataclass(frozen=True)
-class Row:
-    """One measured way of scoring: medians over the repeats, with the least and the largest rate.
-
-    Attributes:
-        rate: images/s, (least, median, largest).
-        latency_ms: median, 95th and 99th percentile of single requests; None in-process.
-        ratio: median over the repeats of this rate by the in-process rate of the same repeat.
-    """
-
-    name: str
-    concurrency: int
-    rate: tuple[float, float, float]
-    ratio: float
-    latency_ms: tuple[float, float, float] | None
-    errors: int
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One measurement of one way."""
-
-    rate: float
-    latencies_s: list[float]
-    errors: int
-
-
-def make_slices(number: int) -> list[bytes]:
-    """Different synthetic slices, 512 x 512, as JPEG files of about 140 kB."""
-    files = []
-    for seed in range(number):
-        stream = io.BytesIO()
-        Image.fromarray(LUNG.render(draw_slice(seed, NODULES[seed % 3]))).save(stream, "JPEG", quality=95)
-        files.append(stream.getvalue())
-    return files
-
-
-def measure_in_process(pipeline: Pipeline, slices: list[bytes], seconds: float) -> Sample:
-    """Batches of BATCH through the pipeline of the handler, decoding included."""
-    jobs = [Job({"body": slices[i % len(slices)]}, {}) for i in range(BATCH)]
-    started, done = time.perf_counter(), 0
-    while time.perf_counter() < started + seconds:
-        done += sum(reply.status == 200 for reply in pipeline.score(jobs).replies)
-    return Sample(done / (time.perf_counter() - started), [], 0)
-
-
-def measure_served(
-    client: Client, slices: list[bytes], seconds: float, concurrency: int, options: dict[str, str]
-) -> Sample:
-    """A closed loop: each of `concurrency` callers sends the next slice when its answer is there."""
-    numbers = count()
-    latencies: list[float] = []
-    failures: list[str] = []
-    ends = time.perf_counter() + seconds
-
-    def call(_: int) -> None:
-        while (started := time.perf_counter()) < ends:
-            try:
-                client.predict(slices[next(numbers) % len(slices)], **options)
-            except Exception as error:  # noqa: BLE001 -- every failure counts, whatever it is
-                failures.append(repr(error))
-            else:
-                latencies.append(time.perf_counter() - started)
-
-    started = time.perf_counter()
-    with ThreadPoolExecutor(concurrency) as pool:
-        list(pool.map(call, range(concurrency)))
-    return Sample(len(latencies) / (time.perf_counter() - started), latencies, len(failures))
-
-
-@contextmanager
-def serve(run: Path) -> Iterator[Client]:
-    """A server on free ports for the time of the benchmark."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(5)]
-    ports = [str(each.getsockname()[1]) for each in sockets]
-    for each in sockets:
-        each.close()
-    script = str(ROOT / "scripts" / "{}.py")
-    subprocess.run([sys.executable, script.format("serve"), "--run", run, "--ports", *ports], check=True)
-    try:
-        yield Client(Instance.read(run), deadline_s=0)
-    finally:
-        subprocess.run([sys.executable, script.format("stop"), "--run", run], check=True)
-
-
-def summarise(name: str, concurrency: int, samples: list[Sample], reference: list[Sample]) -> Row:
-    """Medians over the repeats; ratios repeat by repeat, so that a drifting machine cancels out."""
-    rates = sorted(sample.rate for sample in samples)
-    latencies = sorted(1000 * each for sample in samples for each in sample.latencies_s)
-    return Row(
-        name,
-        concurrency,
-        (rates[0], statistics.median(rates), rates[-1]),
-        statistics.median(s.rate / r.rate for s, r in zip(samples, reference, strict=True)),
-        tuple(latencies[int(q * (len(latencies) - 1))] for q in (0.5, 0.95, 0.99)) if latencies else None,
-        sum(sample.errors for sample in samples),
-    )
-
-
-def run_all(client: Client, pipeline: Pipeline, args: object) -> list[Row]:
-    """Every way in turn, `repeats` times."""
-    slices = make_slices(16)
-    ways: dict[tuple[str, int], Callable[[], Sample]] = {
-        ("in-process", BATCH): lambda: measure_in_process(pipeline, slices, args.seconds)
+def measure(plan: Plan, source: str) -> dict[str, Any]:
+    """Everything, as JSON knows it."""
+    folder = load_model_folder(ROOT / "model_store" / "lung_ct")
+    limit, matrix = rates.find_limit(folder, plan)
+    result: dict[str, Any] = {
+        "date": date.today().isoformat(),
+        "machine": {**describe_machine(), "slices": source},
+        "repeats": plan.repeats,
+        "limit": f"{limit.batch} x {limit.threads}",
+        "matrix": {name: [sample.rate for sample in samples] for name, samples in matrix.items()},
     }
-    for concurrency in args.concurrency:
-        for name, options in OPTIONS.items():
-            ways[f"served {name}", concurrency] = lambda c=concurrency, o=options: measure_served(
-                client, slices, args.seconds, c, o
+    with ExitStack() as stack:
+        instance = stack.enter_context(serve(plan.scratch / "ours", {}))
+        result["engine"] = rates.read_engine(instance)
+        with ExitStack() as others:
+            peers = {
+                STOCK: others.enter_context(serve_stock(plan.scratch / "stock", folder, plan.slices, plan.threads)),
+                LITSERVE: others.enter_context(serve_litserve(plan.scratch / "lit", folder, plan.slices, plan.threads)),
+            }
+            ways = rates.list_ways(folder, limit, instance, peers, plan)
+            found = measure_in_turn("Rates", ways, plan.repeats, warm_up=not plan.quick)
+        result["rates"] = {name: summarise(samples) for name, samples in found.items()}
+        served = estimate(result["rates"][CLASSES]["rate"]).mean
+        result["open"] = [measure_open(share, served, aim(instance, plan.slices, {}), plan) for share in ARRIVALS]
+        result["stages"] = {
+            f"{kind}, {callers} caller{'s' if callers > 1 else ''}": stages.split_time(
+                instance, plan.slices, kind, callers, plan.seconds
             )
-    found: dict[tuple[str, int], list[Sample]] = {way: [] for way in ways}
-    with Progress() as progress:
-        task = progress.add_task("Measuring", total=len(ways) * (args.repeats + 1))
-        for repeat in range(args.repeats + 1):
-            for way, measure in ways.items():
-                sample = measure()
-                if repeat:  # the first round warms up
-                    found[way].append(sample)
-                progress.advance(task)
-    reference = found["in-process", BATCH]
-    return [summarise(name, concurrency, samples, reference) for (name, concurrency), samples in found.items()]
+            for callers in (1, rates.BUSY)
+            for kind in OPTIONS
+            if callers > 1 or kind == "classes"
+        }
+        sides = growth.measure_sides(instance, limit.pipeline, plan)
+        result["sides"] = {way: {side: mean_rate(found[side]) for side in found} for way, found in sides.items()}
+    tried = growth.measure_settings(plan)
+    result["settings"] = {
+        name: {callers: {"rate": mean_rate(each), "p50": mean_p50(each)} for callers, each in found.items()}
+        for name, found in tried.items()
+    }
+    result["best_settings"] = growth.choose_settings(tried)
+    if not plan.quick:
+        with serve(plan.scratch / "endurance", {}) as instance:
+            result["endurance"] = asdict(endurance.endure(instance, plan, REQUESTS))
+    result["cold"] = coldstart.measure_starts(plan.scratch / "cold", plan.slices[0], 1 if plan.quick else 3)
+    return result
 
 
-def write_table(rows: list[Row], engine: str, args: object) -> str:
-    """The result as a markdown table with machine and settings."""
-    lines = [
-        f"{platform.machine()}, {os.cpu_count()} cores, {_processor()}; Python {platform.python_version()}, "
-        f"torch {torch.__version__}; engine {engine}; {args.repeats} repeats of {args.seconds:g} s",
-        "",
-        "| | concurrency | images/s (least-largest) | of in-process | p50 / p95 / p99 ms | errors |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        low, middle, high = row.rate
-        latency = " / ".join(f"{value:.0f}" for value in row.latency_ms) if row.latency_ms else "-"
-        lines.append(
-            f"| {row.name} | {row.concurrency} | {middle:.1f} ({low:.1f}-{high:.1f}) | {row.ratio:.2f} | {latency} "
-            f"| {row.errors} |"
-        )
-    return "\n".join(lines) + "\n"
+def summarise(samples: Sequence[Sample]) -> dict[str, Any]:
+    return {
+        "rate": [sample.rate for sample in samples],
+        "latency_ms": [sample.latency_ms for sample in samples],
+        "errors": sum(sample.errors for sample in samples),
+    }
 
 
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown processor")
+def mean_rate(samples: Sequence[Sample]) -> float:
+    return statistics.fmean(sample.rate for sample in samples)
+
+
+def mean_p50(samples: Sequence[Sample]) -> float:
+    return statistics.fmean(sample.latency_ms[0] for sample in samples if sample.latency_ms)
+
+
+def measure_open(share: float, served: float, target: Any, plan: Plan) -> dict[str, Any]:
+    sample = run_open(target, share * served, 2 * plan.seconds)
+    return {"share": share, "asked": share * served, **asdict(sample)}
+
+
+def describe_machine() -> dict[str, Any]:
+    """What the rates depend on."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    wanted = ("avx2", "avx512", "vnni", "bf16", "amx")
+    flags = [flag for flag in fields.get("flags", "").split() if any(each in flag for each in wanted)]
+    return {
+        "processor": fields.get("model name", platform.processor()),
+        "instructions": flags,
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def publish(result: Mapping[str, Any], out: Path, readme: Path | None) -> None:
+    """Write page, pictures and JSON into `out`, and the table into `readme`."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "benchmark.json").write_text(json.dumps(result, indent=1) + "\n")
+    (out / "benchmark.md").write_text(write_page(result))
+    draw_charts(result, out)
+    if readme:
+        readme.write_text(fill_readme(readme.read_text(), write_readme_part(result)))
+
+
+def parse_arguments() -> Namespace:
+    parser = make_parser(__doc__)
+    parser.add_argument("--quick", action="store_true", help="one short repeat; README and docs stay as they are")
+    parser.add_argument("--seconds", type=int, default=3, help="of each measurement (default %(default)s)")
+    parser.add_argument("--repeats", type=int, default=5, help="after a warm-up round (default %(default)s)")
+    parser.add_argument("--slices", type=Path, metavar="DIR", help="JPEG files instead of synthetic slices")
+    parser.add_argument("--cold", action="store_true", help="only the time to the first good reply")
+    parser.add_argument("--render", type=Path, metavar="JSON", help="write page and pictures of an earlier result")
+    parser.add_argument("--out", type=Path, help="folder of the results (default: docs, with --quick .run/bench)")
+    return parser.parse_args()
 
 
 def main() -> int:
-    parser = make_parser(__doc__)
-    parser.add_argument("--seconds", type=float, default=10, help="of each measurement (default %(default)s)")
-    parser.add_argument("--repeats", type=int, default=3, help="after one warm-up round (default %(default)s)")
-    parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 16], help="callers (default 1 16)")
-    parser.add_argument("--out", type=Path, default=ROOT / ".run" / "bench", help="folder of the results")
-    args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    threads = len(os.sched_getaffinity(0))
-    torch.set_num_threads(threads)
-    folder = load_model_folder(ROOT / "model_store" / "lung_ct")
-    pipeline = Pipeline(folder, choose_engine(folder, torch.device("cpu")), Settings(), threads)
-    with serve(args.out / "server") as client:
-        rows = run_all(client, pipeline, args)
-        engine = client.contract()["engine"]
-    table = write_table(rows, engine, args)
-    (args.out / "result.md").write_text(table)
-    (args.out / "result.json").write_text(json.dumps([asdict(row) for row in rows], indent=2))
-    print(table)
-    return 1 if any(row.errors for row in rows) else 0
+    args = parse_arguments()
+    public = args.out is None and not args.quick
+    out = args.out or ROOT / (".run/bench" if args.quick else "docs")
+    readme = ROOT / "README.md" if public else None
+    if args.render:
+        publish(json.loads(args.render.read_text()), out, readme)
+        return 0
+    if not find_wrk():
+        print(f"benchmark: {WRK_MISSING}", file=sys.stderr)
+        return 2
+    slices = read_slices(args.slices) if args.slices else draw_slices()
+    kilobytes = statistics.median(len(each) for each in slices) / 1000
+    source = f"{len(slices)} {'given' if args.slices else 'synthetic 512 x 512'} JPEG slices of {kilobytes:.0f} kB"
+    seconds, repeats = (1, 1) if args.quick else (args.seconds, args.repeats)
+    with tempfile.TemporaryDirectory(prefix="lung-ct-bench-") as scratch:
+        plan = Plan(slices, seconds, repeats, len(os.sched_getaffinity(0)), Path(scratch), args.quick)
+        if args.cold:
+            print(json.dumps(coldstart.measure_starts(plan.scratch / "cold", slices[0], repeats), indent=1))
+            return 0
+        # JSON turns whole numbers that are keys into text: read it back, so that a result is one and the same thing
+        result = json.loads(json.dumps(measure(plan, source)))
+    publish(result, out, readme)
+    print(write_readme_part(result))
+    print(f"\nbenchmark: the whole result is in {out / 'benchmark.md'}")
+    return 1 if any(found["errors"] for found in result["rates"].values()) else 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,79 @@
+"""A result as pictures: rates, stages, growth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from scripts.bench.estimate import estimate
+
+Result = Mapping[str, Any]
+PEER, OURS, BASE = "tab:gray", "tab:blue", "tab:cyan"
+
+mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "savefig.dpi": 110})
+
+
+def draw_charts(result: Result, folder: Path) -> None:
+    """Write benchmark.png, benchmark-stages.png and benchmark-growth.png into `folder`."""
+    draw_rates(result).savefig(folder / "benchmark.png")
+    draw_stages(result).savefig(folder / "benchmark-stages.png")
+    draw_growth(result).savefig(folder / "benchmark-growth.png")
+
+
+def draw_rates(result: Result) -> Figure:
+    """One bar a way, with its interval."""
+    names = list(result["rates"])
+    found = [estimate(result["rates"][name]["rate"]) for name in names]
+    colours = [OURS if "served" in name else BASE if "in-process" in name else PEER for name in names]
+    figure = Figure((8, 0.3 * len(names) + 0.9), layout="constrained")
+    axes = figure.subplots()
+    bars = axes.barh(names, [each.mean for each in found], xerr=[each.half for each in found], color=colours)
+    axes.bar_label(bars, fmt="%.0f", padding=4)
+    axes.invert_yaxis()
+    axes.set_xlabel(f"images/s, 95 % interval ({result['engine']}, {result['machine']['cores']} cores)")
+    return figure
+
+
+def draw_stages(result: Result) -> Figure:
+    """Stacked bars: the wall time of a slice by stage."""
+    kinds = list(result["stages"])
+    figure = Figure((8, 0.4 * len(kinds) + 1.1), layout="constrained")
+    axes = figure.subplots()
+    left = [0.0] * len(kinds)
+    for stage in result["stages"][kinds[0]]:
+        widths = [result["stages"][kind][stage] for kind in kinds]
+        axes.barh(kinds, widths, left=left, label=stage)
+        left = [start + width for start, width in zip(left, widths, strict=True)]
+    axes.invert_yaxis()
+    axes.set_xlabel("wall time a slice, ms")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, frameon=False)
+    return figure
+
+
+def draw_growth(result: Result) -> Figure:
+    """Rate and median latency against callers for each worker layout and batch; rate against the picture's side."""
+    figure = Figure((11, 3.4), layout="constrained")
+    by_rate, by_latency, by_side = figure.subplots(1, 3)
+    for name, by_callers in result.get("settings", {}).items():
+        callers = [int(each) for each in by_callers]
+        by_rate.plot(callers, [each["rate"] for each in by_callers.values()], marker=".", label=name)
+        by_latency.plot(callers, [each["p50"] for each in by_callers.values()], marker=".", label=name)
+    for way, found in result["sides"].items():
+        by_side.plot([int(side) for side in found], list(found.values()), marker=".", label=way)
+    for axes, across, up in (
+        (by_rate, "callers", "images/s"),
+        (by_latency, "callers", "p50, ms"),
+        (by_side, "side of the picture, pixels", "images/s"),
+    ):
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter("{x:.0f}")
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel(across)
+        axes.set_ylabel(up)
+    by_side.legend(frameon=False)
+    figure.legend(*by_rate.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    return figure

@@ -1,0 +1,69 @@
+"""Repeated measurements: samples, means and 95 % intervals, measured in turn so that a drifting machine cancels out."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rich.progress import Progress
+from scipy.stats import t as student
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One measurement of one way of scoring.
+
+    Attributes:
+        rate: images/s.
+        latency_ms: 50th, 95th and 99th percentile of single requests; None where batches were timed.
+        errors: requests that were not answered with 200.
+        answered: all answers, those outside the measured window too.
+    """
+
+    rate: float
+    latency_ms: tuple[float, float, float] | None = None
+    errors: int = 0
+    answered: int = 0
+
+
+class Estimate(NamedTuple):
+    """A mean and half the width of its 95 % interval (Student's t over the repeats; 0 for a single one)."""
+
+    mean: float
+    half: float
+
+    def show(self, digits: int) -> str:
+        return f"{self.mean:.{digits}f} ± {self.half:.{digits}f}"
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Mean and 95 % interval of repeats."""
+    if len(values) < 2:
+        return Estimate(values[0], 0.0)
+    spread = statistics.stdev(values) / len(values) ** 0.5
+    return Estimate(statistics.fmean(values), float(student.ppf(0.975, len(values) - 1)) * spread)
+
+
+def estimate_ratio(values: Sequence[float], references: Sequence[float]) -> Estimate:
+    """The ratio, taken repeat by repeat."""
+    return estimate([value / reference for value, reference in zip(values, references, strict=True)])
+
+
+def measure_in_turn(
+    title: str, ways: Mapping[str, Callable[[], Sample]], repeats: int, warm_up: bool = True
+) -> dict[str, list[Sample]]:
+    """Every way once a round, `repeats` rounds; a first round is thrown away with `warm_up`."""
+    found: dict[str, list[Sample]] = {name: [] for name in ways}
+    rounds = repeats + warm_up
+    with Progress(transient=True) as progress:
+        task = progress.add_task(title, total=rounds * len(ways))
+        for number in range(rounds):
+            for name, measure in ways.items():
+                progress.update(task, description=f"{title}: {name}")
+                sample = measure()
+                if number >= warm_up:
+                    found[name].append(sample)
+                progress.advance(task)
+    return found

@@ -1,0 +1,107 @@
+"""Load on a server: a closed loop by wrk, an open loop by aiohttp.
+
+wrk (C, Debian and Homebrew) costs the two cores that the server also needs least of the load generators to be had, and
+its Lua hook counts inside a window, so that neither the start nor the end of a run enters the rate. It has no open
+loop. wrk2, vegeta and k6 have one and come neither from Debian nor from PyPI; locust comes from PyPI and only has a
+closed one. So the open loop is ours: thirty lines on aiohttp that send on schedule and time from the schedule.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import numpy as np
+
+from scripts.bench.estimate import Sample
+
+WRK_MISSING = "wrk is missing; install it: apt-get install wrk, or brew install wrk."
+SCRIPT = Path(__file__).with_name("load.lua")
+TIMEOUT_S = 30
+WARM_S, TAIL_S = 0.7, 0.3  # before and after the window that counts; wrk takes whole seconds only
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where to send what: a port on loopback, a path, headers of every request, bodies in turn."""
+
+    port: int
+    path: str
+    headers: Mapping[str, str]
+    bodies: Sequence[bytes]
+
+    def frame(self) -> list[bytes]:
+        """The requests as HTTP/1.1 bytes."""
+
+        def head(length: int) -> str:
+            fields = {"Host": f"127.0.0.1:{self.port}", **self.headers, "Content-Length": length}
+            return f"POST {self.path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in fields.items()) + "\r\n"
+
+        return [head(len(body)).encode("ascii") + body for body in self.bodies]
+
+
+def run_closed(target: Target | Sequence[Target], concurrency: int, seconds: float) -> Sample:
+    """`concurrency` callers that each send the next request when their answer is there; several targets in turn."""
+    targets = [target] if isinstance(target, Target) else list(target)
+    with tempfile.TemporaryDirectory() as folder:
+        files = []
+        for number, request in enumerate(request for each in targets for request in each.frame()):
+            files.append(Path(folder) / f"{number}.http")
+            files[-1].write_bytes(request)
+        duration = math.ceil(WARM_S + seconds + TAIL_S)
+        done = subprocess.run(
+            ["wrk", "--threads=1", f"--connections={concurrency}", f"--duration={duration}s"]
+            + [f"--timeout={TIMEOUT_S}s", f"--script={SCRIPT}", f"http://127.0.0.1:{targets[0].port}/"]
+            + ["--", str(WARM_S), str(seconds), *map(str, files)],
+            capture_output=True, text=True, check=True, timeout=duration + 2 * TIMEOUT_S,
+        )  # fmt: skip
+    found = json.loads(done.stdout.splitlines()[-1])
+    latency = (found["p50"] / 1000, found["p95"] / 1000, found["p99"] / 1000)
+    return Sample(found["counted"] / seconds, latency, found["failed"], found["answered"])
+
+
+def find_wrk() -> bool:
+    """Whether wrk is on PATH."""
+    return shutil.which("wrk") is not None
+
+
+def run_open(target: Target, rate: float, seconds: float) -> Sample:
+    """Requests at a fixed rate, whatever the answers do; latency counts from when each one was due."""
+    return asyncio.run(_run_open(target, rate, seconds))
+
+
+async def _run_open(target: Target, rate: float, seconds: float) -> Sample:
+    clock = asyncio.get_running_loop().time
+    latencies: list[float] = []
+    failures = 0
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    url = f"http://127.0.0.1:{target.port}{target.path}"
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
+
+        async def send(body: bytes, due: float) -> None:
+            nonlocal failures
+            try:
+                async with session.post(url, data=body, headers=target.headers) as answer:
+                    await answer.read()
+                    failures += answer.status != 200
+            except (aiohttp.ClientError, TimeoutError):
+                failures += 1
+            latencies.append(1000 * (clock() - due))
+
+        started = clock()
+        async with asyncio.TaskGroup() as group:
+            for number in range(round(rate * seconds)):
+                due = started + number / rate
+                await asyncio.sleep(max(0.0, due - clock()))
+                group.create_task(send(target.bodies[number % len(target.bodies)], due))
+        p50, p95, p99 = (float(value) for value in np.percentile(latencies, (50, 95, 99)))
+        return Sample((len(latencies) - failures) / (clock() - started), (p50, p95, p99), failures)

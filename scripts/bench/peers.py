@@ -1,0 +1,131 @@
+"""What one would serve the same network with otherwise: TorchServe's stock image_classifier, LitServe."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import requests
+import torch
+import yaml
+from lungct.model import ModelFolder
+
+from scripts.bench.inprocess import make_plain_network
+from scripts.bench.load import Target
+from scripts.bench.servers import find_ports
+from scripts.bench.slices import colour
+from scripts.instance import ROOT, Instance, make_temp
+from scripts.serve import environment
+from scripts.stop import stop
+
+BATCH, DELAY_MS = 16, 5
+DEADLINE_S = 120
+LOG_CONFIG = ROOT / "config" / "log4j2.xml"
+STOCK_MODEL = '''"""The network for the stock handler, which wants one class in a file."""
+
+from torchvision.models.resnet import BasicBlock, ResNet
+
+
+class Network(ResNet):
+    def __init__(self):
+        super().__init__(BasicBlock, [2, 2, 2, 2], num_classes={classes})
+'''
+STOCK_HANDLER = '''"""The stock handler; its five best classes are more than the model has."""
+
+from ts.torch_handler.image_classifier import ImageClassifier
+
+
+class Stock(ImageClassifier):
+    topk = {classes}
+'''
+
+
+@contextmanager
+def serve_stock(run: Path, folder: ModelFolder, slices: Sequence[bytes], threads: int) -> Iterator[Target]:
+    """TorchServe 0.12 with image_classifier and the model folder's weights, one worker with all threads.
+
+    It gets RGB files, because it fails on gray ones, and our log settings, because its own write ten lines a request.
+    """
+    store = run / "store"
+    store.mkdir(parents=True, exist_ok=True)
+    classes = folder.contract.classes
+    torch.save(make_plain_network(folder).state_dict(), run / "weights.pth")
+    (run / "network.py").write_text(STOCK_MODEL.format(classes=len(classes)))
+    (run / "stock.py").write_text(STOCK_HANDLER.format(classes=len(classes)))
+    (run / "index_to_name.json").write_text(json.dumps(dict(enumerate(classes))))
+    workers = {"minWorkers": 1, "maxWorkers": 1, "batchSize": BATCH, "maxBatchDelay": DELAY_MS, "jobQueueSize": 200}
+    (run / "model-config.yaml").write_text(yaml.safe_dump(workers))
+    arguments = {
+        "--model-name": "stock",
+        "--version": "1.0",
+        "--model-file": run / "network.py",
+        "--serialized-file": run / "weights.pth",
+        "--handler": run / "stock.py",
+        "--extra-files": run / "index_to_name.json",
+        "--config-file": run / "model-config.yaml",
+        "--export-path": store,
+    }
+    binaries = Path(sys.executable).parent
+    archiver = [binaries / "torch-model-archiver", "--force", *(part for pair in arguments.items() for part in pair)]
+    subprocess.run(list(map(str, archiver)), check=True)
+    ports = find_ports(5)
+    instance = Instance(run, tuple(ports), temp=make_temp(run))
+    apis = zip(("inference", "management", "metrics"), ports, strict=False)
+    lines = [f"{api}_address=http://127.0.0.1:{port}" for api, port in apis]
+    lines += [f"grpc_inference_port={ports[3]}", f"grpc_management_port={ports[4]}", "load_models=stock.mar"]
+    (run / "config.properties").write_text("\n".join([*lines, f"model_store={store}", "vmargs=-Xmx1g", ""]))
+    command = [binaries / "torchserve", "--start", "--foreground", "--ncs", "--disable-token-auth"]
+    command += ["--ts-config", run / "config.properties", "--log-config", LOG_CONFIG]
+    with (run / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            list(map(str, command)), cwd=run, stdout=log, stderr=log, start_new_session=True,
+            env={**environment(instance), "OMP_NUM_THREADS": str(threads)},
+        )  # fmt: skip
+    target = Target(ports[0], "/predictions/stock", {"Content-Type": "application/octet-stream"}, colour(list(slices)))
+    try:
+        _wait(target, target.bodies[0])
+        yield target
+    finally:
+        stop(Instance(run, tuple(ports), process.pid, instance.temp))
+
+
+@contextmanager
+def serve_litserve(run: Path, folder: ModelFolder, slices: Sequence[bytes], threads: int) -> Iterator[Target]:
+    """LitServe with the same network in eager fp32, one worker with all threads, batches like ours."""
+    run.mkdir(parents=True, exist_ok=True)
+    torch.save(make_plain_network(folder).state_dict(), run / "weights.pth")
+    (port,) = find_ports(1)
+    command = [sys.executable, "-m", "scripts.bench.litserver", run / "weights.pth", port, threads]
+    with (run / "server.log").open("wb") as log:
+        process = subprocess.Popen(list(map(str, command)), stdout=log, stderr=log, start_new_session=True)
+    boundary = "slice"
+    form = f'--{boundary}\r\nContent-Disposition: form-data; name="request"; filename="slice.jpg"\r\n'
+    form += "Content-Type: image/jpeg\r\n\r\n"
+    bodies = [form.encode() + each + f"\r\n--{boundary}--\r\n".encode() for each in slices]
+    target = Target(port, "/predict", {"Content-Type": f"multipart/form-data; boundary={boundary}"}, bodies)
+    try:
+        _wait(target, bodies[0])
+        yield target
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _wait(target: Target, body: bytes) -> None:
+    """Until the server answers; TimeoutError if it never does."""
+    ends = time.monotonic() + DEADLINE_S
+    while time.monotonic() < ends:
+        with suppress(requests.RequestException):
+            url = f"http://127.0.0.1:{target.port}{target.path}"
+            if requests.post(url, data=body, headers=dict(target.headers), timeout=30).status_code == 200:
+                return
+        time.sleep(0.2)
+    raise TimeoutError(f"The server on port {target.port} does not answer.")

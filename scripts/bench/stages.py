@@ -1,0 +1,38 @@
+"""Where a request's time goes, by the server's own metrics before and after a load."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from scripts.bench.load import run_closed
+from scripts.bench.servers import OPTIONS, aim
+from scripts.client import Client
+from scripts.instance import Instance
+
+STAGES = ("decode", "inference", "render")
+REST = "TorchServe, HTTP, waiting"
+
+
+def read_counters(instance: Instance) -> dict[str, float]:
+    """Seconds of each stage so far, and "requests"."""
+    text = Client(instance).metrics()
+
+    def add_up(pattern: str) -> float:
+        return sum(float(value) for value in re.findall(rf"^{pattern}.* ([\d.eE+-]+)$", text, re.MULTILINE))
+
+    stages = {name: add_up(rf'lung_ct_stage_seconds_sum\{{[^}}]*Stage="{name}"') for name in STAGES}
+    return {**stages, "requests": add_up(r"lung_ct_requests_total\{")}
+
+
+def split_time(
+    instance: Instance, slices: Sequence[bytes], kind: str, callers: int, seconds: float
+) -> dict[str, float]:
+    """Milliseconds of wall time a slice by stage; with one caller they add up to its latency, with more to 1 / rate."""
+    target = aim(instance, slices, OPTIONS[kind])
+    before = read_counters(instance)
+    rate = run_closed(target, callers, seconds).rate
+    after = read_counters(instance)
+    count = after["requests"] - before["requests"]
+    parts = {stage: 1000 * (after[stage] - before[stage]) / count for stage in STAGES}
+    return {**parts, REST: max(0.0, 1000 / rate - sum(parts.values()))}

@@ -1,0 +1,78 @@
+"""The load generators against a small server that keeps its own count."""
+
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from scripts.bench.load import WRK_MISSING, Target, find_wrk, run_closed, run_open
+
+needs_wrk = pytest.mark.skipif(not find_wrk(), reason=WRK_MISSING)
+
+
+class Echo(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        with self.server.lock:
+            self.server.bodies.append(body)
+            pause = self.server.pauses.pop() if self.server.pauses else 0
+        time.sleep(pause)
+        self.send_response(500 if body == b"bad" else 200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+    server.lock, server.bodies, server.pauses = threading.Lock(), [], []
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def aim_at(server, *bodies):
+    return Target(server.server_address[1], "/", {"X-Test": "yes"}, bodies)
+
+
+@needs_wrk
+def test_a_closed_loop_sends_the_bodies_in_turn_and_counts_what_the_server_counted(server):
+    sample = run_closed(aim_at(server, b"one", b"three"), concurrency=2, seconds=1)
+    assert sample.errors == 0
+    assert 0 < sample.rate < sample.answered <= len(server.bodies) <= sample.answered + 2
+    halves = [server.bodies.count(body) for body in (b"one", b"three")]
+    assert sum(halves) == len(server.bodies)
+    assert abs(halves[0] - halves[1]) <= 1
+
+
+@needs_wrk
+def test_a_closed_loop_counts_refusals_as_errors_and_not_as_rate(server):
+    sample = run_closed(aim_at(server, b"bad"), concurrency=1, seconds=1)
+    assert sample.rate == 0
+    assert sample.errors > 0
+
+
+def test_an_open_loop_keeps_its_schedule_while_answers_are_late(server):
+    server.pauses[:] = [0.5]
+    started = time.monotonic()
+    sample = run_open(aim_at(server, b"one"), rate=40, seconds=1)
+    assert time.monotonic() - started < 10
+    assert len(server.bodies) == 40
+    assert sample.errors == 0
+    p50, _, p99 = sample.latency_ms
+    assert p99 > 300  # the one that was held up
+    assert p50 < 300  # those that were due meanwhile did not wait for it
+
+
+def test_an_open_loop_counts_refusals_as_errors(server):
+    assert run_open(aim_at(server, b"bad"), rate=20, seconds=0.5).errors == 10
