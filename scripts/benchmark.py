@@ -6,8 +6,8 @@
     make bench ARGS=--cold                  # cold start alone
     python scripts/benchmark.py --render docs/benchmark.json
 
-Needs wrk (apt-get install wrk), 10 GB of memory and a machine that does nothing else. Rates depend on the machine: quote
-ratios of one run. The engine is the one that the server chooses; every way takes its turn in each repeat.
+Needs wrk (apt-get install wrk), 10 GB of memory and a machine that does nothing else. Rates depend on the machine:
+quote ratios of one run. The engine is the one that the server chooses; every way takes its turn in each repeat.
 """
 
 from __future__ import annotations

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
-from lungct.engine import TorchEngine, choose_engine
+from lungct.engine import choose_engine
 from lungct.model import ModelFolder
 from lungct.pipeline import Pipeline
 from lungct.settings import Settings
@@ -59,8 +58,7 @@ def find_limit(folder: ModelFolder, plan: Plan) -> tuple[Limit, dict[str, list[S
     """Try all batch sizes and thread counts of the chosen engine; the best, and every sample by "BATCH x THREADS"."""
     limits: dict[str, Limit] = {}
     for threads in sorted({1, plan.threads}):
-        torch.set_num_threads(threads)
-        pipeline = Pipeline(folder, choose_engine(folder, torch.device("cpu")), Settings(), threads)
+        pipeline = Pipeline(folder, choose_engine(folder, "cpu", threads), Settings(), threads)
         for batch in (1, 16) if plan.quick else (1, 4, 8, 16, 32):
             limits[f"{batch} x {threads}"] = Limit(pipeline, batch, threads)
     ways = {name: partial(run_limit, each, plan.slices, plan.seconds / 2) for name, each in limits.items()}
@@ -79,8 +77,7 @@ def list_ways(
     """Name -> measurement; "served ..., N" has N callers."""
     network, threads, seconds = make_plain_network(folder), plan.threads, plan.seconds
     page = OriginalPage(network)
-    torch.set_num_threads(threads)
-    fp32 = Pipeline(folder, TorchEngine(folder, torch.device("cpu")), Settings(), threads)
+    fp32 = Pipeline(folder, choose_engine(folder, "cpu", threads, "torch"), Settings(), threads)
     single = Limit(limit.pipeline, 1, limit.threads)
     ways: dict[str, Callable[[], Sample]] = {
         LIMIT: partial(run_limit, limit, plan.slices, seconds),
