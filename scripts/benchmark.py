@@ -142,7 +142,7 @@ def publish(result: Mapping[str, Any], out: Path, readme: Path | None) -> None:
 def parse_arguments() -> Namespace:
     parser = make_parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="one short repeat; README and docs stay as they are")
-    parser.add_argument("--seconds", type=int, default=3, help="of each measurement (default %(default)s)")
+    parser.add_argument("--seconds", type=int, default=2, help="of each measurement (default %(default)s)")
     parser.add_argument("--repeats", type=int, default=5, help="after a warm-up round (default %(default)s)")
     parser.add_argument("--slices", type=Path, metavar="DIR", help="JPEG files instead of synthetic slices")
     parser.add_argument("--cold", action="store_true", help="only the time to the first good reply")
@@ -159,10 +159,14 @@ def main() -> int:
     if args.render:
         publish(json.loads(args.render.read_text()), out, readme)
         return 0
+    try:
+        slices = read_slices(args.slices) if args.slices else draw_slices()
+    except (OSError, ValueError) as error:
+        print(f"benchmark: {error}", file=sys.stderr)
+        return 2
     if not find_wrk():
         print(f"benchmark: {WRK_MISSING}", file=sys.stderr)
         return 2
-    slices = read_slices(args.slices) if args.slices else draw_slices()
     kilobytes = statistics.median(len(each) for each in slices) / 1000
     source = f"{len(slices)} {'given' if args.slices else 'synthetic 512 x 512'} JPEG slices of {kilobytes:.0f} kB"
     seconds, repeats = (1, 1) if args.quick else (args.seconds, args.repeats)

@@ -41,15 +41,15 @@ def judge(result: Result) -> list[Verdict]:
     )
     for name, way, reference, least, stage in shares:
         found = ratio(result, way, reference)
-        why = _tell_stages(result, stage)
+        why = tell_stages(result, stage)
         verdicts.append(Verdict(name, f"≥ {least:.2f}", found.show(2), found.mean >= least, why))
     page, ours = ratio(result, GRIDS, PAGE_CAM), ratio(result, FP32, PAGE_CAM)
     reached = f"{page.show(1)} (our fp32 in-process, classes: {ours.show(1)})"
-    why = _tell_stages(result, "classes + grids, 32 callers")
+    why = tell_stages(result, "classes + grids, 32 callers")
     verdicts.append(Verdict("served grids against the original page", "≥ 20 x", reached, page.mean >= 20, why))
     stock, lit = ratio(result, CLASSES, STOCK), ratio(result, CLASSES, LITSERVE)
     reached = f"{stock.show(1)} (LitServe: {lit.show(1)})"
-    why = _tell_stages(result, "classes, 32 callers")
+    why = tell_stages(result, "classes, 32 callers")
     verdicts.append(Verdict("against TorchServe's image_classifier", "≥ 4 x", reached, stock.mean >= 4, why))
     verdicts.append(_judge_latency(result))
     if endurance := result.get("endurance"):
@@ -57,10 +57,16 @@ def judge(result: Result) -> list[Verdict]:
     return verdicts
 
 
+def tell_stages(result: Result, name: str) -> str:
+    """Where the time of a slice goes, in words."""
+    parts = result["stages"][name]
+    return "a slice takes " + ", ".join(f"{value:.1f} ms {stage}" for stage, value in parts.items())
+
+
 def _judge_limit(result: Result) -> Verdict:
     found, engine = ratio(result, LIMIT, FORWARD), result["engine"]
     least = 3 if "bf16" in engine else 5
-    why = f"{_tell_processor(result)}; {_tell_stages(result, 'classes, 32 callers')}"
+    why = f"{_tell_processor(result)}; {tell_stages(result, 'classes, 32 callers')}"
     reached = f"{found.show(1)} ({engine})"
     name = "in-process limit against eager fp32 torch, forward only"
     return Verdict(name, "≥ 5 x (int8), ≥ 3 x (bf16)", reached, found.mean >= least, why)
@@ -71,7 +77,7 @@ def _judge_latency(result: Result) -> Verdict:
     single = estimate([latency[0] for latency in result["rates"][SINGLE]["latency_ms"]])
     extra = alone.mean - single.mean
     reached = f"{alone.show(1)} ms = {single.show(1)} + {extra:.1f} ms"
-    why = _tell_stages(result, "classes, 1 caller")
+    why = tell_stages(result, "classes, 1 caller")
     return Verdict("one caller, p50", f"≤ in-process + {EXTRA_MS} ms", reached, extra <= EXTRA_MS, why)
 
 
@@ -79,13 +85,8 @@ def _judge_endurance(endurance: Result) -> Verdict:
     growth = endurance["late_mb"] / endurance["early_mb"] - 1
     reached = f"{endurance['errors']} errors, {100 * growth:+.1f} % ({endurance['late_mb']:.0f} MB)"
     met = not endurance["errors"] and growth < 0.03
-    name = f"{endurance['requests']:,} requests of all kinds"
+    name = f"{endurance['requests']:,} requests, no PNG overlays"
     return Verdict(name, "no error, memory + < 3 % after a tenth", reached, met)
-
-
-def _tell_stages(result: Result, name: str) -> str:
-    parts = result["stages"][name]
-    return "a slice takes " + ", ".join(f"{value:.1f} ms {stage}" for stage, value in parts.items())
 
 
 def _tell_processor(result: Result) -> str:
