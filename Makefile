@@ -7,7 +7,7 @@ OUT    ?= .run/scores
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup archive serve stop status demo predict score ui screenshots scale bench audit train evaluate exporter lint test test-ops lock clean
+.PHONY: help setup archive serve stop status demo predict score ui screenshots scale bench audit train evaluate exporter image sbom lint test test-ops lock clean
 
 help:     ## this help
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -60,6 +60,12 @@ evaluate: setup  ## every number of the model card again, with its figures: make
 
 exporter: setup  ## export queue depth, READY workers and a timed canary for Prometheus until Ctrl-C; needs `make serve`
 	@$(PY) scripts/exporter.py $(ARGS)
+
+image:    ## build the container image with podman or docker: make image ARGS='--build-arg ACCELERATOR=cuda'
+	@$(PYTHON) scripts/image.py $(ARGS)
+
+sbom: setup     ## bill of materials of what is served, TorchServe's frozen jar included: .run/sbom.json
+	@$(PY) scripts/sbom.py $(ARGS)
 
 lint: setup     ## ruff, ruff format, mypy --strict
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

@@ -112,18 +112,19 @@ def describe_workers(description: Mapping[str, Any]) -> Iterator[Metric]:
 def main() -> int:
     parser = make_parser(__doc__)
     add_run_option(parser)
-    parser.add_argument("--port", type=int, default=EXPORTER_PORT, help="on loopback (default %(default)s)")
+    parser.add_argument("--port", type=int, default=EXPORTER_PORT, help="default: %(default)s")
+    parser.add_argument("--address", default="127.0.0.1", help="to listen at: it knows no keys (default %(default)s)")
     args = parser.parse_args()
     stopping = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, stopping)  # before there are threads that could take them
     registry = CollectorRegistry(auto_describe=False)
     registry.register(ServerCollector(args.run))
     try:
-        server, thread = start_http_server(args.port, addr="127.0.0.1", registry=registry)
+        server, thread = start_http_server(args.port, addr=args.address, registry=registry)
     except OSError:
         print(f"exporter: port {args.port} is in use; choose another with --port.", file=sys.stderr)
         return 2
-    print(f"exporter: http://127.0.0.1:{args.port}/metrics", flush=True)
+    print(f"exporter: http://{args.address}:{args.port}/metrics", flush=True)
     signal.sigwait(stopping)
     server.shutdown()
     thread.join()

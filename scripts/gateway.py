@@ -47,7 +47,9 @@ def main() -> int:
     parser.add_argument("--certificate", type=Path, help="PEM file, chain included (default: self-signed, for trials)")
     parser.add_argument("--certificate-key", type=Path, help="PEM file of its private key")
     parser.add_argument("--rate", type=int, default=100, help="requests/s of one client (default %(default)s)")
-    parser.add_argument("--patience", type=float, default=60, help="seconds not ready before a restart (default 60)")
+    parser.add_argument(
+        "--patience", type=float, default=60, help="seconds not ready before a restart (60); inf: never"
+    )
     parser.add_argument("--notice", type=float, default=0, help="seconds of 'not ready' before a drain (default 0)")
     parser.add_argument("--foreground", action="store_true", help="stay; SIGTERM drains")
     args = parser.parse_args()
@@ -60,7 +62,8 @@ def main() -> int:
         if not instance.running:
             raise GatewayError("No server runs; start it with `make serve`.")
         folder.mkdir(mode=0o700, exist_ok=True)
-        write_clients(args.clients, read_clients(args.clients))
+        if not args.clients.is_file():  # a mounted secret is there and cannot be written
+            write_clients(args.clients, {})
         pair = (args.certificate, args.certificate_key) if args.certificate else make_certificate(folder)
         certificate, key = (path.resolve() for path in pair)
         nginx = Nginx(instance, folder, args.listen, args.clients.resolve(), certificate, key, args.rate)

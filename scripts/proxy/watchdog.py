@@ -6,6 +6,7 @@ the process look alive. A dead TorchServe nobody starts at all.
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import threading
@@ -20,7 +21,10 @@ class Watchdog:
     """Decides when to start the server again, from what readiness says."""
 
     def __init__(self, patience_s: float) -> None:
-        """Args: `patience_s` of not being ready before a restart; doubled each time that a restart did not help."""
+        """Args: `patience_s` of not being ready before a restart; doubled each time that a restart did not help.
+
+        Infinite where the server has another supervisor, as in containers.
+        """
         self._patience_s = patience_s
         self._restarts = 0
         self._since: float | None = None
@@ -33,7 +37,7 @@ class Watchdog:
             running: whether TorchServe's process is there.
             now: monotonic seconds.
         """
-        if reason is None:
+        if reason is None or math.isinf(self._patience_s):
             self._since, self._restarts = None, 0
             return False
         if self._since is None:
