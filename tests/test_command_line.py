@@ -13,7 +13,19 @@ from tests.conftest import run_script
 from tests.test_scripts import COMMANDS
 
 SYNONYMS = {"--output", "--timeout", "--run-dir", "--folder", "--workdir", "--as-json", "--dir"}  # of names we have
-SERVER_COMMANDS = ("serve", "stop", "health", "predict", "status", "scale", "score", "demo", "app", "screenshots")
+SERVER_COMMANDS = (
+    "serve",
+    "stop",
+    "health",
+    "predict",
+    "status",
+    "scale",
+    "score",
+    "demo",
+    "app",
+    "screenshots",
+    "exporter",
+)
 
 
 def read_script(name):
