@@ -69,5 +69,5 @@ def choose_settings(found: Mapping[str, Mapping[int, list[Sample]]]) -> str:
     def mean_rate(name: str, callers: int) -> float:
         return sum(sample.rate for sample in found[name][callers]) / len(found[name][callers])
 
-    best = {callers: max(mean_rate(name, callers) for name in found) for callers in CALLERS}
+    best = {callers: max(mean_rate(name, callers) for name in found) or 1 for callers in CALLERS}
     return max(found, key=lambda name: sum(mean_rate(name, callers) / best[callers] for callers in CALLERS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 
 from scripts.bench.load import run_closed
@@ -30,9 +31,9 @@ def split_time(
 ) -> dict[str, float]:
     """Milliseconds of wall time a slice by stage; with one caller they add up to its latency, with more to 1 / rate."""
     target = aim(instance, slices, OPTIONS[kind])
-    before = read_counters(instance)
-    rate = run_closed(target, callers, seconds).rate
-    after = read_counters(instance)
+    before, started = read_counters(instance), time.perf_counter()
+    run_closed(target, callers, seconds)
+    elapsed, after = time.perf_counter() - started, read_counters(instance)
     count = after["requests"] - before["requests"]
     parts = {stage: 1000 * (after[stage] - before[stage]) / count for stage in STAGES}
-    return {**parts, REST: max(0.0, 1000 / rate - sum(parts.values()))}
+    return {**parts, REST: 1000 * elapsed / count - sum(parts.values())}
