@@ -91,6 +91,8 @@ class Client:
         self._server = server
         self._tokens = Tokens(server.keys) if isinstance(server, Instance) else None
         self._deadline_s, self._timeout_s = deadline_s, timeout_s
+        ca = server.ca if isinstance(server, Gateway) else None
+        self._verify = str(ca) if ca else True  # said with each request: REQUESTS_CA_BUNDLE would beat the session's
         self._local = threading.local()
 
     @classmethod
@@ -172,6 +174,7 @@ class Client:
                 self._server.url(api) + path,
                 headers={**(headers or {}), **authorization},
                 timeout=self._timeout_s,
+                verify=self._verify,
                 **arguments,
             )
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
@@ -203,8 +206,6 @@ class Client:
         if not hasattr(self._local, "session"):
             self._local.session = requests.Session()
             self._local.session.trust_env = isinstance(self._server, Gateway)  # no proxy between us and loopback
-            if isinstance(self._server, Gateway) and self._server.ca:
-                self._local.session.verify = str(self._server.ca)
         return self._local.session  # type: ignore[no-any-return]
 
 

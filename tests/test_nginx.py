@@ -1,0 +1,155 @@
+"""The real nginx before an upstream that writes down what arrives: what passes, what is tried again."""
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import requests
+from lungct.request import OPTIONS
+
+from scripts.instance import Instance
+from scripts.keys import write_clients
+from scripts.proxy.nginx import GatewayError, Nginx, make_certificate
+from tests.calls import wait_until
+from tests.conftest import find_ports
+from tests.gateways import skip_without_nginx
+
+pytestmark = pytest.mark.ops
+KEY = "ab" * 32
+HIDDEN = {"canary"}  # a monitor's own option: clients must not be able to hide from the metrics
+
+
+class Recorder(BaseHTTPRequestHandler):
+    """Answers with the next planned status; None closes the connection without any."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.seen.append((self.path, dict(self.headers), body))
+        status = self.server.plan.pop(0) if self.server.plan else 200
+        if status is None:
+            self.close_connection = True
+            return
+        self.send_response(status)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def upstream():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Recorder) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def nginx(upstream, tmp_path_factory):
+    skip_without_nginx()
+    folder = tmp_path_factory.mktemp("nginx")
+    (folder / "key_file.json").write_text('{"inference": {"key": "of the hour"}}')
+    write_clients(folder / "clients.map", {"alice": KEY})
+    instance = Instance(folder, (upstream.server_port, 9, 9, 9, 9))
+    listen = f"127.0.0.1:{find_ports(1)[0]}"
+    made = Nginx(instance, folder, listen, folder / "clients.map", *make_certificate(folder), rate=1000)
+    made.write()
+    process = made.start()
+    wait_until(lambda: (folder / "nginx.pid").is_file(), 10, "nginx runs")
+    yield made
+    process.terminate()
+    process.wait(10)
+
+
+@pytest.fixture
+def post(nginx, upstream):
+    upstream.seen, upstream.plan = [], []
+
+    def send(path="/predictions/lung_ct", plan=(), **headers):
+        upstream.plan[:] = plan
+        url, key = f"https://{nginx.listen}{path}", {"Authorization": f"Bearer {KEY}"}
+        return requests.post(url, b"slice", headers={**key, **headers}, verify=nginx.certificate, timeout=20)
+
+    return send
+
+
+def test_only_headers_of_ours_reach_the_server(post, upstream):
+    allowed = {f"X-{name.replace('_', '-').title()}": "some" for name in OPTIONS if name not in HIDDEN}
+    forbidden = {
+        "describe": "True", "explain": "True", "X-Canary": "yes", "Cookie": "a=b", "X-Forwarded-For": "1.2.3.4",
+        "Upgrade": "h2c", "TE": "trailers", "Proxy-Authorization": "Basic x", "X-Note": "/token", "X-Any": "1",
+    }  # fmt: skip
+    answer = post(**allowed, **forbidden, Accept="image/png", **{"Content-Type": "image/png"})
+    assert answer.status_code == 200
+    path, headers, body = upstream.seen[0]
+    assert (path, body) == ("/predictions/lung_ct", b"slice")
+    assert headers == {
+        **allowed, "Accept": "image/png", "Content-Type": "image/png", "Content-Length": "5", "Host": "localhost",
+        "Authorization": "Bearer of the hour",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("asked", "arrives"),
+    [
+        ("/predictions/lung_ct?url=x&a=b", "/predictions/lung_ct"),
+        ("//predictions//lung_ct", "/predictions/lung_ct"),
+        ("/%70redictions/lung_ct", "/predictions/lung_ct"),
+        ("/PREDICTIONS/LUNG_CT", "/predictions/lung_ct"),
+    ],
+)
+def test_what_arrives_is_one_of_our_routes_letter_for_letter(post, upstream, asked, arrives):
+    assert post(asked).status_code == 200
+    assert upstream.seen[0][0] == arrives
+
+
+def test_a_form_content_type_becomes_plain_bytes(post, upstream):
+    post(**{"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"})
+    assert upstream.seen[0][1]["Content-Type"] == "application/octet-stream"
+
+
+@pytest.mark.parametrize(
+    ("plan", "status", "attempts"),
+    [
+        ([500], 200, 2),  # a worker died
+        ([None], 200, 2),  # the connection broke
+        ([500, 500], 500, 2),
+        ([None, None], 503, 2),
+        ([503], 503, 1),  # the queue is full: more load helps nobody
+        ([507], 503, 1),
+        ([422], 422, 1),
+        ([413], 413, 1),
+    ],
+)
+def test_a_request_gets_a_second_attempt_where_that_helps(post, upstream, plan, status, attempts):
+    answer = post(plan=plan)
+    assert (answer.status_code, len(upstream.seen)) == (status, attempts)
+    assert {body for _, _, body in upstream.seen} == {b"slice"}
+    assert answer.headers.get("Retry-After") == ("2" if status == 503 else None)
+    if status >= 500:
+        assert answer.json()["research_use_only"] is True
+
+
+def test_a_bad_request_is_refused_while_the_sidecar_is_away(post):
+    """400 may be an expired token; only the sidecar knows. Without it nobody is told that the request was bad."""
+    assert post(plan=[400]).status_code == 503
+
+
+def test_a_server_that_never_ran_and_a_path_too_long_are_told_in_a_sentence(tmp_path):
+    certificate = make_certificate(tmp_path)
+    nginx = Nginx(Instance(tmp_path), tmp_path, "127.0.0.1:1", tmp_path / "c", *certificate, rate=1)
+    with pytest.raises(GatewayError, match="make serve"):
+        nginx.write()
+    deep = tmp_path / ("d" * 90)
+    deep.mkdir()
+    with pytest.raises(GatewayError, match="LUNG_CT_RUN"):
+        Nginx(Instance(deep), deep, "127.0.0.1:1", tmp_path / "c", *certificate, rate=1).write()
+
+
+def test_a_certificate_is_kept_while_it_is_good(tmp_path):
+    first = make_certificate(tmp_path)[0].read_bytes()
+    assert make_certificate(tmp_path)[0].read_bytes() == first

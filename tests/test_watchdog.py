@@ -1,0 +1,42 @@
+"""When the watchdog restarts a server, and when it leaves it alone."""
+
+from scripts.proxy.watchdog import LONGEST_S, Watchdog
+
+SICK = "0 of 1 workers are READY"
+
+
+def restarts(watchdog, seconds, running=True, reason=SICK):
+    """At which seconds it restarts a server that stays as it is."""
+    return [now for now in range(seconds) if watchdog.is_due(reason, running, now)]
+
+
+def test_a_ready_server_is_left_alone():
+    assert restarts(Watchdog(60), 500, reason=None) == []
+
+
+def test_a_server_that_is_not_ready_gets_its_time_and_after_each_restart_twice_as_much():
+    assert restarts(Watchdog(60), 500) == [60, 180, 420]
+
+
+def test_the_pauses_do_not_grow_for_ever():
+    found = restarts(Watchdog(60), 10_000)
+    assert found[-1] - found[-2] == LONGEST_S
+
+
+def test_a_server_that_is_gone_is_started_at_once_and_then_with_patience():
+    assert restarts(Watchdog(60), 200, running=False) == [0, 120]
+
+
+def test_one_that_dies_while_it_is_not_ready_is_started_at_once():
+    watchdog = Watchdog(60)
+    assert not watchdog.is_due(SICK, True, 0)
+    assert watchdog.is_due(SICK, False, 5)
+
+
+def test_a_server_that_recovered_starts_anew():
+    watchdog = Watchdog(60)
+    assert restarts(watchdog, 100) == [60]
+    assert not watchdog.is_due(None, True, 100)
+    assert not watchdog.is_due(SICK, True, 1000)
+    assert not watchdog.is_due(SICK, True, 1059)
+    assert watchdog.is_due(SICK, True, 1060)
