@@ -7,7 +7,7 @@ OUT    ?= .run/scores
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup archive serve stop status demo predict score ui screenshots scale bench audit train evaluate exporter image sbom lint test test-ops lock clean
+.PHONY: help setup archive serve gateway key stop status demo predict score ui screenshots scale bench audit train evaluate exporter image sbom lint test test-ops faults soak lock clean
 
 help:     ## this help
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -25,8 +25,14 @@ demo: setup     ## build, start, wait until ready, score a synthetic slice with 
 serve: archive  ## start TorchServe on loopback and wait until it is ready
 	@$(PY) scripts/serve.py $(ARGS)
 
-stop:     ## stop the server that `make serve` or `make demo` started
+stop:     ## drain the gateway if there is one, then stop the server
 	@$(PY) scripts/stop.py $(ARGS)
+
+gateway:  ## TLS, keys, limits and a watchdog before the server that runs, by nginx: https://127.0.0.1:8443
+	@$(PY) scripts/gateway.py $(ARGS)
+
+key:      ## a new key for a client of the gateway, shown once: make key NAME=alice
+	@$(PY) scripts/keys.py add $(NAME) $(ARGS)
 
 status:   ## the server's workers, engine and readiness
 	@$(PY) scripts/status.py $(ARGS)
@@ -75,6 +81,12 @@ test: archive   ## all tests that this machine can run
 
 test-ops: archive  ## the tests of what stands around the server: monitoring, gateway, faults, container
 	@$(PY) -m pytest -m ops $(ARGS)
+
+faults: archive  ## break the server under load, count what is lost, write README's table of it; about 6 minutes
+	@$(PY) -m pytest tests/test_faults.py --faults README.md $(ARGS)
+
+soak: archive   ## an hour of load through the gateway: no error, flat memory
+	@LUNG_CT_SOAK_S=3600 $(PY) -m pytest tests/test_faults.py -k soak --faults README.md $(ARGS)
 
 lock:     ## pin the newest versions that pyproject.toml allows
 	@.venv/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --all-extras --no-annotate --no-header pyproject.toml -o requirements.lock

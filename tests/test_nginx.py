@@ -10,6 +10,7 @@ from lungct.request import OPTIONS
 from scripts.instance import Instance
 from scripts.keys import write_clients
 from scripts.proxy.nginx import GatewayError, Nginx, make_certificate
+from scripts.serve import find_busy
 from tests.calls import wait_until
 from tests.conftest import find_ports
 from tests.gateways import skip_without_nginx
@@ -55,11 +56,11 @@ def nginx(upstream, tmp_path_factory):
     (folder / "key_file.json").write_text('{"inference": {"key": "of the hour"}}')
     write_clients(folder / "clients.map", {"alice": KEY})
     instance = Instance(folder, (upstream.server_port, 9, 9, 9, 9))
-    listen = f"127.0.0.1:{find_ports(1)[0]}"
-    made = Nginx(instance, folder, listen, folder / "clients.map", *make_certificate(folder), rate=1000)
+    port = find_ports(1)[0]
+    made = Nginx(instance, folder, f"127.0.0.1:{port}", folder / "clients.map", *make_certificate(folder), rate=1000)
     made.write()
     process = made.start()
-    wait_until(lambda: (folder / "nginx.pid").is_file(), 10, "nginx runs")
+    wait_until(lambda: find_busy((port,)), 10, "nginx listens")
     yield made
     process.terminate()
     process.wait(10)
