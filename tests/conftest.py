@@ -39,6 +39,7 @@ MODEL = ROOT / "model_store" / "lung_ct"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="fail when a test is skipped, except for a missing GPU")
+    parser.addoption("--faults", metavar="FILE", help="write the measured table of faults into this file")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

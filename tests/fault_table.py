@@ -1,0 +1,22 @@
+"""README's table of faults, written by the tests that measured it."""
+
+from pathlib import Path
+
+HEAD = "| fault | what a user without retries sees | lost with our client | longest gap without an answer |"
+RULE = "|---|---|---|---|"
+
+
+def format_row(fault, seen, lost, gap_s):
+    """Args: `seen` counts what came instead of answers; None in the last two where nobody was served before."""
+    sees = ", ".join(f"{number} x {outcome}" for outcome, number in seen.most_common()) or "nothing"
+    return f"| {fault} | {sees} | {'-' if lost is None else lost} | {'-' if gap_s is None else f'{gap_s:.1f} s'} |"
+
+
+def write_table(file: Path, rows):
+    """Replace the rows below HEAD; a fault that was not measured now keeps its row."""
+    lines = file.read_text().splitlines()
+    start = lines.index(HEAD) + 2
+    end = next((i for i in range(start, len(lines)) if not lines[i].startswith("|")), len(lines))
+    kept = {line.split("|")[1]: line for line in lines[start:end]}
+    kept.update({row.split("|")[1]: row for row in rows})
+    file.write_text("\n".join([*lines[:start], *kept.values(), *lines[end:], ""]))

@@ -1,0 +1,98 @@
+"""A server with its gateway that tests may break: it crashes on request, gives up early, and its tokens expire fast."""
+
+import os
+import zipfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import yaml
+
+from scripts.client import Client
+from scripts.instance import ROOT, Instance
+from tests.calls import wait_until
+from tests.conftest import find_ports, run_script
+from tests.gateways import Door, open_gateway, skip_without_nginx
+
+QUEUE, WORKERS, RETRY_S, PATIENCE_S = 32, 2, 5, 20
+CRASH = "\nimport os, pathlib\nif pathlib.Path({flag!r}).exists():\n    os._exit(3)\n"
+
+
+@dataclass(frozen=True)
+class Site:
+    """Attributes: `flag` is the file that makes every worker crash while it is loading."""
+
+    run: Path
+    store: Path
+    flag: Path
+    door: Door
+
+    @property
+    def instance(self):
+        """As it is now: the watchdog may have started another one."""
+        return Instance.read(self.run)
+
+    def describe(self):
+        return Client(self.instance).describe()
+
+    def worker_pids(self):
+        return [worker["pid"] for worker in self.describe()["workers"] if worker["status"] == "READY"]
+
+    def java(self):
+        """TorchServe itself."""
+        return next(p for p in psutil.Process(self.instance.pid).children() if "java" in p.name())
+
+    def is_ready(self):
+        return self.door.ask("GET", "/readyz").status_code == 200 and len(self.worker_pids()) == WORKERS
+
+    def processes(self):
+        """Server, workers, nginx and sidecar by pid."""
+        gateway = int((self.door.folder / "supervisor.pid").read_text())
+        roots = [psutil.Process(pid) for pid in (self.instance.pid, gateway)]
+        return {p.pid: p for root in roots for p in (root, *root.children(recursive=True))}
+
+
+def build_store(store, flag):
+    """The shipped archive with the crash in its handler and small limits in its settings."""
+    assert run_script("archive", "--out", store).returncode == 0
+    settings = yaml.safe_load((ROOT / "config" / "model-config.yaml").read_text())
+    settings.update(minWorkers=WORKERS, maxWorkers=WORKERS, maxRetryTimeoutInSec=RETRY_S, jobQueueSize=QUEUE)
+    settings["handler"]["threads"] = 1
+    change_archive(
+        store / "lung_ct.mar",
+        {
+            "lung_ct_handler.py": lambda text: text + CRASH.format(flag=str(flag)).encode(),
+            "model-config.yaml": lambda _: yaml.safe_dump(settings).encode(),
+        },
+    )
+
+
+def change_archive(path, changes):
+    """Rewrite files inside an archive."""
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(path.with_suffix(".new"), "w") as new:
+        for item in old.infolist():
+            new.writestr(item, changes.get(item.filename, lambda text: text)(old.read(item)))
+    path.with_suffix(".new").replace(path)
+
+
+@contextmanager
+def open_site(tmp):
+    """Server and gateway, ready; stopped at the end, drained first."""
+    skip_without_nginx()
+    run, store, flag = tmp / "run", tmp / "store", tmp / "crash"
+    build_store(store, flag)
+    options = ("--run", run, "--store", store, "--ports", *find_ports(5), "--set", "token_expiration_min=1")
+    started = run_script("serve", *options)
+    assert started.returncode == 0, started.stdout + started.stderr
+    try:
+        with open_gateway(Instance.read(run), ("alice", "raw"), "--rate", 1000, "--patience", PATIENCE_S) as door:
+            site = Site(run, store, flag, door)
+            wait_until(site.is_ready, 60, "ready")
+            yield site
+    finally:
+        run_script("stop", "--run", run)
+
+
+def kill(pid):
+    os.kill(pid, 9)

@@ -1,0 +1,277 @@
+"""Break the real server behind the real gateway under load, and count. `make faults` writes README's table of it.
+
+Two kinds of callers run at once: `alice` uses our client with its retries, `raw` gives up at the first trouble. What
+raw callers see is the gateway's own merit; alice must lose nothing.
+"""
+
+import http.client
+import json
+import os
+import socket
+import ssl
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from scripts.instance import Instance
+from scripts.tokens import Tokens
+from scripts.traffic import ANSWERED, Traffic, attempt
+from tests.calls import wait_until
+from tests.conftest import encode, find_ports, run_script
+from tests.fault_table import format_row, write_table
+from tests.gateways import stop_in_background
+from tests.sites import QUEUE, RETRY_S, build_store, change_archive, kill, open_site
+
+pytestmark = [pytest.mark.server, pytest.mark.ops, pytest.mark.timeout(240)]
+
+ROUTE = "/predictions/lung_ct"
+SOAK_S = float(os.environ.get("LUNG_CT_SOAK_S", "20"))
+BACK_S = 120  # to be ready again, on a machine that is busy with other things
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    with open_site(tmp_path_factory.mktemp("site")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def rows(request):
+    """Rows of the table; written into the file that --faults names."""
+    measured = []
+    yield measured
+    if file := request.config.getoption("--faults"):
+        write_table(Path(file), measured)
+
+
+@pytest.fixture
+def load(site, slices, rows):
+    """Patient and impatient callers around a fault; asserts what every fault must leave whole, and adds the row."""
+
+    @contextmanager
+    def run(fault):
+        wait_until(site.is_ready, BACK_S, "ready before the fault")
+        patient = Traffic(site.door.client("alice", deadline_s=120), slices, 3)
+        raw = Traffic(site.door.client("raw", deadline_s=0), slices, 3)
+        with patient, raw:
+            wait_until(lambda: min(patient.answered, raw.answered) > 5, 60, "traffic flows")
+            broken = time.monotonic()
+            yield raw
+            wait_until(site.is_ready, BACK_S, "ready after the fault")
+            after = raw.answered
+            wait_until(lambda: raw.answered > after + 5, 60, "traffic flows again")
+        rows.append(format_row(fault, raw.failures(), sum(patient.failures().values()), raw.longest_gap(broken)))
+        assert not patient.failures(), fault
+
+    return run
+
+
+def test_a_killed_worker_is_not_noticed(site, load):
+    with load("one of two workers killed") as raw:
+        victim = site.worker_pids()[0]
+        kill(victim)
+        wait_until(lambda: victim not in site.worker_pids(), 10, "it is gone")
+    assert not raw.failures()
+
+
+def test_all_workers_killed(site, load):
+    with load("all workers killed") as raw:
+        for victim in site.worker_pids():
+            kill(victim)
+    assert set(raw.failures()) <= {"500", "503"}
+
+
+def test_torchserve_killed_is_started_again(site, load):
+    before = site.instance.pid
+    with load("TorchServe killed") as raw:
+        site.java().kill()
+        wait_until(lambda: site.instance.pid not in (0, before), 60, "another server")
+    assert set(raw.failures()) <= {"503"}
+
+
+def test_workers_that_crash_until_torchserve_gives_up_come_back_through_the_watchdog(site, load):
+    before = site.instance.pid
+    with load(f"workers crash for longer than the retry window ({RETRY_S} s here)") as raw:
+        site.flag.touch()
+        for victim in site.worker_pids():
+            kill(victim)
+        wait_until(lambda: site.door.ask("GET", "/readyz").status_code == 503, 30, "not ready")
+        ends = time.monotonic() + RETRY_S + 3
+        wait_until(lambda: time.monotonic() > ends, RETRY_S + 4, "the window is over")
+        site.flag.unlink()
+        assert not site.worker_pids()
+        wait_until(lambda: site.instance.pid not in (0, before), 90, "another server")
+    assert set(raw.failures()) <= {"500", "503", "504", "no answer"}
+
+
+def test_an_archive_that_is_overwritten_with_garbage_does_not_hurt_the_server_that_runs(site, load):
+    archive = site.store / "lung_ct.mar"
+    good = archive.read_bytes()
+    with load("archive overwritten with garbage, then a worker dies") as raw:
+        archive.write_bytes(b"no archive")
+        kill(site.worker_pids()[0])
+    archive.write_bytes(good)
+    assert not raw.failures()
+
+
+def test_full_log_disks_stop_neither_a_running_nor_a_starting_server(site, load):
+    """/dev/full answers every write as a full disk does."""
+    logs = [site.door.folder / "access.log", site.instance.log]
+    with load("disk full for all logs, and TorchServe killed"):
+        for log in logs:
+            log.unlink()
+            log.symlink_to("/dev/full")
+        before = site.instance.pid
+        run_script("keys", "list", "--run", site.run, "--clients", site.door.clients)
+        os.kill(int((site.door.folder / "supervisor.pid").read_text()), 1)  # SIGHUP: logs are opened anew
+        site.java().kill()
+        wait_until(lambda: site.instance.pid not in (0, before), 60, "another server")
+    for log in logs:
+        log.unlink()
+
+
+def test_slow_and_half_open_clients_hold_up_nobody(site, load):
+    context = ssl.create_default_context(cafile=str(site.door.ca))
+    key = f"Authorization: Bearer {site.door.keys['raw']}"
+    head = "\r\n".join([f"POST {ROUTE} HTTP/1.1", "Host: x", key, "Content-Length: 9999", "", "half of"])
+    with load("100 uploads that stall and 50 connections that stay silent") as raw, ExitStack() as stack:
+        stalled = []
+        for i in range(150):
+            plain = stack.enter_context(socket.create_connection(("127.0.0.1", site.door.port), timeout=40))
+            if i < 100:
+                stalled.append(stack.enter_context(context.wrap_socket(plain, server_hostname="localhost")))
+                stalled[-1].sendall(head.encode())
+        ended = [len(each.recv(4096)) >= 0 for each in stalled[:1]]  # nginx gives up on them: client_body_timeout
+    assert ended == [True]
+    assert not raw.failures()
+
+
+def test_a_token_that_expires_under_load_costs_nothing(site, load):
+    """token_expiration_min=1 here."""
+    tokens = Tokens(site.instance.keys)
+    before = tokens.read("inference")
+    with load("TorchServe's token expires") as raw:
+        wait_until(lambda: tokens.read("inference") != before, 90, "another token")
+    assert not raw.failures()
+
+
+def test_three_times_more_than_it_can_do_makes_it_refuse_politely_and_not_collapse(site, phantoms, rows):
+    bodies = [encode(pixels, "JPEG") for pixels in phantoms]
+    client = site.door.client("raw", deadline_s=0)
+    wait_until(site.is_ready, BACK_S, "ready")
+    refusals, ratios = Counter(), []
+    with ThreadPoolExecutor(4 * QUEUE) as pool:
+        for _ in range(3):  # side by side, so that whatever else the machine does cancels out
+            with Traffic(client, bodies, 24) as steady:
+                started = time.monotonic()
+                wait_until(lambda: time.monotonic() > started + 5, 10, "peak")  # noqa: B023
+            peak = steady.answered / 5
+            calls = offer(pool, client, bodies, 3 * peak, 5)
+            ratios.append(sum(call.outcome == ANSWERED for call in calls) / 5 / peak)
+            refusals.update(call.outcome for call in calls if call.outcome != ANSWERED)
+    ratio = sorted(ratios)[1]
+    rows.append(format_row(f"three times the load it can take (goodput {ratio:.2f} of peak)", refusals, None, None))
+    assert set(refusals) == {"503"}
+    assert ratio >= 0.9
+
+
+def offer(pool, client, bodies, rate, seconds):
+    """Calls at a fixed rate, whether or not the earlier ones are answered."""
+    started = time.monotonic()
+    futures = []
+    while (due := started + len(futures) / rate) < started + seconds:
+        time.sleep(max(0, due - time.monotonic()))
+        futures.append(pool.submit(attempt, client, bodies[len(futures) % len(bodies)]))
+    return [future.result() for future in futures]
+
+
+def test_a_full_queue_says_when_to_come_back(site, slices):
+    wait_until(site.is_ready, BACK_S, "ready")
+    with ThreadPoolExecutor(4 * QUEUE) as pool:
+        post = lambda i: site.door.ask("POST", ROUTE, site.door.keys["raw"], data=slices[i % 4])  # noqa: E731
+        answers = list(pool.map(post, range(4 * QUEUE)))
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert {answer.status_code for answer in refused} == {503}
+    assert {answer.headers["Retry-After"] for answer in refused} == {"2"}
+    assert {answer.json()["error"] for answer in refused} == {"unavailable"}
+
+
+@pytest.mark.timeout(0)
+def test_soak(site, slices, rows):
+    """LUNG_CT_SOAK_S seconds: `make soak` runs an hour, CI less than a minute."""
+    wait_until(site.is_ready, BACK_S, "ready")
+    with Traffic(site.door.client("raw", deadline_s=0), slices, 4) as traffic:
+        started = time.monotonic()
+        wait_until(lambda: time.monotonic() > started + max(10, SOAK_S / 10), 600 + SOAK_S, "warm")
+        before = {pid: process.memory_info().rss for pid, process in site.processes().items()}
+        wait_until(lambda: time.monotonic() > started + SOAK_S + 10, SOAK_S + 600, "the end")
+        processes = site.processes()
+        grown = {pid: processes[pid].memory_info().rss - rss for pid, rss in before.items() if pid in processes}
+    share = sum(grown.values()) / sum(before.values())
+    rows.append(
+        format_row(
+            f"{SOAK_S:.0f} s of load: {traffic.answered} requests, memory {share:+.1%}", traffic.failures(), None, None
+        )
+    )
+    assert set(site.worker_pids()) <= set(before), "a worker was replaced"
+    assert not traffic.failures()
+    assert share < 0.03
+
+
+def test_a_damaged_model_never_becomes_ready_and_says_why(tmp_path, rows):
+    build_store(tmp_path / "store", tmp_path / "no-crash")
+    change_archive(tmp_path / "store" / "lung_ct.mar", {"weights.safetensors": lambda bits: bits[:-1] + b"?"})
+    place = ("--run", tmp_path / "run", "--store", tmp_path / "store", "--ports", *find_ports(5), "--deadline", 25)
+    started = run_script("serve", *place)
+    rows.append(format_row("a damaged model at the start: `make serve` ends with 1", Counter(), None, None))
+    assert started.returncode == 1
+    assert "weights.safetensors" in started.stderr
+    assert not Instance.read(tmp_path / "run").running
+
+
+def strict_call(site, body):
+    """One request on a new connection: "refused" before it was accepted, its status, or "cut" after that."""
+    context = ssl.create_default_context(cafile=str(site.door.ca))
+    peer = http.client.HTTPSConnection("127.0.0.1", site.door.port, context=context, timeout=90)
+    try:
+        peer.connect()
+    except OSError:
+        return "refused"
+    try:
+        peer.request("POST", ROUTE, body, {"Authorization": f"Bearer {site.door.keys['raw']}"})
+        answer = peer.getresponse()
+        return str(answer.status) if json.loads(answer.read())["research_use_only"] else "odd"
+    except (OSError, http.client.HTTPException):
+        return "cut"
+    finally:
+        peer.close()
+
+
+def test_stopping_under_load_finishes_every_request_that_was_accepted(site, slices, rows):
+    """The last one: the site is gone after it."""
+    wait_until(site.is_ready, BACK_S, "ready")
+    left = list(site.processes())
+    outcomes = []
+
+    def call(number):
+        while not outcomes.count("refused"):
+            outcomes.append(strict_call(site, slices[number % 4]))
+
+    with ThreadPoolExecutor(12) as pool:
+        callers = [pool.submit(call, number) for number in range(12)]
+        wait_until(lambda: len(outcomes) > 24, 60, "traffic flows")
+        stopping = stop_in_background(site.run)
+        for caller in callers:
+            caller.result()
+    assert stopping.wait(60) == 0
+    counted = Counter(outcomes)
+    rows.append(
+        format_row("`make stop` under load", Counter({k: n for k, n in counted.items() if k != "200"}), None, None)
+    )
+    assert set(counted) == {"200", "refused"}
+    assert not [pid for pid in left if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
