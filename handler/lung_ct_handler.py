@@ -8,7 +8,6 @@ import os
 from collections import Counter
 from pathlib import Path
 
-import torch
 from lungct import reader
 from lungct.engine import choose_engine
 from lungct.errors import PHRASES
@@ -43,13 +42,12 @@ class LungCTHandler:
         properties, config = context.system_properties, context.model_yaml_config
         settings = Settings.read(config.get("handler") or {})
         threads = settings.threads or max(1, len(os.sched_getaffinity(0)) // config.get("minWorkers", 1))
-        torch.set_num_threads(threads)
         gpu_id = properties.get("gpu_id")
         if gpu_id is None and config.get("deviceType") == "gpu":
             raise RuntimeError("model-config.yaml asks for a GPU and TorchServe found none (is nvidia-smi on PATH?).")
-        device = torch.device("cpu" if gpu_id is None else f"cuda:{gpu_id}")
+        device = "cpu" if gpu_id is None else f"cuda:{gpu_id}"
         folder = load_model_folder(Path(properties["model_dir"]))
-        engine = choose_engine(folder, device)
+        engine = choose_engine(folder, device, threads, settings.engine)
         for size in {1, properties["batch_size"]}:
             engine.predict(folder.golden.inputs[:1].repeat(size, axis=0))
         self._pipeline = Pipeline(folder, engine, settings, threads)

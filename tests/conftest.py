@@ -15,7 +15,6 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
-import torch
 from lungct.engine import choose_engine
 from lungct.model import ModelFolder, load_model_folder
 from lungct.pipeline import Pipeline
@@ -79,7 +78,7 @@ def folder() -> ModelFolder:
 @pytest.fixture(scope="session")
 def pipeline(folder: ModelFolder) -> Pipeline:
     """The pipeline on the CPU, in this process."""
-    return Pipeline(folder, choose_engine(folder, torch.device("cpu")), Settings(library_cams=True), threads=2)
+    return Pipeline(folder, choose_engine(folder, threads=2), Settings(library_cams=True), threads=2)
 
 
 @pytest.fixture(scope="session")

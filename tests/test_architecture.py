@@ -12,11 +12,11 @@ PACKAGE = ROOT / "handler" / "lungct"
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 # a module may import only from the layers before its own, and from its own
 LAYERS = [
-    {"errors", "settings", "window"},
+    {"errors", "settings", "window", "weights", "agreement"},
     {"network", "preprocess", "oip", "rendering", "formats", "wire", "body"},
     {"render", "gradcam", "gate", "raster", "pixeldata"},
     {"model", "dicom", "acceptance"},
-    {"engine", "nursery", "reader"},
+    {"engine", "graph", "openvino_engine", "torch_engine", "nursery", "reader"},
     {"image", "request"},
     {"result"},
     {"pipeline"},
@@ -62,9 +62,10 @@ def test_no_module_is_named_after_nothing():
     assert not names & {"utils", "helpers", "common", "misc"}
 
 
-def test_the_core_imports_in_a_fresh_process_without_torchserve_or_the_grad_cam_package():
+def test_the_core_imports_in_a_fresh_process_without_torchserve_torch_openvino_or_the_grad_cam_package():
     code = (
-        "import sys, lungct.pipeline; heavy = {'ts', 'pytorch_grad_cam', 'matplotlib', 'sklearn'} & set(sys.modules); "
+        "import sys, lungct.pipeline; "
+        "heavy = {'ts', 'torch', 'openvino', 'pytorch_grad_cam', 'matplotlib', 'sklearn'} & set(sys.modules); "
         "sys.exit(str(heavy) if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

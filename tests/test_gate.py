@@ -1,16 +1,16 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from lungct.body import GRID, outline
-from lungct.engine import TorchEngine
 from lungct.errors import LungCTError
 from lungct.gate import GATE_OFF, NO_GATE, OTHER_WINDOW, UNLIKE, Gate, check_pixels
-from lungct.model import ModelFolder
 from lungct.pipeline import Job, Pipeline
 from lungct.preprocess import to_input
 from lungct.settings import Settings
+from lungct.torch_engine import TorchEngine
 from lungct.window import LUNG, Window
 from PIL import Image
 
@@ -45,7 +45,7 @@ def answer(pipeline, body, **headers):
 
 @pytest.fixture(scope="module")
 def ungated(folder):
-    bare = ModelFolder(folder.contract, folder.network, folder.golden, None)
+    bare = replace(folder, gate=None)
     return Pipeline(bare, TorchEngine(bare, torch.device("cpu")), Settings(), threads=1)
 
 
@@ -146,7 +146,7 @@ def test_a_model_without_a_gate_scores_everything_and_says_so(ungated, photo):
 
 def test_a_slice_unlike_the_training_data_is_referred_however_confident(folder, slices):
     strict = folder.gate._replace(refer_above=0.0, refuse_above=1e9)
-    changed = ModelFolder(folder.contract, folder.network, folder.golden, strict)
+    changed = replace(folder, gate=strict)
     pipeline = Pipeline(changed, TorchEngine(changed, torch.device("cpu")), Settings(), threads=1)
     _, document = answer(pipeline, slices[0])
     assert document["decision"] == "refer"

@@ -63,7 +63,7 @@ def test_a_clients_describe_header_changes_nothing(handler, context, slices):
 
 def test_the_management_api_gets_the_contract(handler, context):
     document = json.loads(ask(handler, context, [{}], [{"describe": "True"}])[0])
-    assert document["engine"].startswith("torch-cpu")
+    assert document["engine"].startswith("openvino-")
     assert document["classes"] == ["Benign", "Malignant", "Normal"]
 
 

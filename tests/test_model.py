@@ -4,10 +4,11 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from lungct.engine import TorchEngine, prove
+from lungct.engine import prove
 from lungct.errors import ModelFolderError
 from lungct.model import CONTRACT, GATE, GOLDEN, WEIGHTS, ModelContract, load_model_folder, save_model_folder, sha256_of
 from lungct.network import LungResNet18
+from lungct.torch_engine import TorchEngine
 
 from tests.conftest import MODEL
 

@@ -4,12 +4,12 @@ import json
 import numpy as np
 import pytest
 import torch
-from lungct.engine import TorchEngine
 from lungct.image import decode
 from lungct.model import load_model_folder
 from lungct.pipeline import Job, Pipeline
 from lungct.preprocess import normalize
 from lungct.settings import Settings
+from lungct.torch_engine import TorchEngine
 from lungct.window import LUNG
 from safetensors.torch import load_file
 

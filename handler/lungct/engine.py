@@ -1,4 +1,4 @@
-"""The network on a device: a batch of inputs in, logits, evidence maps and features out."""
+"""A batch of inputs in, logits, evidence maps and features out: what an engine is, and which one a worker takes."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from lungct.errors import ModelFolderError
 from lungct.model import ModelFolder
-from lungct.network import fold_for_inference
-from lungct.preprocess import MEAN, STD
 
 Floats = npt.NDArray[np.float32]
 
 logger = logging.getLogger(__name__)
+
+# Largest difference of a golden logit that an engine may show. Half precision and int8 round; only fp32 repeats.
+TOLERANCES = {"torch-gpu": 0.25, "openvino-int8": 1.0, "openvino-bf16": 0.25, "openvino-fp32": 1e-3, "torch": 1e-3}
 
 
 class Prediction(NamedTuple):
@@ -37,23 +37,29 @@ class Engine(Protocol):
         ...
 
 
-class TorchEngine:
-    """The folded network in fp32 on a CPU, in bf16 on a GPU; channels_last on both."""
+def choose_engine(folder: ModelFolder, device: str = "cpu", threads: int = 1, wanted: str = "auto") -> Engine:
+    """The fastest engine for a device that reproduces the golden answers.
 
-    def __init__(self, folder: ModelFolder, device: torch.device) -> None:
-        self._device = device
-        self._dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-        self._network = fold_for_inference(folder.network).to(
-            device, dtype=self._dtype, memory_format=torch.channels_last
-        )
-        self.name = f"torch-{device.type}-{str(self._dtype).removeprefix('torch.')}"
+    Args:
+        folder: a verified model folder.
+        device: "cpu", or torch's name of a GPU.
+        threads: CPU threads that the engine may use.
+        wanted: "auto", or one of TOLERANCES: nothing stands in for an engine that was asked for by name.
 
-    @torch.inference_mode()
-    def predict(self, batch: npt.NDArray[np.uint8]) -> Prediction:
-        """(N, 1, S, S) uint8 -> Prediction of N rows, fp32."""
-        pixels = torch.from_numpy(batch).to(self._device).float()
-        inputs = ((pixels - MEAN) / STD).to(self._dtype).contiguous(memory_format=torch.channels_last)
-        return Prediction(*(part.float().contiguous().cpu().numpy() for part in self._network.explain(inputs)))
+    Raises:
+        ModelFolderError: no engine reproduces the golden answers.
+        ImportError, RuntimeError: the engine asked for lacks its package or does not run here.
+        ValueError: there is no engine of the name asked for.
+    """
+    if wanted not in ("auto", *TOLERANCES):
+        raise ValueError(f"There is no engine {wanted!r}; choose auto or one of {', '.join(TOLERANCES)}.")
+    *names, last = _rank(folder, device) if wanted == "auto" else [wanted]
+    for name in names:
+        try:
+            return _build(name, folder, device, threads)
+        except (ModelFolderError, ImportError, RuntimeError) as fault:
+            logger.error("Engine %s is not used, a slower and safer one is: %s", name, fault)
+    return _build(last, folder, device, threads)
 
 
 def prove(engine: Engine, folder: ModelFolder, tolerance: float) -> None:
@@ -72,8 +78,32 @@ def prove(engine: Engine, folder: ModelFolder, tolerance: float) -> None:
     logger.info("Engine %s reproduces the golden answers within %.5f.", engine.name, gap)
 
 
-def choose_engine(folder: ModelFolder, device: torch.device) -> Engine:
-    """The engine for a device, proved against the golden answers."""
-    engine = TorchEngine(folder, device)
-    prove(engine, folder, tolerance=1e-3 if device.type == "cpu" else 0.25)
+def _rank(folder: ModelFolder, device: str) -> list[str]:
+    """The engines for a device, fastest first, safest last."""
+    gpu = ["torch-gpu"] if device != "cpu" else []
+    int8 = ["openvino-int8"] if folder.contract.agreement.passes else []
+    bf16 = ["openvino-bf16"] if _has_bf16() else []
+    return [*gpu, *int8, *bf16, "openvino-fp32", "torch"]
+
+
+def _has_bf16() -> bool:
+    try:
+        from lungct.openvino_engine import has_bf16
+    except ImportError:  # those that need OpenVINO will say so
+        return False
+    return has_bf16()
+
+
+def _build(name: str, folder: ModelFolder, device: str, threads: int) -> Engine:
+    """Make an engine and prove it. Only the package that serves is loaded: torch costs a worker memory and seconds."""
+    engine: Engine
+    if name.startswith("torch"):
+        from lungct.torch_engine import TorchEngine
+
+        engine = TorchEngine(folder, device if name == "torch-gpu" else "cpu", threads)
+    else:
+        from lungct.openvino_engine import OpenVinoEngine
+
+        engine = OpenVinoEngine(folder, name.removeprefix("openvino-"), threads)
+    prove(engine, folder, TOLERANCES[name])
     return engine

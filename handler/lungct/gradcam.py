@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from lungct.network import LungResNet18
 from lungct.preprocess import normalize
+
+if TYPE_CHECKING:  # as heavy as the package itself
+    from lungct.network import LungResNet18
 
 METHODS = ("gradcam", "gradcam++", "layercam", "hirescam", "eigencam", "scorecam")
 
@@ -47,6 +48,7 @@ class LibraryCam:
     def explain(self, pixels: npt.NDArray[np.uint8], class_index: int, method: str) -> ActivationMap:
         """Map of one class for an input (1, S, S) uint8; (S, S), scaled to its peak by the package."""
         import pytorch_grad_cam as package  # heavy, and off by default
+        import torch
         from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
         kinds: dict[str, Any] = {

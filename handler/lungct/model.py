@@ -5,25 +5,31 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.numpy import load_file
 
+from lungct.agreement import Agreement
 from lungct.errors import ModelFolderError
 from lungct.gate import Gate
-from lungct.network import LungResNet18
 from lungct.preprocess import Geometry, normalize
+from lungct.weights import FEATURES, check_shapes, read_weights
 from lungct.window import LUNG, Window
+
+if TYPE_CHECKING:  # torch is only imported where its network is asked for
+    from torch import Tensor
+
+    from lungct.network import LungResNet18
 
 WEIGHTS, GOLDEN, CONTRACT = "weights.safetensors", "golden.safetensors", "model.json"
 GATE = "gate.safetensors"
+QUANTISED, QUANTISED_WEIGHTS = "int8.xml", "int8.bin"  # the two files of an OpenVINO graph
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class ModelContract:
     """What model.json says.
 
     `classes` is in logit order; `files` maps each file beside it to its sha256; `gate` holds the two distances of
-    lungct.gate.Gate, and is empty where the model has no gate.
+    lungct.gate.Gate, and is empty where the model has no gate; `agreement` is that of the int8 graph with fp32.
     """
 
     version: str
@@ -46,6 +52,7 @@ class ModelContract:
     temperature: float = 1.0
     refer_below: float = 0.0
     gate: Mapping[str, float] = field(default_factory=dict)
+    agreement: Agreement = Agreement()
     files: Mapping[str, str] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -62,7 +69,8 @@ class ModelContract:
         """Parse `folder`/model.json; ModelFolderError if it is missing, no JSON, or has unknown or missing keys."""
         try:
             raw = json.loads((folder / CONTRACT).read_text())
-            contract = cls(**{**raw, "classes": tuple(raw["classes"]), "window": Window(**raw["window"])})
+            parts = {"window": Window(**raw["window"]), "agreement": Agreement(**raw.get("agreement", {}))}
+            contract = cls(**{**raw, **parts, "classes": tuple(raw["classes"])})
         except (OSError, ValueError, KeyError, TypeError) as exc:
             raise ModelFolderError(f"{folder / CONTRACT} is no model contract: {exc}") from exc
         if (contract.mean, contract.std, contract.architecture) != (0.5, 0.5, "resnet18"):
@@ -75,7 +83,7 @@ class ModelContract:
 
     def document(self) -> dict[str, Any]:
         """The contract as JSON knows it."""
-        return {**asdict(self), "window": self.window._asdict()}
+        return {**asdict(self), "window": self.window._asdict(), "agreement": self.agreement._asdict()}
 
     def write(self, folder: Path) -> None:
         """Write model.json into `folder`."""
@@ -92,12 +100,33 @@ class Golden:
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A verified model folder: every hash and shape agreed when this was made."""
+    """A verified model folder: every hash and shape agreed when this was made.
 
+    Attributes:
+        bias: (C,) of the last layer.
+    """
+
+    path: Path
     contract: ModelContract
-    network: LungResNet18
+    bias: npt.NDArray[np.float32]
     golden: Golden
     gate: Gate | None
+
+    def read_weights(self) -> dict[str, npt.NDArray[np.float32]]:
+        """The tensors as float32, read when asked for: an engine keeps its own form of them."""
+        return read_weights(self.path / WEIGHTS)
+
+    @cached_property
+    def network(self) -> LungResNet18:
+        """The plain torch network, made on first use."""
+        import torch
+
+        from lungct.network import LungResNet18
+
+        network = LungResNet18(len(self.contract.classes))
+        fill(network, {name: torch.from_numpy(tensor) for name, tensor in self.read_weights().items()})
+        network.eval().requires_grad_(False)
+        return network
 
 
 def load_model_folder(folder: Path) -> ModelFolder:
@@ -118,27 +147,25 @@ def load_model_folder(folder: Path) -> ModelFolder:
                 f"{folder / name} has sha256 {found[:12]}..., model.json says {expected[:12]}...: the file was changed "
                 "or damaged. Restore it, or train or import the model again."
             )
-    network = LungResNet18(len(contract.classes))
     try:
-        fill(network, load_file(folder / WEIGHTS))
-        golden = load_file(folder / GOLDEN)
-        example = Golden(golden["inputs"].numpy(), golden["logits"].numpy())
+        bias = check_shapes(folder / WEIGHTS, len(contract.classes))
+        golden = Golden(**load_file(folder / GOLDEN))
         gate = _read_gate(folder, contract) if contract.gate else None
-    except (RuntimeError, KeyError, SafetensorError) as exc:
+    except (ValueError, TypeError, KeyError, SafetensorError) as exc:
         raise ModelFolderError(f"The tensors in {folder} do not fit a ResNet18 of {contract.classes}: {exc}") from exc
-    network.eval().requires_grad_(False)
     side = (1, contract.size, contract.size)
-    if example.inputs.shape[1:] != side or example.logits.shape != (len(example.inputs), len(contract.classes)):
+    if golden.inputs.shape[1:] != side or golden.logits.shape != (len(golden.inputs), len(contract.classes)):
         raise ModelFolderError(f"{folder / GOLDEN} does not hold (K, 1, S, S) inputs and (K, C) logits.")
-    return ModelFolder(contract, network, example, gate)
+    return ModelFolder(folder, contract, bias, golden, gate)
 
 
 def _read_gate(folder: Path, contract: ModelContract) -> Gate:
     tensors = load_file(folder / GATE)
-    gate = Gate(tensors["whitening"].numpy(), tensors["centres"].numpy(), **contract.gate)
-    width = LungResNet18.FEATURES
-    if gate.whitening.shape != (width, width) or gate.centres.shape != (len(contract.classes), width):
-        raise ModelFolderError(f"{folder / GATE} does not hold a ({width}, {width}) whitening and one centre a class.")
+    gate = Gate(tensors["whitening"], tensors["centres"], **contract.gate)
+    if gate.whitening.shape != (FEATURES, FEATURES) or gate.centres.shape != (len(contract.classes), FEATURES):
+        raise ModelFolderError(
+            f"{folder / GATE} does not hold a ({FEATURES}, {FEATURES}) whitening and one centre a class."
+        )
     return gate
 
 
@@ -154,10 +181,15 @@ def save_model_folder(
     Args:
         folder: made if missing.
         network: its weights are rounded to half precision, and the golden logits are computed from the rounded ones.
-        contract: `files` and `gate` are replaced.
+        contract: `files` and `gate` are replaced; `agreement` is emptied, as no int8 graph is made here.
         golden_inputs: (K, 1, S, S) uint8.
         gate: None for a model whose training data is not known.
     """
+    import torch
+    from safetensors.torch import save_file
+
+    from lungct.network import LungResNet18
+
     folder.mkdir(parents=True, exist_ok=True)
     halves = {
         name: tensor.half().contiguous() if tensor.is_floating_point() else tensor.contiguous()
@@ -176,7 +208,7 @@ def save_model_folder(
         save_file(tensors, folder / GATE)
         distances = {"refer_above": gate.refer_above, "refuse_above": gate.refuse_above}
     hashes = {name: sha256_of(folder / name) for name in (WEIGHTS, GOLDEN, *([GATE] if gate else []))}
-    filled = ModelContract(**{**contract.__dict__, "files": hashes, "gate": distances})
+    filled = replace(contract, files=hashes, gate=distances, agreement=Agreement())
     filled.write(folder)
     return filled
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchvision.models.resnet import BasicBlock, ResNet
+
+from lungct.weights import FEATURES, Floats, fold_batchnorm
 
 
 class Evidence(NamedTuple):
@@ -21,7 +24,7 @@ class Evidence(NamedTuple):
 class LungResNet18(ResNet):  # type: ignore[misc]  # torchvision ships no types
     """ResNet18 (He et al. 2016) with C outputs; parameter names are torchvision's, so its checkpoints load."""
 
-    FEATURES = 512  # width of the pooled features
+    FEATURES = FEATURES
 
     def __init__(self, classes: int = 3) -> None:
         super().__init__(BasicBlock, [2, 2, 2, 2], num_classes=classes)
@@ -43,28 +46,20 @@ class LungResNet18(ResNet):  # type: ignore[misc]  # torchvision ships no types
         return Evidence(self.fc(features), maps, features)
 
 
-def fold_for_inference(model: LungResNet18) -> LungResNet18:
-    """A copy that takes (N, 1, S, S) gray in [-1, 1]: BatchNorm and the three equal channels folded away.
-
-    Three equal input channels through conv1 are one channel through the sum of its kernels. The zero padding of conv1
-    stays exact because the normalisation is left outside the convolution.
-    """
-    folded = LungResNet18(model.fc.out_features)
-    folded.load_state_dict(model.state_dict())
-    folded.eval()
-    blocks: list[Any] = [folded, *(block for layer in _layers(folded) for block in layer)]
+def fold_for_inference(weights: Mapping[str, Floats]) -> LungResNet18:
+    """The network of `weights` for (N, 1, S, S) gray in [-1, 1]: BatchNorm and the three equal channels folded away."""
+    folded = LungResNet18(len(weights["fc.bias"]))
+    folded.conv1 = torch.nn.Conv2d(1, 64, 7, stride=2, padding=3)
+    blocks: list[Any] = [module for module in folded.modules() if isinstance(module, BasicBlock)]
+    for block in [folded, *blocks]:
+        block.bn1 = torch.nn.Identity()
     for block in blocks:
-        for i in (1, 2):
-            if hasattr(block, f"conv{i}"):
-                fused = torch.nn.utils.fuse_conv_bn_eval(getattr(block, f"conv{i}"), getattr(block, f"bn{i}"))
-                setattr(block, f"conv{i}", fused)
-                setattr(block, f"bn{i}", torch.nn.Identity())
-        if getattr(block, "downsample", None) is not None:
-            block.downsample = torch.nn.Sequential(torch.nn.utils.fuse_conv_bn_eval(*block.downsample))
-    folded.conv1.weight = torch.nn.Parameter(folded.conv1.weight.sum(1, keepdim=True), requires_grad=False)
-    folded.conv1.in_channels = 1
+        block.bn2 = torch.nn.Identity()
+        if block.downsample is not None:
+            block.downsample[1] = torch.nn.Identity()
+    for module in folded.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.bias = torch.nn.Parameter(torch.empty(module.out_channels))
+    folded.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in fold_batchnorm(weights).items()})
+    folded.eval().requires_grad_(False)
     return folded
-
-
-def _layers(model: LungResNet18) -> list[torch.nn.Sequential]:
-    return [model.layer1, model.layer2, model.layer3, model.layer4]

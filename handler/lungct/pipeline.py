@@ -75,7 +75,6 @@ class Pipeline:
     def __init__(self, folder: ModelFolder, engine: Engine, settings: Settings, threads: int) -> None:
         self.contract = folder.contract
         self._folder = folder
-        self._bias = folder.network.fc.bias.detach().numpy()
         self._engine = engine
         self._settings = settings
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="lungct")
@@ -165,7 +164,7 @@ class Pipeline:
             if request.accept == content_type and picture is not None:
                 return Reply(200, content_type, picture, outcome, label, confidence)
             document["heatmap"] = result.build_heatmap(
-                activation, request.heatmap_method, name, scored.evidence, scored.logits, self._bias,
+                activation, request.heatmap_method, name, scored.evidence, scored.logits, self._folder.bias,
                 outline(scored.prepared.input), self.contract.classes, picture, content_type,
             )  # fmt: skip
         if request.protocol == "oip":

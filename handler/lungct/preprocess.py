@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
+
+if TYPE_CHECKING:  # importing torch takes a second that a worker without it need not spend
+    from torch import Tensor
 
 Geometry = Literal["pad", "squash"]
 UInt8 = npt.NDArray[np.uint8]
@@ -63,6 +65,6 @@ def to_input(pixels: UInt8, size: int, geometry: Geometry, air: int) -> UInt8:
     return np.asarray(resized)[None]
 
 
-def normalize(batch: torch.Tensor) -> torch.Tensor:
+def normalize(batch: Tensor) -> Tensor:
     """(N, 1, S, S) uint8 -> (N, 3, S, S) float32 in [-1, 1]: mean 0.5, std 0.5, three equal channels."""
     return ((batch.float() - MEAN) / STD).expand(-1, 3, -1, -1)

@@ -12,6 +12,7 @@ class Settings:
     """Limits and switches of one worker.
 
     Attributes:
+        engine: "auto", or the name of one in `engine.TOLERANCES`, for which nothing stands in when it fails.
         threads: CPU threads for decoding and for the network; workers x threads should equal the cores. 0: all cores.
         max_bytes: largest accepted file, bytes.
         max_pixels: largest accepted rows x columns, checked before decoding.
@@ -19,6 +20,7 @@ class Settings:
         library_cams: allow the Grad-CAM methods of the grad-cam package, which cost a backward pass or more a slice.
     """
 
+    engine: str = "auto"
     threads: int = 0
     max_bytes: int = 32 * 2**20
     max_pixels: int = 16_000_000

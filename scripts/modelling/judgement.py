@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from lungct import gate as gates
-from lungct.engine import TorchEngine
+from lungct.torch_engine import TorchEngine
 from lungct.model import ModelFolder
 from lungct.pipeline import Job, Pipeline
 from lungct.settings import Settings

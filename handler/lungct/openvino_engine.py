@@ -1,0 +1,74 @@
+"""The network on a CPU by OpenVINO: one slice a request, as many at once as there are threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import openvino as ov
+
+from lungct.engine import Prediction
+from lungct.graph import OUTPUTS, build_graph
+from lungct.model import QUANTISED, ModelFolder
+from lungct.weights import fold_batchnorm
+
+PRECISIONS = {"int8": ov.Type.f32, "bf16": ov.Type.bf16, "fp32": ov.Type.f32}  # of what is not quantised
+
+
+def has_bf16() -> bool:
+    """Whether this processor computes in bf16 by itself, instead of by way of fp32."""
+    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+class OpenVinoEngine:
+    """The folded graph in int8, bf16 or fp32.
+
+    Several slices run side by side, one thread each. A single one would leave the other threads idle, so it has a
+    second copy of the program that splits it over all of them; the bytes are the same.
+    """
+
+    def __init__(self, folder: ModelFolder, precision: str = "fp32", threads: int = 1) -> None:
+        """Compile the graph.
+
+        Args:
+            folder: a verified model folder.
+            precision: one of PRECISIONS.
+            threads: CPU threads to use.
+
+        Raises:
+            RuntimeError: the processor has no such precision, or the folder no quantised graph.
+        """
+        self.name = f"openvino-{precision}"
+        if precision == "bf16" and not has_bf16():
+            raise RuntimeError("This processor does not compute in bf16; choose engine auto or openvino-fp32.")
+        core = ov.Core()
+        graph = _read(core, folder, precision)
+        options = {"INFERENCE_PRECISION_HINT": PRECISIONS[precision], "INFERENCE_NUM_THREADS": threads}
+        self._together = ov.AsyncInferQueue(core.compile_model(graph, "CPU", {**options, "NUM_STREAMS": threads}))
+        self._alone = core.compile_model(graph, "CPU", {**options, "NUM_STREAMS": 1}).create_infer_request()
+        self._shapes = [tuple(graph.output(name).shape)[1:] for name in OUTPUTS]
+
+    def predict(self, batch: npt.NDArray[np.uint8]) -> Prediction:
+        """(N, 1, S, S) uint8 -> Prediction of N rows; a row does not depend on the others, to the byte."""
+        found = Prediction(*(np.empty((len(batch), *shape), np.float32) for shape in self._shapes))
+
+        def store(request: ov.InferRequest, row: int) -> None:
+            for part, name in zip(found, OUTPUTS, strict=True):
+                part[row] = request.get_tensor(name).data[0]
+
+        if len(batch) == 1:
+            self._alone.infer([batch])
+            store(self._alone, 0)
+            return found
+        self._together.set_callback(store)
+        for row in range(len(batch)):
+            self._together.start_async([batch[row : row + 1]], row)
+        self._together.wait_all()
+        return found
+
+
+def _read(core: ov.Core, folder: ModelFolder, precision: str) -> ov.Model:
+    if precision != "int8":
+        return build_graph(fold_batchnorm(folder.read_weights()), folder.contract.size)
+    if QUANTISED not in folder.contract.files:
+        raise RuntimeError("The model folder holds no int8 graph; `make quantize` adds one, engine auto needs none.")
+    return core.read_model(folder.path / QUANTISED)
