@@ -1,0 +1,126 @@
+"""The manifests are rendered by kustomize, fit the API's schemas and keep the promises of the README."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from scripts.exporter import EXPORTER_PORT
+from scripts.instance import DEFAULT_PORTS, ROOT
+
+FOLDER = ROOT / "config" / "kubernetes"
+VERSION = "1.33"
+HELD = ("ConfigMap", "Ingress")  # kinds that would hold settings twice, or open a second door
+pytestmark = pytest.mark.ops
+
+
+@pytest.fixture(scope="module", params=["cpu", "gpu"])
+def manifests(request):
+    """Kind -> manifest, as `kubectl apply -k` would send them."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("needs kubectl")
+    command = ["kubectl", "kustomize", FOLDER / "overlays" / request.param]
+    rendered = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert not rendered.stderr, "kustomize warns"
+    return {each["kind"]: each for each in yaml.safe_load_all(rendered.stdout)}
+
+
+def containers(manifests):
+    pod = manifests["Deployment"]["spec"]["template"]["spec"]
+    return {each["name"]: each for each in (*pod["initContainers"], *pod["containers"])}
+
+
+def test_every_manifest_fits_its_schema(manifests):
+    assert len(manifests) == 6
+    for manifest in manifests.values():
+        kubernetes_validate.validate(manifest, VERSION, strict=True)
+
+
+def test_a_misspelt_key_would_be_found(manifests):
+    manifests["Service"]["spec"]["selectors"] = manifests["Service"]["spec"]["selector"]
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(manifests["Service"], VERSION, strict=True)
+    del manifests["Service"]["spec"]["selectors"]
+
+
+def test_containers_are_confined_as_the_restricted_standard_asks(manifests):
+    pod = manifests["Deployment"]["spec"]["template"]["spec"]
+    assert manifests["Namespace"]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert not pod["automountServiceAccountToken"]
+    for container in containers(manifests).values():
+        context = container["securityContext"]
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert context["readOnlyRootFilesystem"]
+        assert not context["allowPrivilegeEscalation"]
+        assert container["resources"]["limits"]["memory"]
+        assert container["image"].split(":")[1] not in ("", "latest")
+
+
+def test_the_server_is_ready_when_it_scores_and_outlives_torchserves_own_retries(manifests):
+    server = containers(manifests)["server"]
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert server[probe]["exec"]["command"] == ["python", "scripts/health.py", "ready"]
+    settings = yaml.safe_load((ROOT / "config" / "model-config.yaml").read_text())
+    liveness, startup = server["livenessProbe"], server["startupProbe"]
+    assert liveness["periodSeconds"] * liveness["failureThreshold"] > settings["maxRetryTimeoutInSec"]
+    assert startup["periodSeconds"] * startup["failureThreshold"] >= settings["startupTimeout"]
+
+
+def test_the_gateway_drains_before_the_server_ends(manifests):
+    assert containers(manifests)["server"]["restartPolicy"] == "Always", "a sidecar: starts first, ends last"
+    drain = (ROOT / "config" / "nginx" / "nginx.conf").read_text().partition("worker_shutdown_timeout ")[2]
+    notice = next(arg for arg in containers(manifests)["gateway"]["args"] if arg.startswith("--notice="))
+    pod = manifests["Deployment"]["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] > int(drain.partition("s")[0]) + int(notice.partition("=")[2])
+
+
+def test_only_the_gateway_can_be_reached_and_metrics_by_monitoring_alone(manifests):
+    opened = {
+        port["port"]: rule.get("from")
+        for rule in manifests["NetworkPolicy"]["spec"]["ingress"]
+        for port in rule["ports"]
+    }
+    assert opened.pop("https") is None
+    assert set(opened) == {"metrics", "exporter"}
+    assert all(who[0]["namespaceSelector"]["matchLabels"].values() for who in opened.values())
+    assert manifests["NetworkPolicy"]["spec"]["egress"] == []
+    assert [port["targetPort"] for port in manifests["Service"]["spec"]["ports"]] == ["https"]
+    named = {p["name"]: p["containerPort"] for c in containers(manifests).values() for p in c["ports"]}
+    assert named == {"metrics": DEFAULT_PORTS[2], "exporter": EXPORTER_PORT, "https": 8443}
+
+
+def test_every_command_is_a_script_with_options_that_it_knows(manifests):
+    for container in containers(manifests).values():
+        script, *options = container["args"]
+        shown = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=True, cwd=ROOT)
+        assert all(option.partition("=")[0] in shown.stdout for option in options if option.startswith("--"))
+
+
+def test_scaling_follows_the_metric_that_the_adapter_makes(manifests):
+    wanted = {metric["pods"]["metric"]["name"] for metric in manifests["HorizontalPodAutoscaler"]["spec"]["metrics"]}
+    rules = yaml.safe_load((FOLDER / "prometheus" / "adapter.yaml").read_text())["rules"]["custom"]
+    assert wanted == {rule["name"]["as"] for rule in rules}
+    counted = (ROOT / "config" / "metrics.yaml").read_text()
+    for rule in rules:
+        assert "rate(" in rule["metricsQuery"], "a sum that only rises would never scale down"
+        assert all(name in counted for name in ("ts_queue_latency_microseconds", "ts_inference_requests_total"))
+
+
+def test_prometheus_accepts_the_scrape_settings():
+    if shutil.which("promtool") is None:
+        pytest.skip("needs promtool")
+    command = ["promtool", "check", "config", "--syntax-only", str(FOLDER / "prometheus" / "scrape.yml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_secret_is_in_the_repository():
+    text = "".join(path.read_text() for path in Path(FOLDER).rglob("*.yaml"))
+    assert "kind: Secret" not in text
+    assert not any(f"kind: {kind}" in text for kind in HELD)
