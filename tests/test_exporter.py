@@ -1,0 +1,87 @@
+"""The exporter beside the real server."""
+
+import os
+import re
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+
+from tests.calls import wait_until
+from tests.conftest import run_script
+from tests.watching import Page, exporting
+
+pytestmark = [pytest.mark.ops, pytest.mark.server]
+
+
+@pytest.fixture(scope="module")
+def exporter(server, tmp_path_factory):
+    """The page of the exporter beside the server."""
+    with exporting(server.run, tmp_path_factory.mktemp("exporter")) as (page, _):
+        yield page
+
+
+def test_the_exporter_tells_queue_workers_readiness_and_what_the_model_promises(exporter, client, folder):
+    found = exporter.read()
+    assert found["lung_ct_ready"][0][1] == 1
+    assert found["lung_ct_workers_ready"][0][1] == found["lung_ct_workers_wanted"][0][1] == 1
+    assert found["lung_ct_queue_capacity"][0][1] == client.describe()["jobQueueStatus"]["remainingCapacity"]
+    promised = client.contract()["metrics"]
+    assert found["lung_ct_expected_refer_share"][0][1] == pytest.approx(1 - promised["reported_share"])
+    assert found["lung_ct_expected_confidence"][0][1] == promised["accuracy"]
+    labels, _ = found["lung_ct_model_info"][0]
+    assert labels["weights_sha256"] == folder.contract.weights_sha256
+    assert found["lung_ct_canary_seconds_count"][0][1] >= 1
+
+
+def test_waiting_requests_are_seen_in_the_queue(exporter, client, slices):
+    with ThreadPoolExecutor(48) as pool:
+        answers = [pool.submit(client.predict, slices[0]) for _ in range(64)]
+        wait_until(lambda: exporter.value("lung_ct_queue_pending") or all(a.done() for a in answers), 60, "a queue")
+        seen = exporter.value("lung_ct_queue_pending")
+        assert all(answer.result()["label"] for answer in answers)
+    assert seen is not None
+    assert exporter.value("lung_ct_queue_pending") == 0
+
+
+def test_canaries_are_counted_apart_from_traffic(server, exporter):
+    page = Page(server.url("metrics") + "/metrics")
+
+    def count(outcome):
+        samples = page.read().get("lung_ct_requests_total", [])
+        return sum(value for labels, value in samples if (labels["Outcome"] == "canary") == outcome)
+
+    canaries, others = count(True), count(False)
+    exporter.read()
+    assert count(True) > canaries
+    assert count(False) == others
+
+
+def test_an_expired_management_token_does_not_blind_the_exporter(server, exporter):
+    server.keys.write_text(re.sub(r'("management": \{\s*"key": ")[^"]+', r"\1expired1", server.keys.read_text()))
+    assert "expired1" in server.keys.read_text()
+    assert exporter.value("lung_ct_ready") == 1
+
+
+def test_without_a_server_the_exporter_says_not_ready_and_nothing_else(tmp_path):
+    with exporting(tmp_path, tmp_path) as (page, port):
+        found = page.read()
+        assert found.pop("lung_ct_ready") == [({}, 0)]
+        assert {name for name in found if not name.startswith("lung_ct_canary_seconds")} == set()
+        busy = run_script("exporter", "--port", port)
+    assert (busy.returncode, "--port" in busy.stderr) == (2, True)
+
+
+def test_worker_memory_is_that_of_the_process(exporter, client):
+    wait_until(lambda: exporter.value("lung_ct_worker_resident_bytes"), 90, "TorchServe measured its worker")
+    labels, value = exporter.read()["lung_ct_worker_resident_bytes"][0]
+    assert labels["pid"] == str(client.describe()["workers"][0]["pid"])
+    assert value == pytest.approx(psutil.Process(int(labels["pid"])).memory_info().rss, rel=0.2)
+
+
+def test_a_dead_worker_is_seen_before_torchserve_has_replaced_it(exporter, client):
+    os.kill(client.describe()["workers"][0]["pid"], signal.SIGKILL)
+    wait_until(lambda: exporter.value("lung_ct_workers_ready") == 0, 30, "the worker is missed")
+    assert exporter.value("lung_ct_workers_wanted") == 1
+    wait_until(lambda: exporter.value("lung_ct_ready") == 1, 120, "the worker is back")

@@ -1,0 +1,63 @@
+"""Programs that watch a real server, for the tests."""
+
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from scripts.instance import ROOT
+from tests.calls import wait_until
+from tests.conftest import find_ports
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of metrics."""
+
+    url: str
+
+    def read(self):
+        """Name of the sample -> its (labels, value) pairs; {} while nothing listens."""
+        try:
+            text = requests.get(self.url, timeout=20).text
+        except requests.ConnectionError:
+            return {}
+        found = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                found.setdefault(sample.name, []).append((sample.labels, sample.value))
+        return found
+
+    def value(self, name):
+        """The value of a metric that has one sample; None when it has none."""
+        samples = self.read().get(name)
+        return samples[0][1] if samples else None
+
+
+@contextmanager
+def running(command, log, answers):
+    """A program that runs until the block ends, from the moment it answers on."""
+    with (
+        log.open("w") as stream,
+        subprocess.Popen(list(map(str, command)), stdout=stream, stderr=stream, cwd=ROOT) as it,
+    ):
+        try:
+            wait_until(lambda: it.poll() is not None or answers(), 30, f"{command[1]} answers")
+            assert it.poll() is None, log.read_text()
+            yield it
+        finally:
+            it.terminate()
+
+
+@contextmanager
+def exporting(run, folder):
+    """The page of an exporter, and its port."""
+    port = find_ports(1)[0]
+    page = Page(f"http://127.0.0.1:{port}/metrics")
+    command = [sys.executable, "scripts/exporter.py", "--run", run, "--port", port]
+    with running(command, folder / "log", page.read) as process:
+        yield page, port
+    assert process.returncode == 0
