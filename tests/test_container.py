@@ -1,6 +1,7 @@
 """The image is built and started for real: without root, on a read-only root, without capabilities."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -19,7 +20,8 @@ from scripts.proxy.watchdog import Watchdog
 from tests.conftest import run_script
 from tests.containers import LIMITS, Podman, require_tools
 
-COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
+# with the default of every variable, as compose fills it in
+COMPOSE = yaml.safe_load(re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", (ROOT / "compose.yaml").read_text()))
 LARGEST_MB = 1000
 ops = [pytest.mark.ops, pytest.mark.server, pytest.mark.timeout(900)]
 
@@ -124,9 +126,8 @@ class TestImage:
 
 
 def test_hadolint_has_nothing_to_say_about_the_containerfile():
-    done = subprocess.run(
-        [Path(sys.executable).parent / "hadolint", ROOT / "Containerfile"], capture_output=True, text=True, check=False
-    )
+    hadolint = Path(sys.executable).parent / "hadolint"
+    done = subprocess.run([hadolint, ROOT / "Containerfile"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
