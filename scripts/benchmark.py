@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lungct.model import load_model_folder
+from lungct.model import ModelFolder, load_model_folder
 
 from scripts.bench import coldstart, endurance, growth, rates, stages
 from scripts.bench.charts import draw_charts
@@ -37,10 +37,10 @@ from scripts.bench.load import WRK_MISSING, find_wrk, run_open
 from scripts.bench.peers import serve_litserve, serve_stock
 from scripts.bench.rates import LITSERVE, STOCK, Plan
 from scripts.bench.report import fill_readme, write_page, write_readme_part
-from scripts.bench.servers import OPTIONS, aim, serve
+from scripts.bench.servers import aim, serve
 from scripts.bench.slices import draw_slices, read_slices
 from scripts.bench.targets import CLASSES
-from scripts.instance import ROOT, make_parser
+from scripts.instance import ROOT, Instance, make_parser
 
 ARRIVALS = (0.5, 0.7, 0.9)  # shares of the served rate
 REQUESTS = 10_000
@@ -50,34 +50,20 @@ def measure(plan: Plan, source: str) -> dict[str, Any]:
     """Everything, as JSON knows it."""
     folder = load_model_folder(ROOT / "model_store" / "lung_ct")
     limit, matrix = rates.find_limit(folder, plan)
-    result: dict[str, Any] = {
-        "date": date.today().isoformat(),
-        "machine": {**describe_machine(), "slices": source},
-        "repeats": plan.repeats,
-        "limit": f"{limit.batch} x {limit.threads}",
-        "matrix": {name: [sample.rate for sample in samples] for name, samples in matrix.items()},
-    }
-    with ExitStack() as stack:
-        instance = stack.enter_context(serve(plan.scratch / "ours", {}))
-        result["engine"] = rates.read_engine(instance)
-        with ExitStack() as others:
-            peers = {
-                STOCK: others.enter_context(serve_stock(plan.scratch / "stock", folder, plan.slices, plan.threads)),
-                LITSERVE: others.enter_context(serve_litserve(plan.scratch / "lit", folder, plan.slices, plan.threads)),
-            }
-            ways = rates.list_ways(folder, limit, instance, peers, plan)
-            found = measure_in_turn("Rates", ways, plan.repeats, warm_up=not plan.quick)
-        result["rates"] = {name: summarise(samples) for name, samples in found.items()}
-        served = estimate(result["rates"][CLASSES]["rate"]).mean
-        result["open"] = [measure_open(share, served, aim(instance, plan.slices, {}), plan) for share in ARRIVALS]
-        result["stages"] = {
-            f"{kind}, {callers} caller{'s' if callers > 1 else ''}": stages.split_time(
-                instance, plan.slices, kind, callers, plan.seconds
-            )
-            for callers in (1, rates.BUSY)
-            for kind in OPTIONS
-            if callers > 1 or kind == "classes"
+    with serve(plan.scratch / "ours", {}) as instance:
+        result: dict[str, Any] = {
+            "date": date.today().isoformat(),
+            "machine": {**describe_machine(), "slices": source},
+            "engine": rates.read_engine(instance),
+            "repeats": plan.repeats,
+            "limit": f"{limit.batch} x {limit.threads}",
+            "matrix": {name: [sample.rate for sample in samples] for name, samples in matrix.items()},
+            "rates": measure_rates(folder, limit, instance, plan),
         }
+        served = estimate(result["rates"][CLASSES]["rate"]).mean
+        shares = ARRIVALS[:1] if plan.quick else ARRIVALS
+        result["open"] = [measure_open(share, served, instance, plan) for share in shares]
+        result["stages"] = stages.measure_stages(instance, plan.slices, plan.seconds)
         sides = growth.measure_sides(instance, limit.pipeline, plan)
         result["sides"] = {way: {side: mean_rate(found[side]) for side in found} for way, found in sides.items()}
     tried = growth.measure_settings(plan)
@@ -91,6 +77,18 @@ def measure(plan: Plan, source: str) -> dict[str, Any]:
             result["endurance"] = asdict(endurance.endure(instance, plan, REQUESTS))
     result["cold"] = coldstart.measure_starts(plan.scratch / "cold", plan.slices[0], 1 if plan.quick else 3)
     return result
+
+
+def measure_rates(folder: ModelFolder, limit: rates.Limit, instance: Instance, plan: Plan) -> dict[str, Any]:
+    """Every way of scoring, beside the peers' servers."""
+    with ExitStack() as stack:
+        peers = {
+            STOCK: stack.enter_context(serve_stock(plan.scratch / "stock", folder, plan.slices, plan.threads)),
+            LITSERVE: stack.enter_context(serve_litserve(plan.scratch / "lit", folder, plan.slices, plan.threads)),
+        }
+        ways = rates.list_ways(folder, limit, instance, peers, plan)
+        found = measure_in_turn("Rates", ways, plan.repeats, warm_up=not plan.quick)
+    return {name: summarise(samples) for name, samples in found.items()}
 
 
 def summarise(samples: Sequence[Sample]) -> dict[str, Any]:
@@ -109,8 +107,8 @@ def mean_p50(samples: Sequence[Sample]) -> float:
     return statistics.fmean(sample.latency_ms[0] for sample in samples if sample.latency_ms)
 
 
-def measure_open(share: float, served: float, target: Any, plan: Plan) -> dict[str, Any]:
-    sample = run_open(target, share * served, 2 * plan.seconds)
+def measure_open(share: float, served: float, instance: Instance, plan: Plan) -> dict[str, Any]:
+    sample = run_open(aim(instance, plan.slices, {}), share * served, 2 * plan.seconds)
     return {"share": share, "asked": share * served, **asdict(sample)}
 
 
@@ -171,7 +169,7 @@ def main() -> int:
     kilobytes = statistics.median(len(each) for each in slices) / 1000
     source = f"{len(slices)} {'given' if args.slices else 'synthetic 512 x 512'} JPEG slices of {kilobytes:.0f} kB"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end with us
-    seconds, repeats = (2, 1) if args.quick else (args.seconds, args.repeats)
+    seconds, repeats = (1, 1) if args.quick else (args.seconds, args.repeats)
     with tempfile.TemporaryDirectory(prefix="lung-ct-bench-") as scratch:
         plan = Plan(slices, seconds, repeats, len(os.sched_getaffinity(0)), Path(scratch), args.quick)
         if args.cold:

@@ -57,7 +57,7 @@ class Limit:
 def find_limit(folder: ModelFolder, plan: Plan) -> tuple[Limit, dict[str, list[Sample]]]:
     """Try all batch sizes and thread counts of the chosen engine; the best, and every sample by "BATCH x THREADS"."""
     limits: dict[str, Limit] = {}
-    for threads in sorted({1, plan.threads}):
+    for threads in {plan.threads} if plan.quick else sorted({1, plan.threads}):
         pipeline = Pipeline(folder, choose_engine(folder, "cpu", threads), Settings(), threads)
         for batch in (1, 16) if plan.quick else (1, 4, 8, 16, 32):
             limits[f"{batch} x {threads}"] = Limit(pipeline, batch, threads)

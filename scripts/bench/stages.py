@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 from scripts.bench.load import run_closed
+from scripts.bench.rates import BUSY
 from scripts.bench.servers import OPTIONS, aim
 from scripts.client import Client
 from scripts.instance import Instance
@@ -15,9 +16,19 @@ STAGES = ("decode", "inference", "render")
 REST = "TorchServe, HTTP, waiting"
 
 
+def measure_stages(instance: Instance, slices: Sequence[bytes], seconds: float) -> dict[str, dict[str, float]]:
+    """The split of `split_time` for one caller, and for many by kind of reply."""
+    found = {"classes, 1 caller": split_time(instance, slices, "classes", 1, seconds)}
+    return found | {f"{kind}, {BUSY} callers": split_time(instance, slices, kind, BUSY, seconds) for kind in OPTIONS}
+
+
 def read_counters(instance: Instance) -> dict[str, float]:
     """Seconds of each stage so far, and "requests"."""
-    text = Client(instance).metrics()
+    return parse_counters(Client(instance).metrics())
+
+
+def parse_counters(text: str) -> dict[str, float]:
+    """The same from Prometheus' text format; series of one name are added up."""
 
     def add_up(pattern: str) -> float:
         return sum(float(value) for value in re.findall(rf"^{pattern}.* ([\d.eE+-]+)$", text, re.MULTILINE))
