@@ -7,7 +7,7 @@ OUT    ?= .run/scores
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup archive serve gateway key stop status demo predict score ui screenshots scale bench audit train evaluate exporter image sbom lint test test-ops faults soak lock clean
+.PHONY: help setup archive serve gateway key stop status demo predict score ui screenshots scale bench audit train quantize evaluate exporter image sbom lint test test-ops faults soak lock clean
 
 help:     ## this help
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -60,6 +60,9 @@ audit: setup    ## copies, twins and short cuts in a data set: make audit ARGS='
 
 train: setup    ## cross-validate, then write the model folder: make train ARGS='cv --data DIR --init FILE'
 	@$(PY) scripts/train.py $(ARGS)
+
+quantize: setup  ## add the int8 graph to the model folder: make quantize ARGS='--data DIR'
+	@$(PY) scripts/quantize.py $(ARGS)
 
 evaluate: setup  ## every number of the model card again, with its figures: make evaluate ARGS='--data DIR'
 	@$(PY) scripts/evaluate.py $(ARGS)

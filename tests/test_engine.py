@@ -1,0 +1,156 @@
+"""Which engine a worker takes, and what it does when that one is wrong, broken or missing."""
+
+import logging
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import openvino as ov
+import pytest
+from lungct.agreement import Agreement, compare
+from lungct.engine import TOLERANCES, choose_engine
+from lungct.errors import ModelFolderError
+from lungct.graph import build_graph
+from lungct.model import QUANTISED, QUANTISED_WEIGHTS, load_model_folder, sha256_of
+from lungct.openvino_engine import OpenVinoEngine, has_bf16
+from lungct.preprocess import to_input
+from lungct.result import softmax
+from lungct.torch_engine import TorchEngine
+from lungct.weights import fold_batchnorm
+from lungct.window import LUNG
+
+from scripts.anatomy import NODULES, draw_slice
+from scripts.modelling.dataset import read_cases
+from scripts.quantize import perturb, select
+from scripts.train import ASSIGNMENT
+from tests.conftest import MODEL
+
+PASSED = Agreement(100, 1.0, 0.0, 1.0)
+SERVING = [
+    "openvino-fp32",
+    *(["openvino-bf16"] if has_bf16() else []),
+    *(["openvino-int8"] if load_model_folder(MODEL).contract.agreement.passes else []),
+]
+
+
+def add_graph(path, weights, agreement):
+    """Put a graph of `weights` where the int8 graph belongs; what is in it makes no difference to its handling."""
+    ov.save_model(build_graph(fold_batchnorm(weights), 224), path / QUANTISED)
+    contract = load_model_folder(MODEL).contract
+    hashes = {name: sha256_of(path / name) for name in (QUANTISED, QUANTISED_WEIGHTS)}
+    replace(contract, files={**contract.files, **hashes}, agreement=agreement).write(path)
+    return load_model_folder(path)
+
+
+@pytest.fixture
+def copy(tmp_path):
+    return shutil.copytree(MODEL, tmp_path / "model")
+
+
+def agree(folder, name, inputs):
+    """Agreement of an engine with fp32 torch."""
+    parts = []
+    for engine in (choose_engine(folder, threads=2, wanted=name), TorchEngine(folder)):
+        found = engine.predict(inputs)
+        parts.append((np.stack([softmax(row, folder.contract.temperature) for row in found.logits]), found.maps))
+    return compare(*parts[0], parts[1])
+
+
+@pytest.mark.parametrize("name", SERVING)
+def test_an_engine_that_serves_by_itself_agrees_with_fp32_torch_on_phantoms_and_perturbed_ones(folder, name):
+    drawn = [LUNG.render(draw_slice(seed, NODULES[seed % 3], 256)) for seed in range(100, 130)]
+    inputs = np.stack([to_input(pixels, 224, "pad", LUNG.air) for pixels in drawn])
+    assert agree(folder, name, np.concatenate([inputs, perturb(inputs, seed=7)])).passes
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", SERVING)
+def test_an_engine_that_serves_by_itself_agrees_with_fp32_torch_on_slices_kept_out_of_training(folder, data, name):
+    cases = read_cases(data)
+    inputs = cases.inputs(select(cases, MODEL / ASSIGNMENT)[1][::5], 224)
+    assert agree(folder, name, np.concatenate([inputs, perturb(inputs, seed=8)])).passes
+
+
+def test_a_graph_that_passed_is_taken_and_one_that_did_not_is_left(copy, folder):
+    weights = folder.read_weights()
+    assert choose_engine(add_graph(copy, weights, PASSED)).name == "openvino-int8"
+    assert choose_engine(add_graph(copy, weights, PASSED._replace(label=0.98))).name == SERVING[min(1, has_bf16())]
+
+
+def test_an_engine_that_fails_the_golden_answers_is_replaced_by_a_safer_one_and_the_log_says_so(copy, folder, caplog):
+    wrong = {name: tensor * 2 if name == "fc.weight" else tensor for name, tensor in folder.read_weights().items()}
+    with caplog.at_level(logging.ERROR):
+        engine = choose_engine(add_graph(copy, wrong, PASSED))
+    assert engine.name in ("openvino-fp32", "openvino-bf16")
+    assert "openvino-int8 is not used" in caplog.text
+    assert "golden" in caplog.text
+
+
+def test_nothing_stands_in_for_an_engine_that_was_asked_for_by_name(copy, folder):
+    wrong = {name: tensor * 2 if name == "fc.weight" else tensor for name, tensor in folder.read_weights().items()}
+    with pytest.raises(ModelFolderError, match="golden"):
+        choose_engine(add_graph(copy, wrong, PASSED), wanted="openvino-int8")
+    with pytest.raises(ValueError, match="openvino-fp32"):
+        choose_engine(folder, wanted="tensorflow")
+
+
+def test_a_folder_without_an_int8_graph_says_how_to_make_one(copy, folder):
+    names = (QUANTISED, QUANTISED_WEIGHTS)
+    files = {name: digest for name, digest in folder.contract.files.items() if name not in names}
+    replace(folder.contract, files=files, agreement=Agreement()).write(copy)
+    with pytest.raises(RuntimeError, match="make quantize"):
+        choose_engine(load_model_folder(copy), wanted="openvino-int8")
+
+
+@pytest.mark.parametrize("name", [QUANTISED, QUANTISED_WEIGHTS])
+def test_one_flipped_bit_in_the_int8_graph_is_refused(copy, folder, name):
+    add_graph(copy, folder.read_weights(), PASSED)
+    content = bytearray((copy / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / name).write_bytes(content)
+    with pytest.raises(ModelFolderError, match=f"{name}.*changed"):
+        load_model_folder(copy)
+
+
+def test_bf16_is_not_pretended_where_the_processor_lacks_it(folder, monkeypatch):
+    monkeypatch.setattr("lungct.openvino_engine.has_bf16", lambda: False)
+    with pytest.raises(RuntimeError, match="bf16"):
+        OpenVinoEngine(folder, "bf16")
+
+
+def run(code):
+    program = f"import sys; {code}"
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+
+CHOOSE = (
+    "from pathlib import Path; from lungct.model import load_model_folder; from lungct.engine import choose_engine; "
+    f"engine = choose_engine(load_model_folder(Path({str(MODEL)!r}))); print(engine.name)"
+)
+
+
+def test_torch_is_not_loaded_where_openvino_serves():
+    done = run(f"{CHOOSE}; sys.exit('torch' in sys.modules)")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("openvino-")
+
+
+def test_torch_serves_where_openvino_is_missing_and_the_log_says_so():
+    done = run(f"sys.modules['openvino'] = None; {CHOOSE}")
+    assert done.stdout.strip() == "torch-cpu-fp32"
+    assert "openvino-fp32 is not used" in done.stderr
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", [name for name in SERVING if name in TOLERANCES])
+def test_a_row_is_the_same_to_the_byte_in_any_batch_and_with_any_number_of_threads(folder, phantoms, name, threads):
+    inputs = np.stack([to_input(pixels, 224, "pad", LUNG.air) for pixels in phantoms])
+    engine = choose_engine(folder, threads=threads, wanted=name)
+    alone = [choose_engine(folder, threads=2, wanted=name).predict(inputs[i : i + 1]) for i in range(len(inputs))]
+    for batch in ([0, 1], [3, 2, 1, 0], [0] * 5, [2, 0, 3, 1, 2, 2, 1, 0, 3, 3, 0, 1, 2, 1, 0, 3]):
+        found = engine.predict(inputs[batch])
+        for row, i in enumerate(batch):
+            for part, solo in zip(found, alone[i], strict=True):
+                assert part[row].tobytes() == solo[0].tobytes()
