@@ -6,7 +6,7 @@ import pytest
 import torch
 from lungct.body import GRID, outline
 from lungct.errors import LungCTError
-from lungct.gate import GATE_OFF, NO_GATE, OTHER_WINDOW, UNLIKE, Gate, check_pixels
+from lungct.gate import GATE_OFF, NO_GATE, OTHER_WINDOW, UNLIKE, Gate, check_body
 from lungct.pipeline import Job, Pipeline
 from lungct.preprocess import to_input
 from lungct.settings import Settings
@@ -33,7 +33,7 @@ def as_input(pixels):
 
 def refusal(pixels):
     with pytest.raises(LungCTError) as caught:
-        check_pixels(as_input(pixels))
+        check_body(outline(as_input(pixels)))
     assert caught.value.code == "not_a_ct_slice"
     return caught.value.message
 
@@ -62,7 +62,7 @@ def photo():
 @pytest.mark.parametrize("nodule", NODULES)
 @pytest.mark.parametrize("seed", range(4))
 def test_phantoms_of_all_kinds_pass_the_pixel_check_without_a_warning(seed, nodule):
-    assert check_pixels(as_input(LUNG.render(draw_slice(seed, nodule, 256)))) == ()
+    assert check_body(outline(as_input(LUNG.render(draw_slice(seed, nodule, 256))))) == ()
 
 
 def test_pictures_without_a_chest_are_refused_and_told_what_is_missing():
@@ -76,7 +76,7 @@ def test_pictures_without_a_chest_are_refused_and_told_what_is_missing():
 
 def test_a_slice_at_another_window_keeps_its_shape_and_gets_a_warning():
     hu = draw_slice(1, size=256)
-    assert check_pixels(as_input(Window(40, 400).render(hu))) == (OTHER_WINDOW,)
+    assert check_body(outline(as_input(Window(40, 400).render(hu)))) == (OTHER_WINDOW,)
 
 
 def test_evidence_outside_the_body_is_told_from_evidence_inside():

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lungct.body import outline
+from lungct.body import Body
 from lungct.errors import LungCTError
 
 Floats = npt.NDArray[np.float32]
@@ -39,13 +39,12 @@ TISSUE_LEVELS = (185, 235)  # means at the lung window; training slices: 195-223
 LUNG_LEVELS = (50, 135)  # training slices: 69-116
 
 
-def check_pixels(pixels: npt.NDArray[np.uint8]) -> tuple[str, ...]:
-    """Look at the shape of what is in a network input (1, S, S) uint8; return warnings.
+def check_body(body: Body | None) -> tuple[str, ...]:
+    """Look at the outline of what is in a network input; return warnings.
 
     Raises:
         LungCTError: not_a_ct_slice, with what is missing.
     """
-    body = outline(pixels)
     if body is None:
         raise LungCTError("not_a_ct_slice", NOT_CHEST.format("it is blank"))
     for name, least, most, fault in LIMITS:

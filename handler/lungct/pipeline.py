@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lungct import gate, oip, render, result
-from lungct.body import outline
+from lungct.body import Body, outline
 from lungct.engine import Engine
 from lungct.errors import LungCTError
 from lungct.gradcam import ActivationMap, LibraryCam, activate
@@ -49,6 +49,7 @@ class Prepared:
     request: ScoreRequest
     slice: Slice
     input: npt.NDArray[np.uint8]  # (1, S, S)
+    body: Body | None
     warnings: tuple[str, ...]
 
 
@@ -124,12 +125,13 @@ class Pipeline:
             raise LungCTError("bad_option", "X-Heatmap-Method: this server offers gradcam only (library_cams is off).")
         slice_ = decode(request.body, request.window, request.frame, contract.window, self._settings)
         pixels = to_input(slice_.pixels, contract.size, contract.geometry, contract.window.air)
-        return Prepared(request, slice_, pixels, (*slice_.warnings, *self._check(request, pixels)))
+        body = outline(pixels)
+        return Prepared(request, slice_, pixels, body, (*slice_.warnings, *self._check(request, body)))
 
-    def _check(self, request: ScoreRequest, pixels: npt.NDArray[np.uint8]) -> tuple[str, ...]:
+    def _check(self, request: ScoreRequest, body: Body | None) -> tuple[str, ...]:
         if self._folder.gate is None:
             return (gate.NO_GATE,)
-        return gate.check_pixels(pixels) if request.gate == "on" else (gate.GATE_OFF,)
+        return gate.check_body(body) if request.gate == "on" else (gate.GATE_OFF,)
 
     def _forward(
         self, prepared: Sequence[Prepared | LungCTError], jobs: Sequence[Job]
@@ -165,7 +167,7 @@ class Pipeline:
                 return Reply(200, content_type, picture, outcome, label, confidence)
             document["heatmap"] = result.build_heatmap(
                 activation, request.heatmap_method, name, scored.evidence, scored.logits, self._folder.bias,
-                outline(scored.prepared.input), self.contract.classes, picture, content_type,
+                scored.prepared.body, self.contract.classes, picture, content_type,
             )  # fmt: skip
         if request.protocol == "oip":
             answer = oip.reply(document, self.contract.classes, request.inference_id)
