@@ -20,8 +20,8 @@ from scripts.proxy.watchdog import Watchdog
 from tests.conftest import run_script
 from tests.containers import LIMITS, Podman, require_tools
 
-# with the default of every variable, as compose fills it in
-COMPOSE = yaml.safe_load(re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", (ROOT / "compose.yaml").read_text()))
+# with variables filled in, as compose does
+COMPOSE = yaml.safe_load(re.sub(r"\$\{HOME\}|\$\{\w+:-([^}]*)\}", r"\1", (ROOT / "compose.yaml").read_text()))
 LARGEST_MB = 1000
 ops = [pytest.mark.ops, pytest.mark.server, pytest.mark.timeout(900)]
 
