@@ -6,9 +6,13 @@ HEAD = "| fault | what a user without retries sees | lost with our client | long
 RULE = "|---|---|---|---|"
 
 
-def format_row(fault, seen, lost, gap_s):
-    """Args: `seen` counts what came instead of answers; None in the last two where nobody was served before."""
-    sees = ", ".join(f"{number} x {outcome}" for outcome, number in seen.most_common()) or "nothing"
+def count(failures):
+    """What came instead of answers, in words."""
+    return ", ".join(f"{number} x {outcome}" for outcome, number in failures.most_common()) or "nothing"
+
+
+def format_row(fault, sees, lost=None, gap_s=None):
+    """Args: `lost` and `gap_s` are None where the fault has no before and after."""
     return f"| {fault} | {sees} | {'-' if lost is None else lost} | {'-' if gap_s is None else f'{gap_s:.1f} s'} |"
 
 

@@ -27,6 +27,11 @@ def test_a_server_that_is_gone_is_started_at_once_and_then_with_patience():
     assert restarts(Watchdog(60), 200, running=False) == [0, 120]
 
 
+def test_infinite_patience_leaves_restarts_to_others():
+    assert restarts(Watchdog(float("inf")), 10_000) == []
+    assert restarts(Watchdog(float("inf")), 10_000, running=False) == []
+
+
 def test_one_that_dies_while_it_is_not_ready_is_started_at_once():
     watchdog = Watchdog(60)
     assert not watchdog.is_due(SICK, True, 0)

@@ -34,7 +34,7 @@ class Readiness:
 
 
 class Sidecar(ThreadingMixIn, UnixStreamServer):
-    """Serves GET /healthz and /readyz, and the second attempt of requests that TorchServe answered with 400."""
+    """Serves GET /healthz and /readyz, and the second attempt of requests that TorchServe answered with 400 or 500."""
 
     daemon_threads = True
     request_queue_size = 128

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
+import json
+import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -89,11 +92,34 @@ class Traffic:
         return max((after - before for before, after in zip(times, times[1:], strict=False)), default=float("inf"))
 
 
-def wait_for(condition: Callable[[], bool], deadline_s: float) -> bool:
-    """Whether the condition came true in time."""
-    ends = time.monotonic() + deadline_s
-    while not condition():
-        if time.monotonic() > ends:
-            return False
-        time.sleep(0.05)
-    return True
+def count_rate(calls, begins, ends):
+    """Answers a second in a span of time."""
+    return sum(call.outcome == ANSWERED and begins < call.ended <= ends for call in calls) / (ends - begins)
+
+
+def offer(pool, client, bodies, rate, seconds):
+    """Calls at a fixed rate, whether or not the earlier ones are answered."""
+    started = time.monotonic()
+    futures = []
+    while (due := started + len(futures) / rate) < started + seconds:
+        time.sleep(max(0, due - time.monotonic()))
+        futures.append(pool.submit(attempt, client, bodies[len(futures) % len(bodies)]))
+    return [future.result() for future in futures]
+
+
+def strict_call(door, body):
+    """One request on a new connection: "refused" before it was accepted, its status, or "cut" after that."""
+    context = ssl.create_default_context(cafile=str(door.ca))
+    peer = http.client.HTTPSConnection("127.0.0.1", door.port, context=context, timeout=90)
+    try:
+        peer.connect()
+    except OSError:
+        return "refused"
+    try:
+        peer.request("POST", "/predictions/lung_ct", body, {"Authorization": f"Bearer {door.keys['raw']}"})
+        answer = peer.getresponse()
+        return str(answer.status) if json.loads(answer.read())["research_use_only"] else "odd"
+    except (OSError, http.client.HTTPException):
+        return "cut"
+    finally:
+        peer.close()
