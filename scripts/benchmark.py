@@ -96,6 +96,7 @@ def summarise(samples: Sequence[Sample]) -> dict[str, Any]:
         "rate": [sample.rate for sample in samples],
         "latency_ms": [sample.latency_ms for sample in samples],
         "errors": sum(sample.errors for sample in samples),
+        "load_ms": statistics.fmean(sample.load_ms for sample in samples),
     }
 
 

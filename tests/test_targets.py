@@ -11,7 +11,7 @@ from scripts.bench.targets import ALONE, CLASSES, GRIDS, JPEG, judge
 
 
 def measured(rate, latency=(10.0, 11.0, 12.0)):
-    return {"rate": [rate, rate], "latency_ms": [latency, latency], "errors": 0}
+    return {"rate": [rate, rate], "latency_ms": [latency, latency], "errors": 0, "load_ms": 0.1}
 
 
 @pytest.fixture
@@ -39,7 +39,9 @@ def result():
             rates.STOCK: measured(40.0),
             rates.LITSERVE: measured(50.0),
         },
-        "open": [{"share": 0.5, "asked": 85.0, "rate": 85.0, "latency_ms": [9.0, 10.0, 11.0], "errors": 0}],
+        "open": [
+            {"share": 0.5, "asked": 85.0, "rate": 85.0, "latency_ms": [9.0, 10.0, 11.0], "errors": 0, "load_ms": 1}
+        ],
         "stages": {kind: parts for kind in kinds},
         "sides": {"in-process": {"256": 300.0}, "served": {"256": 250.0}},
         "settings": {"batch 16, delay 1 ms": {"1": {"rate": 80.0, "p50": 14.0}}},

@@ -20,12 +20,14 @@ class Sample:
         latency_ms: 50th, 95th and 99th percentile of single requests; None where batches were timed.
         errors: requests that were not answered with 200.
         answered: all answers, those outside the measured window too.
+        load_ms: CPU time that the load generator took for each.
     """
 
     rate: float
     latency_ms: tuple[float, float, float] | None = None
     errors: int = 0
     answered: int = 0
+    load_ms: float = 0.0
 
 
 class Estimate(NamedTuple):

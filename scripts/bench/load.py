@@ -1,9 +1,10 @@
 """Load on a server: a closed loop by wrk, an open loop by aiohttp.
 
-wrk (C, Debian and Homebrew) costs the two cores that the server also needs least of the load generators to be had, and
-its Lua hook counts inside a window, so that neither the start nor the end of a run enters the rate. It has no open
-loop. wrk2, vegeta and k6 have one and come neither from Debian nor from PyPI; locust comes from PyPI and only has a
-closed one. So the open loop is ours: thirty lines on aiohttp that send on schedule and time from the schedule.
+wrk (C, Debian and Homebrew) leaves the cores, which the server needs as well, almost alone: a tenth of what aiohttp
+takes for a request (the page of the result says how much). Its Lua hook counts inside a window, so that neither the
+start nor the end of a run enters the rate. It has no open loop. wrk2, vegeta and k6 have one and come neither from
+Debian nor from PyPI; locust comes from PyPI and only has a closed one. So the open loop is ours: thirty lines on
+aiohttp that send on schedule and time from the schedule.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import resource
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +59,7 @@ def run_closed(target: Target | Sequence[Target], concurrency: int, seconds: flo
         for number, request in enumerate(request for each in targets for request in each.frame()):
             files.append(Path(folder) / f"{number}.http")
             files[-1].write_bytes(request)
+        before = _children_s()
         duration = math.ceil(WARM_S + seconds + TAIL_S)
         done = subprocess.run(
             ["wrk", "--threads=1", f"--connections={concurrency}", f"--duration={duration}s"]
@@ -65,7 +69,14 @@ def run_closed(target: Target | Sequence[Target], concurrency: int, seconds: flo
         )  # fmt: skip
     found = json.loads(done.stdout.splitlines()[-1])
     latency = (found["p50"] / 1000, found["p95"] / 1000, found["p99"] / 1000)
-    return Sample(found["counted"] / seconds, latency, found["failed"], found["answered"])
+    load_ms = 1000 * (_children_s() - before) / max(found["answered"], 1)
+    return Sample(found["counted"] / seconds, latency, found["failed"], found["answered"], load_ms)
+
+
+def _children_s() -> float:
+    """CPU seconds of the child processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def find_wrk() -> bool:
@@ -97,11 +108,13 @@ async def _run_open(target: Target, rate: float, seconds: float) -> Sample:
                 failures += 1
             latencies.append(1000 * (clock() - due))
 
-        started = clock()
+        started, used = clock(), time.process_time()
         async with asyncio.TaskGroup() as group:
             for number in range(round(rate * seconds)):
                 due = started + number / rate
                 await asyncio.sleep(max(0.0, due - clock()))
                 group.create_task(send(target.bodies[number % len(target.bodies)], due))
         p50, p95, p99 = (float(value) for value in np.percentile(latencies, (50, 95, 99)))
-        return Sample((len(latencies) - failures) / (clock() - started), (p50, p95, p99), failures)
+        rate = (len(latencies) - failures) / (clock() - started)
+        load_ms = 1000 * (time.process_time() - used) / len(latencies)
+        return Sample(rate, (p50, p95, p99), failures, len(latencies), load_ms)

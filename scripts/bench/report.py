@@ -9,7 +9,7 @@ from typing import Any
 from scripts.bench.estimate import estimate
 from scripts.bench.growth import CALLERS
 from scripts.bench.rates import LIMIT
-from scripts.bench.targets import judge, ratio, tell_stages
+from scripts.bench.targets import CLASSES, judge, ratio, tell_stages
 
 Result = Mapping[str, Any]
 OPEN, CLOSE = "<!-- make bench -->", "<!-- end of make bench -->"
@@ -47,7 +47,9 @@ def write_page(result: Result) -> str:
         "In-process latencies are those of a whole batch.",
         "## Batch x threads, in-process, images/s\n\n" + _tabulate(("batch x threads", "images/s"), _matrix(result)),
         "## Fixed arrival rate\n\n"
-        "Served classes; requests leave on schedule whatever the answers do, latency counts from when each was due.\n\n"
+        "Served classes; requests leave on schedule whatever the answers do, latency counts from when each was due.\n"
+        f"The load generator takes {result['open'][0]['load_ms']:.2f} ms of CPU a request here and "
+        f"{result['rates'][CLASSES]['load_ms']:.2f} ms in the closed loop above.\n\n"
         + _tabulate(("arrivals/s", "of the served rate", "answers/s", "p50 / p95 / p99 ms", "errors"), _open(result)),
         "## Where the time of a slice goes, ms\n\n![Stages](benchmark-stages.png)\n\n" + _stages(result),
     ]
