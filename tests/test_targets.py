@@ -52,7 +52,7 @@ def result():
 
 
 def test_what_is_just_good_enough_is_met(result):
-    assert [verdict.name for verdict in judge(result) if not verdict.met] == []
+    assert [verdict.name for verdict in judge(result) if verdict.met is False] == []
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_what_is_just_good_enough_is_met(result):
 )
 def test_a_rate_that_is_too_low_is_a_miss_that_says_where_the_time_goes(result, way, word):
     result["rates"][way]["rate"] = [10.0, 10.0]
-    missed = [verdict for verdict in judge(result) if not verdict.met]
+    missed = [verdict for verdict in judge(result) if verdict.met is False]
     found = next(verdict for verdict in missed if word in verdict.name)
     assert "2.0 ms inference" in found.why
     assert f"missed: {found.why}" in write_readme_part(result)
@@ -76,10 +76,12 @@ def test_a_rate_that_is_too_low_is_a_miss_that_says_where_the_time_goes(result, 
 def test_a_caller_that_waits_too_long_memory_that_grows_and_one_error_are_misses(result):
     worse = copy.deepcopy(result)
     worse["rates"][ALONE]["latency_ms"] = [(14.2, 15.0, 16.0)] * 2
-    assert [verdict.name for verdict in judge(worse) if not verdict.met] == ["one caller, p50"]
+    assert [verdict.name for verdict in judge(worse) if verdict.met is False] == ["one caller, p50"]
     for change in ({"late_mb": 516.0}, {"errors": 1}):
         result["endurance"] |= change
-        assert [verdict.name for verdict in judge(result) if not verdict.met] == ["10,000 requests, no PNG overlays"]
+        assert [verdict.name for verdict in judge(result) if verdict.met is False] == [
+            "10,000 requests, no PNG overlays"
+        ]
         result["endurance"] |= {"late_mb": 510.0, "errors": 0}
 
 

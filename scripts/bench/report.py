@@ -9,7 +9,7 @@ from typing import Any
 from scripts.bench.estimate import estimate
 from scripts.bench.growth import CALLERS
 from scripts.bench.rates import LIMIT
-from scripts.bench.targets import CLASSES, judge, ratio, tell_stages
+from scripts.bench.targets import CLASSES, Verdict, judge, ratio, tell_stages
 
 Result = Mapping[str, Any]
 OPEN, CLOSE = "<!-- make bench -->", "<!-- end of make bench -->"
@@ -17,7 +17,7 @@ OPEN, CLOSE = "<!-- make bench -->", "<!-- end of make bench -->"
 
 def write_readme_part(result: Result) -> str:
     """The targets, each met or missed and why, and where the time of a slice goes."""
-    rows = [(v.name, v.target, v.reached, "met" if v.met else f"missed: {v.why}") for v in judge(result)]
+    rows = [(v.name, v.target, v.reached, _show(v)) for v in judge(result)]
     parts = [
         _describe(result),
         _tabulate(("", "target", "reached", ""), rows),
@@ -26,6 +26,12 @@ def write_readme_part(result: Result) -> str:
     if "best_settings" in result:
         parts.append(f"Of the settings tried, the best over 1 to 64 callers: {result['best_settings']}.")
     return "\n\n".join(parts)
+
+
+def _show(verdict: Verdict) -> str:
+    if verdict.met is None:
+        return "not measured"
+    return "met" if verdict.met else f"missed: {verdict.why}"
 
 
 def fill_readme(text: str, part: str) -> str:
