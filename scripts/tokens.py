@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +23,14 @@ class Tokens:
 
     def read(self, kind: str) -> str:
         """The present "inference", "management" or "API" key; "" when there is no file yet."""
-        try:
-            return str(json.loads(self.path.read_text())[kind]["key"])
-        except (OSError, ValueError, KeyError):
-            return ""
+        for _ in range(50):
+            try:
+                return str(json.loads(self.path.read_text())[kind]["key"])
+            except (OSError, KeyError):
+                return ""
+            except ValueError:  # TorchServe is writing it: two keys expire at once, and it knows no atomic replacement
+                time.sleep(0.01)
+        return ""
 
     def renew(self, kind: str, rejected: str, management_url: str) -> str:
         """A fresh key. Renewing kills the old one for everybody, so only one process does it at a time."""

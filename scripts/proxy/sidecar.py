@@ -6,7 +6,9 @@ Answers on a Unix socket that only nginx and its user can open.
 from __future__ import annotations
 
 import json
+import sys
 import threading
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
@@ -40,12 +42,17 @@ class Sidecar(ThreadingMixIn, UnixStreamServer):
     request_queue_size = 128
 
     def __init__(self, socket: Path, instance: Instance, readiness: Readiness, renewed: Callable[[], None]) -> None:
-        """Args: `renewed` is called after a second attempt, when TorchServe's key may be another one."""
+        """Args: `renewed` is called before and after a second attempt: TorchServe's key may be another one."""
         socket.unlink(missing_ok=True)
         super().__init__(str(socket), _Answer)
         socket.chmod(0o600)
         self.instance, self.readiness, self.renewed = instance, readiness, renewed
         self.client = Client(instance, deadline_s=0, timeout_s=120)
+
+    def handle_error(self, *_: object) -> None:
+        """A caller that went away is no fault of ours; anything else is told."""
+        if not isinstance(sys.exception(), ConnectionError):
+            traceback.print_exc()
 
     def start(self) -> None:
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -63,6 +70,7 @@ class _Answer(BaseHTTPRequestHandler):
             self._send(200 if ready else 503, {"ready": ready})
 
     def do_POST(self) -> None:
+        self.server.renewed()  # a server that was started again has other tokens
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name: value for name, value in self.headers.items() if name.lower() not in OURS}
         try:

@@ -46,18 +46,20 @@ class Supervisor:
             sidecar.shutdown()
 
     def _watch(self) -> int:
-        checked = -CHECK_S
+        checked, sick = -CHECK_S, None
         while not self._ended.wait(LOOK_S):
             if self._process.poll() is not None:
                 return 1
             now, running = time.monotonic(), Instance.read(self._instance.run).running
             if not running:
-                self._readiness.reason = "TorchServe does not run"
+                self._readiness.reason = sick = "TorchServe does not run"
             elif now - checked >= CHECK_S or self._readiness.reason is not None:
                 self._readiness.reason, checked = check_ready(self._instance), now
+                # Fewer workers than wanted are better than none for the time of a restart.
+                sick = check_ready(self._instance, workers=1) if self._readiness.reason else None
                 self._renew()
-            if self._watchdog.is_due(self._readiness.reason, running, now):
-                print(f"gateway: starting the server again: {self._readiness.reason}", flush=True)
+            if self._watchdog.is_due(sick, running, now):
+                print(f"gateway: starting the server again: {sick}", flush=True)
                 restart(self._instance, self._ended)
         return self._drain()
 
