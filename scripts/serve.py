@@ -156,7 +156,8 @@ def main() -> int:
     reason = wait_ready(instance, process, args.deadline)
     if reason is not None:
         print(f"serve: not ready: {reason}. The end of {instance.log}:", file=sys.stderr)
-        print("\n".join(instance.log.read_text(errors="replace").splitlines()[-15:]), file=sys.stderr)
+        if instance.log.is_file():  # and no device
+            print("\n".join(instance.log.read_text(errors="replace").splitlines()[-15:]), file=sys.stderr)
         stop(instance)
         return 1
     print(

@@ -17,13 +17,14 @@ import psutil
 import pytest
 
 from scripts.instance import Instance
+from scripts.proxy.record import reload
 from scripts.tokens import Tokens
 from tests.calls import wait_until
 from tests.conftest import encode, find_ports, run_script
 from tests.fault_table import count, format_row, write_table
 from tests.gateways import stop_in_background
 from tests.sites import QUEUE, RETRY_S, build_store, change_archive, kill, open_site
-from tests.traffic import ANSWERED, Traffic, count_rate, offer, strict_call
+from tests.traffic import ANSWERED, Traffic, count_rate, is_ended, offer, strict_call
 
 pytestmark = [pytest.mark.server, pytest.mark.ops, pytest.mark.timeout(240)]
 
@@ -54,8 +55,8 @@ def load(site, slices, rows):
     @contextmanager
     def run(fault):
         wait_until(site.is_ready, BACK_S, "ready before the fault")
-        patient = Traffic(site.door.client("alice", deadline_s=120), slices, 3)
-        raw = Traffic(site.door.client("raw", deadline_s=0), slices, 3)
+        patient = Traffic(site.door.client("alice", deadline_s=180, timeout_s=90), slices, 3)
+        raw = Traffic(site.door.client("raw", deadline_s=0, timeout_s=90), slices, 3)
         with patient, raw:
             wait_until(lambda: min(patient.answered, raw.answered) > 5, 60, "traffic flows")
             broken = time.monotonic()
@@ -81,7 +82,7 @@ def test_all_workers_killed(site, load):
     with load("all workers killed") as raw:
         for victim in site.worker_pids():
             kill(victim)
-    assert set(raw.failures()) <= {"500", "503"}
+    assert set(raw.failures()) <= {"503"}
 
 
 def test_torchserve_killed_is_started_again(site, load):
@@ -104,7 +105,7 @@ def test_workers_that_crash_until_torchserve_gives_up_come_back_through_the_watc
         site.flag.unlink()
         assert not site.worker_pids()
         wait_until(lambda: site.instance.pid not in (0, before), 90, "another server")
-    assert set(raw.failures()) <= {"500", "503", "504", "no answer"}
+    assert set(raw.failures()) <= {"503"}
 
 
 def test_an_archive_that_is_overwritten_with_garbage_does_not_hurt_the_server_that_runs(site, load):
@@ -125,8 +126,7 @@ def test_full_log_disks_stop_neither_a_running_nor_a_starting_server(site, load)
             log.unlink()
             log.symlink_to("/dev/full")
         before = site.instance.pid
-        run_script("keys", "list", "--run", site.run, "--clients", site.door.clients)
-        os.kill(int((site.door.folder / "supervisor.pid").read_text()), 1)  # SIGHUP: logs are opened anew
+        reload(site.run)  # opens the logs anew
         site.java().kill()
         wait_until(lambda: site.instance.pid not in (0, before), 60, "another server")
     for log in logs:
@@ -148,25 +148,14 @@ def test_slow_and_half_open_clients_hold_up_nobody(site, load):
     assert not raw.failures()
 
 
-def is_ended(connection):
-    """Whether the other side has closed it, or does so before its timeout."""
-    try:
-        while connection.recv(4096):
-            pass
-    except TimeoutError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
 def test_a_token_that_expires_under_load_costs_nothing(site, load):
     """token_expiration_min=1 here."""
     tokens = Tokens(site.instance.keys)
     before = tokens.read("inference")
     with load("TorchServe's token expires") as raw:
         wait_until(lambda: tokens.read("inference") != before, 90, "another token")
-    assert not raw.failures()
+    # nginx takes it over by a reload, which may close an idle connection in the moment of its next use
+    assert set(raw.failures()) <= {"no connection"}
 
 
 def test_three_times_more_than_it_can_do_makes_it_refuse_politely_and_not_collapse(site, phantoms, rows):
@@ -206,7 +195,7 @@ def test_a_full_queue_says_when_to_come_back(site, slices):
 def test_soak(site, slices, rows):
     """LUNG_CT_SOAK_S seconds: `make soak` runs an hour, CI less than a minute."""
     wait_until(site.is_ready, BACK_S, "ready")
-    with Traffic(site.door.client("raw", deadline_s=0), slices, 4) as traffic:
+    with Traffic(site.door.client("alice"), slices, 4) as traffic:
         started = time.monotonic()
         wait_until(lambda: time.monotonic() > started + max(10, SOAK_S / 10), 600 + SOAK_S, "warm")
         before = {pid: process.memory_info().rss for pid, process in site.processes().items()}
@@ -226,9 +215,12 @@ def test_a_damaged_model_never_becomes_ready_and_says_why(tmp_path, rows):
     change_archive(tmp_path / "store" / "lung_ct.mar", {"weights.safetensors": lambda bits: bits[:-1] + b"?"})
     place = ("--run", tmp_path / "run", "--store", tmp_path / "store", "--ports", *find_ports(5), "--deadline", 25)
     started = run_script("serve", *place)
-    rows.append(format_row("a damaged model at the start", "no server: `make serve` ends with 1 and names the file"))
+    rows.append(
+        format_row("a damaged model at the start", "no server: `make serve` ends with 1, its log names the file")
+    )
     assert started.returncode == 1
-    assert "weights.safetensors" in started.stderr
+    assert "not ready" in started.stderr
+    assert "weights.safetensors" in (tmp_path / "run" / "server.log").read_text()
     assert not Instance.read(tmp_path / "run").running
 
 
