@@ -1,0 +1,112 @@
+"""Compare the engines that run on this machine: rate, work and memory, each in processes of its own.
+
+    python scripts/engines.py
+    python scripts/engines.py --engines openvino-fp32 torch --seconds 10
+
+A row is so many workers with so many threads each. "forward" scores prepared slices in batches of 16; "pipeline" is the
+handler's own, from JPEG bytes to JSON. images/s is wall time of all workers together; images per CPU-second says what
+a slice costs, and hardly changes when other programs want the cores. MB is the resident memory of one worker's process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lungct.engine import TOLERANCES, choose_engine
+from lungct.model import load_model_folder
+from lungct.pipeline import Job, Pipeline
+from lungct.settings import Settings
+from rich.progress import track
+
+from scripts.bench.slices import draw_slices
+from scripts.instance import ROOT, make_parser
+
+BATCH = 16
+
+
+def measure(work: Callable[[], object], seconds: float) -> dict[str, float]:
+    """Slices a second and a CPU-second of `work`, which scores one batch; the first batch does not count."""
+    work()
+    started, busy, done = time.perf_counter(), time.process_time(), 0
+    while (elapsed := time.perf_counter() - started) < seconds:
+        work()
+        done += BATCH
+    return {"rate": done / elapsed, "per_cpu_second": done / (time.process_time() - busy)}
+
+
+def run_worker(name: str, threads: int, seconds: float, model: Path) -> dict[str, Any]:
+    """What one worker reaches; meant for a fresh process, because its memory counts."""
+    folder = load_model_folder(model)
+    engine = choose_engine(folder, threads=threads, wanted=name)
+    batch = np.repeat(folder.golden.inputs, BATCH, axis=0)[:BATCH]
+    forward = measure(lambda: engine.predict(batch), seconds)
+    pipeline = Pipeline(folder, engine, Settings(), threads)
+    jobs = [Job({"body": body}, {}) for body in draw_slices(count=BATCH)]
+    whole = measure(lambda: pipeline.score(jobs), seconds)
+    resident = int(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
+    return {"engine": engine.name, "forward": forward, "pipeline": whole, "megabytes": resident}
+
+
+def run_workers(name: str, workers: int, threads: int, seconds: float, model: Path) -> dict[str, Any]:
+    """Workers of one kind at the same time: their rates added up, the rest on average.
+
+    Raises:
+        RuntimeError: a worker failed, such as for an engine that this machine or model folder does not have.
+    """
+    options = ["--worker", name, "--threads", threads, "--seconds", seconds, "--model", model]
+    command = [sys.executable, __file__, *map(str, options)]
+    started = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(workers)
+    ]
+    ended = [(process.communicate(), process.returncode) for process in started]
+    if faults := [errors.strip().splitlines()[-1] for (_, errors), code in ended if code]:
+        raise RuntimeError(faults[0])
+    found = [json.loads(output) for (output, _), _ in ended]
+    rates = {
+        f"{way} {key}": sum(each[way][key] for each in found) / (1 if key == "rate" else workers)
+        for way in ("forward", "pipeline")
+        for key in ("rate", "per_cpu_second")
+    }
+    return {"engine": found[0]["engine"], **rates, "megabytes": sum(each["megabytes"] for each in found) / workers}
+
+
+def main() -> int:
+    cores = len(os.sched_getaffinity(0))
+    parser = make_parser(__doc__)
+    names = [name for name in TOLERANCES if name != "torch-gpu"]
+    parser.add_argument("--engines", nargs="+", choices=names, default=names, help="(default: all)")
+    parser.add_argument("--seconds", type=float, default=4, help="of each measurement (default %(default)s)")
+    parser.add_argument("--model", type=Path, default=ROOT / "model_store" / "lung_ct", help="folder (%(default)s)")
+    parser.add_argument("--worker", choices=names, help="be one worker with this engine and print JSON")
+    parser.add_argument("--threads", type=int, default=cores, help="of --worker (default %(default)s)")
+    args = parser.parse_args()
+    if args.worker:
+        print(json.dumps(run_worker(args.worker, args.threads, args.seconds, args.model)))
+        return 0
+    splits = [(1, 1), *([(1, cores), (cores, 1)] if cores > 1 else [])]
+    rows, missing = [], []
+    for name, (workers, threads) in track([(n, s) for n in args.engines for s in splits], "Measuring"):
+        try:
+            row = run_workers(name, workers, threads, args.seconds, args.model)
+        except RuntimeError as fault:
+            missing.append(f"{name}: {fault}")
+            continue
+        rates = [f"{row[f'{way} rate']:.0f} / {row[f'{way} per_cpu_second']:.0f}" for way in ("forward", "pipeline")]
+        rows.append(f"| {row['engine']} | {workers} x {threads} | {' | '.join(rates)} | {row['megabytes']:.0f} |")
+    print("| engine | workers x threads | forward, images/s / per CPU-second | pipeline, the same | MB a worker |")
+    print("|---|---|---|---|---|", *rows, sep="\n")
+    for line in sorted(set(missing)):
+        print(f"not measured: {line}")
+    return 0 if rows else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
