@@ -109,8 +109,8 @@ def mean_p50(samples: Sequence[Sample]) -> float:
 
 
 def measure_open(share: float, served: float, instance: Instance, plan: Plan) -> dict[str, Any]:
-    sample = run_open(aim(instance, plan.slices, {}), share * served, 2 * plan.seconds)
-    return {"share": share, "asked": share * served, **asdict(sample)}
+    asked = max(1.0, share * served)
+    return {"share": share, "asked": asked, **asdict(run_open(aim(instance, plan.slices, {}), asked, 2 * plan.seconds))}
 
 
 def describe_machine() -> dict[str, Any]:
@@ -170,7 +170,7 @@ def main() -> int:
     kilobytes = statistics.median(len(each) for each in slices) / 1000
     source = f"{len(slices)} {'given' if args.slices else 'synthetic 512 x 512'} JPEG slices of {kilobytes:.0f} kB"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end with us
-    seconds, repeats = (1, 1) if args.quick else (args.seconds, args.repeats)
+    seconds, repeats = (2, 1) if args.quick else (args.seconds, args.repeats)
     with tempfile.TemporaryDirectory(prefix="lung-ct-bench-") as scratch:
         plan = Plan(slices, seconds, repeats, len(os.sched_getaffinity(0)), Path(scratch), args.quick)
         if args.cold:
