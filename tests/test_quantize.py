@@ -1,0 +1,44 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+from lungct.graph import build_graph
+from lungct.model import QUANTISED, QUANTISED_WEIGHTS, load_model_folder
+from lungct.weights import fold_batchnorm
+
+from scripts.modelling.dataset import read_cases
+from scripts.quantize import measure_agreement, perturb, select, write
+from scripts.train import ASSIGNMENT
+from tests.conftest import MODEL, run_script
+
+
+def test_perturbed_inputs_differ_from_theirs_and_are_the_same_for_one_seed(folder):
+    inputs = folder.golden.inputs
+    found = perturb(inputs, seed=1)
+    assert found.shape == inputs.shape
+    assert found.dtype == np.uint8
+    assert np.array_equal(found, perturb(inputs, seed=1))
+    assert all((one != other).mean() > 0.5 for one, other in zip(found, inputs, strict=True))
+
+
+def test_a_graph_that_was_put_into_a_folder_verifies_is_not_trusted_yet_and_can_be_measured(tmp_path, folder):
+    copy = load_model_folder(shutil.copytree(MODEL, tmp_path / "model"))
+    written = write(build_graph(fold_batchnorm(folder.read_weights()), 224), copy)
+    assert {QUANTISED, QUANTISED_WEIGHTS} <= set(written.contract.files)
+    assert not written.contract.agreement.passes
+    assert measure_agreement(written, np.repeat(folder.golden.inputs, 7, axis=0)).passes
+
+
+def test_folds_of_other_data_are_refused(trained):
+    with pytest.raises(ValueError, match="different slices"):
+        select(read_cases(trained.data), MODEL / ASSIGNMENT)
+
+
+def test_one_command_adds_a_graph_and_says_whether_it_passes(trained, tmp_path):
+    model = shutil.copytree(trained.model, tmp_path / "model")
+    done = run_script("quantize", "--data", trained.data, "--model", model)
+    contract = load_model_folder(model).contract
+    assert done.returncode == (0 if contract.agreement.passes else 1), done.stderr
+    assert contract.agreement.slices == 12
+    assert json.loads(done.stdout.splitlines()[-2]) == contract.agreement._asdict()
