@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from lungct import gate as gates
-from lungct.torch_engine import TorchEngine
 from lungct.model import ModelFolder
 from lungct.pipeline import Job, Pipeline
 from lungct.settings import Settings
+from lungct.torch_engine import TorchEngine
 from rich.progress import track
 from safetensors.torch import load_file
 
