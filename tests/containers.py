@@ -51,7 +51,7 @@ class Podman:
         packages = "--include=ca-certificates,python3,python3-venv"
         trust = f"--customize-hook=copy-in {CERTIFICATES} {CERTIFICATES.parent}"
         command = ["mmdebstrap", "--quiet", "--variant=minbase", packages, *without, trust, "bookworm", str(tar)]
-        subprocess.run(command, check=True, timeout=280)
+        subprocess.run(command, check=True, timeout=580)
         changes = [f"--change=ENV={name}={CERTIFICATES}" for name in ("SSL_CERT_FILE", "PIP_CERT")]
         self.do("import", *changes, tar, "base:test", timeout_s=120)
         tar.unlink()
@@ -60,7 +60,7 @@ class Podman:
     def build(self, base: str) -> str:
         """The image, as `make image` builds it but for the base."""
         options = ("--isolation=chroot", "--network=host", "--format=docker", f"--build-arg=BASE={base}")
-        self.do("build", *options, "--file", ROOT / "Containerfile", "--tag", "lung-ct:test", ROOT, timeout_s=280)
+        self.do("build", *options, "--file", ROOT / "Containerfile", "--tag", "lung-ct:test", ROOT, timeout_s=580)
         return "lung-ct:test"
 
     def run(self, image: str, name: str, *options: object, command: tuple[str, ...] = ()) -> None:
