@@ -15,7 +15,7 @@ from tests.calls import wait_until
 from tests.conftest import find_ports, run_script
 from tests.gateways import Door, open_gateway, skip_without_nginx
 
-QUEUE, WORKERS, RETRY_S, PATIENCE_S = 32, 2, 5, 20
+QUEUE, WORKERS, RETRY_S, PATIENCE_S = 32, 2, 5, 45  # longer than a worker takes to load on a busy machine
 CRASH = "\nimport os, pathlib\nif pathlib.Path({flag!r}).exists():\n    os._exit(3)\n"
 
 
