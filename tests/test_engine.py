@@ -137,6 +137,12 @@ def test_torch_is_not_loaded_where_openvino_serves():
     assert done.stdout.startswith("openvino-")
 
 
+def test_openvino_reports_nothing_to_its_makers():
+    """Its import starts a session with their server unless their package for that cannot be imported."""
+    done = run(f"{CHOOSE}; sys.exit(any(sys.modules[m] for m in sys.modules if m.startswith('openvino_telemetry')))")
+    assert done.returncode == 0, done.stderr
+
+
 def test_torch_serves_where_openvino_is_missing_and_the_log_says_so():
     done = run(f"sys.modules['openvino'] = None; {CHOOSE}")
     assert done.stdout.strip() == "torch-cpu-fp32"
