@@ -1,4 +1,4 @@
-"""Scripts as a user runs them: help, exit codes, sentences. What needs a server is in test_api.py, test_access.py and test_lifecycle.py."""
+"""Scripts as a user runs them: help, exit codes, sentences. What needs a server is tested in files of its own."""
 
 import json
 import re
