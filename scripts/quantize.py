@@ -38,7 +38,8 @@ from scripts.instance import ROOT, make_parser
 from scripts.modelling.dataset import Cases, read_cases
 from scripts.train import ASSIGNMENT, KEPT_OUT
 
-# after lungct, which keeps both from reporting their use to their makers
+# isort: split
+# After lungct, which keeps both from reporting their use to their makers.
 import nncf  # noqa: E402
 import openvino as ov  # noqa: E402
 
