@@ -79,8 +79,8 @@ sbom: setup     ## bill of materials of what is served, TorchServe's frozen jar 
 lint: setup     ## ruff, ruff format, mypy --strict
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 
-test: archive   ## all tests that this machine can run
-	@$(PY) -m pytest $(ARGS)
+test: archive   ## all tests that this machine can run, but those of test-ops
+	@$(PY) -m pytest -m "not ops" $(ARGS)
 
 test-ops: archive  ## the tests of what stands around the server: monitoring, gateway, faults, container
 	@$(PY) -m pytest -m ops $(ARGS)
