@@ -59,6 +59,7 @@ def environment(instance: Instance) -> dict[str, str]:
         "METRICS_LOCATION": str(instance.run),
         "TEMP": instance.temp,
         "TMPDIR": instance.temp,
+        "PYTHONUNBUFFERED": "",  # the launcher prints a line; unbuffered, a full log disk would end it
         "MALLOC_ARENA_MAX": "2",  # glibc keeps an arena a thread; worker memory would grow for hours
     }
 

@@ -1,6 +1,7 @@
 """A server with its gateway that tests may break: it crashes on request, gives up early, and its tokens expire fast."""
 
 import os
+import time
 import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,6 +52,19 @@ class Site:
         gateway = int((self.door.folder / "supervisor.pid").read_text())
         roots = [psutil.Process(pid) for pid in (self.instance.pid, gateway)]
         return {p.pid: p for root in roots for p in (root, *root.children(recursive=True))}
+
+
+class GivenUp:
+    """Whether TorchServe has left its dead workers alone for longer than any pause between two of its tries."""
+
+    def __init__(self, site):
+        self._site = site
+        self._busy = time.monotonic()
+
+    def __call__(self):
+        if self._site.java().children():
+            self._busy = time.monotonic()
+        return time.monotonic() > self._busy + RETRY_S
 
 
 def build_store(store, flag):
