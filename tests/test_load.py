@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -20,6 +21,9 @@ class Echo(BaseHTTPRequestHandler):
             self.server.bodies.append(body)
             pause = self.server.pauses.pop() if self.server.pauses else 0
         time.sleep(pause)
+        if self.server.batch:
+            with suppress(threading.BrokenBarrierError):  # the callers are gone
+                self.server.batch.wait(2)
         self.send_response(500 if body == b"bad" else 200)
         self.send_header("Content-Length", "2")
         self.end_headers()
@@ -29,10 +33,14 @@ class Echo(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    request_queue_size = 64  # with the 5 of the library some callers connect a second late
+
+
 @pytest.fixture
 def server():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
-    server.lock, server.bodies, server.pauses = threading.Lock(), [], []
+    server = Server(("127.0.0.1", 0), Echo)
+    server.lock, server.bodies, server.pauses, server.batch = threading.Lock(), [], [], None
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server
@@ -76,3 +84,16 @@ def test_an_open_loop_keeps_its_schedule_while_answers_are_late(server):
 
 def test_an_open_loop_counts_refusals_as_errors(server):
     assert run_open(aim_at(server, b"bad"), rate=20, seconds=0.5).errors == 10
+
+
+@needs_wrk
+def test_a_rate_counts_whole_batches_wherever_the_window_cuts_them(server):
+    releases = []
+
+    def release():
+        time.sleep(0.4)
+        releases.append(time.monotonic())
+
+    server.batch = threading.Barrier(8, action=release)  # all eight callers are answered together
+    sample = run_closed(aim_at(server, b"one"), concurrency=8, seconds=2)
+    assert sample.rate == pytest.approx(8 * (len(releases) - 1) / (releases[-1] - releases[0]), rel=0.08)

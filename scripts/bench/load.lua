@@ -1,4 +1,6 @@
--- A closed loop for wrk: ready-made HTTP requests in turn, answers counted inside a window after a warm-up.
+-- A closed loop for wrk, for one thread: ready-made HTTP requests in turn, answers counted inside a window after a
+-- warm-up. Answers of a batch arrive together, so the window is stretched from the last answer before it to the last in
+-- it: a rate counts whole batches only.
 -- wrk ... -- WARM_SECONDS WINDOW_SECONDS REQUEST_FILE...
 local ffi = require("ffi")
 ffi.cdef [[
@@ -6,8 +8,8 @@ ffi.cdef [[
   int clock_gettime(int clock, timespec *time);
 ]]
 local MONOTONIC, time = 1, ffi.new("timespec")
-local threads, requests, turn = {}, {}, 0
-counted, failed = 0, 0 -- global: done() reads them from each thread
+local worker, requests, turn = nil, {}, 0
+counted, failed = 0, 0 -- global, like `began` and `ended`: done() reads them from the thread
 
 local function now()
   ffi.C.clock_gettime(MONOTONIC, time)
@@ -15,7 +17,7 @@ local function now()
 end
 
 function setup(thread)
-  threads[#threads + 1] = thread
+  worker = thread
 end
 
 function init(arguments)
@@ -26,6 +28,7 @@ function init(arguments)
   end
   opens = now() + tonumber(arguments[1])
   closes = opens + tonumber(arguments[2])
+  began, ended = opens, opens
 end
 
 function request()
@@ -38,18 +41,19 @@ function response(status)
     failed = failed + 1
   else
     local at = now()
-    if at >= opens and at < closes then counted = counted + 1 end
+    if at < opens then
+      began = at
+    elseif at < closes then
+      counted, ended = counted + 1, at
+    end
   end
 end
 
 function done(summary, latency)
-  local total, bad = 0, 0
-  for _, thread in ipairs(threads) do
-    total, bad = total + thread:get("counted"), bad + thread:get("failed")
-  end
   local errors = summary.errors
-  bad = bad + errors.connect + errors.read + errors.write + errors.timeout
+  local bad = worker:get("failed") + errors.connect + errors.read + errors.write + errors.timeout
   io.write(string.format(
-    '\n{"counted": %d, "failed": %d, "answered": %d, "p50": %d, "p95": %d, "p99": %d}\n',
-    total, bad, summary.requests, latency:percentile(50), latency:percentile(95), latency:percentile(99)))
+    '\n{"counted": %d, "seconds": %f, "failed": %d, "answered": %d, "p50": %d, "p95": %d, "p99": %d}\n',
+    worker:get("counted"), worker:get("ended") - worker:get("began"), bad, summary.requests,
+    latency:percentile(50), latency:percentile(95), latency:percentile(99)))
 end

@@ -70,7 +70,8 @@ def run_closed(target: Target | Sequence[Target], concurrency: int, seconds: flo
     found = json.loads(done.stdout.splitlines()[-1])
     latency = (found["p50"] / 1000, found["p95"] / 1000, found["p99"] / 1000)
     load_ms = 1000 * (_children_s() - before) / max(found["answered"], 1)
-    return Sample(found["counted"] / seconds, latency, found["failed"], found["answered"], load_ms)
+    rate = found["counted"] / found["seconds"] if found["counted"] else 0.0
+    return Sample(rate, latency, found["failed"], found["answered"], load_ms)
 
 
 def _children_s() -> float:

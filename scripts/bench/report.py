@@ -74,7 +74,8 @@ def _describe(result: Result) -> str:
     return (
         f"{result['date']}, {machine['processor']}, {machine['cores']} cores, load generator on the same ones; "
         f"Python {machine['python']}, torch {machine['torch']}; engine {result['engine']}; {machine['slices']}; "
-        f"{result['repeats']} repeats in turn, ± is a 95 % interval."
+        f"ways in turn, "
+        f"{result['repeats']} times; ± is a 95 % interval."
     )
 
 
