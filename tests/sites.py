@@ -47,6 +47,13 @@ class Site:
     def is_ready(self):
         return self.door.ask("GET", "/readyz").status_code == 200 and len(self.worker_pids()) == WORKERS
 
+    @contextmanager
+    def scaled_to(self, workers):
+        """So many workers for a while."""
+        assert run_script("scale", workers, "--run", self.run).returncode == 0
+        yield
+        assert run_script("scale", WORKERS, "--run", self.run).returncode == 0
+
     def processes(self):
         """Server, workers, nginx and sidecar by pid."""
         gateway = int((self.door.folder / "supervisor.pid").read_text())
