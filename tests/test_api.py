@@ -19,7 +19,7 @@ from scripts.client import MAX_BYTES, RefusedError
 from scripts.instance import ROOT
 from tests.calls import post, token
 from tests.conftest import encode
-from tests.test_pipeline import assert_same_reply, score
+from tests.test_pipeline import score
 
 pytestmark = pytest.mark.server
 
@@ -33,7 +33,7 @@ def test_a_slice_is_scored_with_a_reply_that_repeats(client, slices):
 
 def test_the_served_reply_is_the_in_process_reply(client, pipeline, slices):
     expected = score(pipeline, slices[1], **{"X-Heatmap": "always", "X-Heatmap-Format": "grid"})[0]
-    assert_same_reply(client.predict(slices[1], heatmap="always", heatmap_format="grid"), json.loads(expected.body))
+    assert client.predict(slices[1], heatmap="always", heatmap_format="grid") == json.loads(expected.body)
 
 
 def test_sixteen_clients_with_good_and_bad_files_each_get_their_own_answer(server, slices):

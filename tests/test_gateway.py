@@ -52,7 +52,7 @@ def credential(door, server):
 
 
 @pytest.mark.parametrize("path", OPEN)
-@pytest.mark.parametrize(("who", "status"), zip(CREDENTIALS, (401, 403, 403, 200), strict=True))
+@pytest.mark.parametrize(("who", "status"), list(zip(CREDENTIALS, (401, 403, 403, 200), strict=True)))
 def test_the_inference_routes_are_open_for_a_key_of_ours_only(door, credential, slices, path, who, status):
     body = OIP.replace("@", base64.b64encode(slices[0]).decode()) if path.endswith("infer") else slices[0]
     kind = {"Content-Type": "application/json" if path.endswith("infer") else "application/octet-stream"}
@@ -63,7 +63,7 @@ def test_the_inference_routes_are_open_for_a_key_of_ours_only(door, credential, 
     assert (answer.headers.get("WWW-Authenticate") == "Bearer") == (status == 401)
 
 
-@pytest.mark.parametrize(("who", "status"), zip(CREDENTIALS, (401, 403, 403, 403), strict=True))
+@pytest.mark.parametrize(("who", "status"), list(zip(CREDENTIALS, (401, 403, 403, 403), strict=True)))
 def test_every_other_route_is_closed_for_everybody(door, credential, who, status):
     for method, path in CLOSED:
         answer = door.ask(method, path, credential[who])
