@@ -54,7 +54,7 @@ def test_a_split_keeps_cases_whole_and_every_class_in_every_fold():
 def test_augmented_views_differ_and_keep_shape_and_type():
     torch.manual_seed(0)
     pixels = torch.randint(0, 256, (1, 256, 256), dtype=torch.uint8)
-    first, second = (augmentation(96)(pixels) for _ in range(2))
+    first, second = (augmentation(96, jitter=0.2)(pixels) for _ in range(2))
     assert first.shape == second.shape == (1, 96, 96)
     assert first.dtype == torch.uint8
     assert not torch.equal(first, second)

@@ -4,6 +4,7 @@ import logging
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -160,3 +161,14 @@ def test_a_row_is_the_same_to_the_byte_in_any_batch_and_with_any_number_of_threa
         for row, i in enumerate(batch):
             for part, solo in zip(found, alone[i], strict=True):
                 assert part[row].tobytes() == solo[0].tobytes()
+
+
+@pytest.mark.parametrize("name", SERVING)
+def test_callers_from_several_threads_take_turns(folder, phantoms, name):
+    engine = choose_engine(folder, threads=2, wanted=name)
+    inputs = [to_input(phantoms[number % 4], 224, "pad", LUNG.air)[None] for number in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(engine.predict, inputs))
+    assert all(
+        np.array_equal(engine.predict(one).logits, found.logits) for one, found in zip(inputs, together, strict=True)
+    )

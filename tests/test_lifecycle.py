@@ -94,7 +94,7 @@ def test_status_shows_model_engine_and_workers(server):
     assert shown.returncode == 0
     document = json.loads(shown.stdout)
     assert document["ready"]
-    assert document["engine"].startswith("torch-")
+    assert document["engine"].startswith("openvino-")
     assert document["workers"][0]["status"] == "READY"
 
 

@@ -41,10 +41,12 @@ def build_graph(folded: Mapping[str, Floats], size: int) -> ov.Model:
         y = convolve(op.relu(convolve(x, f"{block}.conv1")), f"{block}.conv2")
         shortcut = convolve(x, f"{block}.downsample.0") if f"{block}.downsample.0.weight" in folded else x
         x = op.relu(op.add(y, shortcut))
-    features = op.reduce_mean(x, op.constant(np.array([2, 3])))
+    features = op.reduce_mean(x, op.constant(np.array([2, 3])), name="feature_means")
     weight = folded["fc.weight"]
     maps = op.convolution(x, op.constant(weight[:, :, None, None]), [1, 1], [0, 0], [0, 0], [1, 1], name="evidence")
-    logits = op.add(op.matmul(features, op.constant(weight), False, True, name="fc"), op.constant(folded["fc.bias"]))
+    # Out of the maps and not of the features: in int8, too, the evidence then adds up to the logit.
+    means = op.reduce_mean(maps, op.constant(np.array([2, 3])), name="evidence_means")
+    logits = op.add(means, op.constant(folded["fc.bias"]))
     results = [op.result(output) for output in (logits, maps, features)]
     for result, name in zip(results, OUTPUTS, strict=True):
         result.output(0).get_tensor().set_names({name})

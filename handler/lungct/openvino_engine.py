@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Lock
+
 import numpy as np
 import numpy.typing as npt
 import openvino as ov
@@ -45,24 +47,29 @@ class OpenVinoEngine:
         options = {"INFERENCE_PRECISION_HINT": PRECISIONS[precision], "INFERENCE_NUM_THREADS": threads}
         self._together = ov.AsyncInferQueue(core.compile_model(graph, "CPU", {**options, "NUM_STREAMS": threads}))
         self._alone = core.compile_model(graph, "CPU", {**options, "NUM_STREAMS": 1}).create_infer_request()
+        self._lock = Lock()  # a request object holds one slice at a time
         self._shapes = [tuple(graph.output(name).shape)[1:] for name in OUTPUTS]
 
     def predict(self, batch: npt.NDArray[np.uint8]) -> Prediction:
-        """(N, 1, S, S) uint8 -> Prediction of N rows; a row does not depend on the others, to the byte."""
+        """(N, 1, S, S) uint8 -> Prediction of N rows; a row does not depend on the others, to the byte.
+
+        May be called from several threads; they take turns.
+        """
         found = Prediction(*(np.empty((len(batch), *shape), np.float32) for shape in self._shapes))
 
         def store(request: ov.InferRequest, row: int) -> None:
             for part, name in zip(found, OUTPUTS, strict=True):
                 part[row] = request.get_tensor(name).data[0]
 
-        if len(batch) == 1:
-            self._alone.infer([batch])
-            store(self._alone, 0)
-            return found
-        self._together.set_callback(store)
-        for row in range(len(batch)):
-            self._together.start_async([batch[row : row + 1]], row)
-        self._together.wait_all()
+        with self._lock:
+            if len(batch) == 1:
+                self._alone.infer([batch])
+                store(self._alone, 0)
+            else:
+                self._together.set_callback(store)
+                for row in range(len(batch)):
+                    self._together.start_async([batch[row : row + 1]], row)
+                self._together.wait_all()
         return found
 
 

@@ -9,7 +9,7 @@ from lungct.model import ModelContract
 
 from scripts.modelling.dataset import CLASSES
 from scripts.modelling.gatekeeping import REFER_SHARE, REFUSE_MARGIN, REFUSE_SHARE
-from scripts.modelling.markdown import fill, tabulate
+from scripts.modelling.markdown import fill, show, tabulate
 from scripts.modelling.metrics import DRAWS, NAMES
 from scripts.modelling.recipe import Recipe
 from scripts.modelling.targets import REPORTED_ACCURACY, list_targets
@@ -67,12 +67,9 @@ and gate. Which fold that is was fixed before any result was seen."""
 
 def describe_scores(found: dict[str, Any]) -> str:
     cv, shipped = found["cross_validation"], found["shipped"]
-    rows: list[tuple[object, ...]] = [
-        (NAMES[k], f"{v:.3f}", "{:.3f} to {:.3f}".format(*cv["intervals"][k])) for k, v in cv["scores"].items()
-    ]
+    rows: list[tuple[object, ...]] = [(NAMES[k], show(v), show(*cv["intervals"][k])) for k, v in cv["scores"].items()]
     own: list[tuple[object, ...]] = [
-        (NAMES[k], f"{shipped['scores'][k]:.3f}", "{:.3f} to {:.3f}".format(*shipped["intervals"][k]))
-        for k in list(NAMES)[:6]
+        (NAMES[k], show(shipped["scores"][k]), show(*shipped["intervals"][k])) for k in list(NAMES)[:6]
     ]
     counts: list[tuple[object, ...]] = [
         (f"is {name}", *row) for name, row in zip(CLASSES, cv["confusion"], strict=True)
@@ -118,7 +115,7 @@ where the confidence is under {contract.refer_below:g}, the least at which {REPO
 kept-out slices are right. Fitted across folds,
 the expected calibration error goes from {cv["uncalibrated_ece"]:.3f} to {cv["scores"]["ece"]:.3f}; with
 thresholds set the same way, {cv["scores"]["reported_share"]:.0%} of slices are reported and
-{cv["scores"]["reported_accuracy"]:.1%} of those are right. Errors by coverage: {risk}. By {EVALUATE}.
+{show(cv["scores"]["reported_accuracy"])} of those are right. Errors by coverage: {risk}. By {EVALUATE}.
 
 ![reliability](figures/reliability.png)
 ![risk and coverage](figures/risk_coverage.png)"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 
 WIDTH = 118
@@ -32,3 +33,8 @@ def _wrap(text: str) -> str:
     return textwrap.fill(
         " ".join(text.split()), WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
+
+
+def show(*values: float) -> str:
+    """A score, or the two ends of its interval; "none" where there was nothing to score."""
+    return "none" if any(map(math.isnan, values)) else " to ".join(f"{value:.3f}" for value in values)
