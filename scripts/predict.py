@@ -3,7 +3,7 @@
     python scripts/predict.py slice.png --overlay overlay.png
     python scripts/predict.py folder/ --json > scores.jsonl
 
-Exit codes: 0 all scored, 1 some refused, 2 nothing to score, 3 server down or busy.
+Exit codes: 0 all scored, 1 some refused, 2 nothing to score, 3 server down or busy, 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -112,6 +112,9 @@ def main() -> int:
     except (ServerError, TokenError) as error:
         print(f"predict: {error}", file=sys.stderr)
         return 3
+    except KeyboardInterrupt:
+        print(f"predict: stopped after {len(rows)} of {len(files)} files.", file=sys.stderr)
+        return 130
     if not args.json:
         show(rows)
         if args.overlay and "error" not in rows[0]:

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import signal
 import subprocess
 import sys
 
@@ -77,3 +78,18 @@ def test_the_page_listens_on_loopback_sends_no_statistics_and_states_its_limit()
     assert "--browser.gatherUsageStats=false" in command
     assert "--server.maxUploadSize=32" in command
     assert "32 MB" in run_script("app", "--help").stdout
+
+
+@pytest.mark.server
+def test_ctrl_c_ends_predict_with_a_sentence_and_its_rows_are_whole(server, tmp_path, slices):
+    for number in range(400):
+        (tmp_path / f"{number}.png").write_bytes(slices[number % len(slices)])
+    command = [sys.executable, ROOT / "scripts/predict.py", tmp_path, "--json", "--run", server.run]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        rest, said = process.communicate(timeout=60)
+    rows = [json.loads(line) for line in (first + rest).splitlines()]
+    assert process.returncode == 130
+    assert f"stopped after {len(rows)} of 400 files" in said
+    assert "Traceback" not in said

@@ -17,6 +17,7 @@ from scripts.instance import ROOT
 from scripts.phantom import write_png
 from scripts.proxy.nginx import make_certificate
 from scripts.proxy.watchdog import Watchdog
+from tests.calls import wait_until
 from tests.conftest import run_script
 from tests.containers import LIMITS, Podman, require_tools
 
@@ -56,7 +57,8 @@ def key(tmp_path_factory):
 def server(podman, image):
     """The server's container, ready."""
     podman.run(image, "server", "--volume", "run:/run/lung-ct")
-    wait_until(lambda: podman("exec", "server", "python", "scripts/health.py", "ready").returncode == 0)
+    ready = ("exec", "server", "python", "scripts/health.py", "ready")
+    wait_until(lambda: podman(*ready).returncode == 0, 120, "the server is ready")
     return "server"
 
 
@@ -67,15 +69,8 @@ def gateway(podman, image, server, key):
     beside = (f"--network=container:{server}", f"--pid=container:{server}", "--volume=run:/run/lung-ct")
     podman.run(image, "gateway", *beside, *mounts, command=tuple(COMPOSE["services"]["gateway"]["command"]))
     address = podman.inspect(server)["NetworkSettings"]["IPAddress"]
-    wait_until(lambda: reach(f"https://{address}:8443/readyz") == 200)
+    wait_until(lambda: reach(f"https://{address}:8443/readyz") == 200, 120, "the gateway is ready")
     return address
-
-
-def wait_until(holds, deadline_s=120):
-    ends = time.monotonic() + deadline_s
-    while not holds():
-        assert time.monotonic() < ends
-        time.sleep(0.5)
 
 
 def reach(url, method="GET", **options):

@@ -193,9 +193,12 @@ def test_a_full_queue_says_when_to_come_back(site, slices):
 
 @pytest.mark.timeout(0)
 def test_soak(site, slices, rows):
-    """LUNG_CT_SOAK_S seconds: `make soak` runs an hour, CI less than a minute."""
+    """LUNG_CT_SOAK_S seconds: `make soak` runs an hour, CI less than a minute.
+
+    A steady load that leaves room, as a service should; `make bench` looks at memory under all the load there is.
+    """
     wait_until(site.is_ready, BACK_S, "ready")
-    with Traffic(site.door.client("alice"), slices, 4) as traffic:
+    with Traffic(site.door.client("alice"), slices, 4, rest_s=0.5) as traffic:
         started = time.monotonic()
         wait_until(lambda: time.monotonic() > started + max(10, SOAK_S / 10), 600 + SOAK_S, "warm")
         before = {pid: process.memory_info().rss for pid, process in site.processes().items()}

@@ -50,10 +50,13 @@ def attempt(client: Client, body: bytes) -> Call:
 class Traffic:
     """`callers` threads that each send the next slice when the last one is answered, while the context lasts."""
 
-    def __init__(self, client: Client, bodies: Sequence[bytes], callers: int, pause_s: float = 0.1) -> None:
-        """Args: `pause_s` after a call that was not answered, so that a dead server is not hammered."""
+    def __init__(
+        self, client: Client, bodies: Sequence[bytes], callers: int, pause_s: float = 0.1, rest_s: float = 0
+    ) -> None:
+        """Args: `pause_s` after a call that was not answered, so that a dead server is not hammered, `rest_s` after one
+        that was."""
         self.calls: list[Call] = []
-        self._client, self._bodies, self._pause_s = client, bodies, pause_s
+        self._client, self._bodies, self._pause_s, self._rest_s = client, bodies, pause_s, rest_s
         self._ended = threading.Event()
         self._threads = [threading.Thread(target=self._call, args=(i,)) for i in range(callers)]
 
@@ -61,8 +64,7 @@ class Traffic:
         while not self._ended.is_set():
             call = attempt(self._client, self._bodies[number % len(self._bodies)])
             self.calls.append(call)
-            if call.outcome != ANSWERED:
-                self._ended.wait(self._pause_s)
+            self._ended.wait(self._rest_s if call.outcome == ANSWERED else self._pause_s)
             number += 1
 
     def __enter__(self) -> Traffic:

@@ -166,9 +166,13 @@ class Pipeline:
             if request.accept == content_type and picture is not None:
                 return Reply(200, content_type, picture, outcome, label, confidence)
             document["heatmap"] = result.build_heatmap(
-                activation, request.heatmap_method, name, scored.evidence, scored.logits, self._folder.bias,
-                scored.prepared.body, self.contract.classes, picture, content_type,
-            )  # fmt: skip
+                result.Heatmap(request.heatmap_method, name, activation, picture, content_type),
+                scored.evidence,
+                scored.logits,
+                self._folder.bias,
+                scored.prepared.body,
+                self.contract.classes,
+            )
         if request.protocol == "oip":
             answer = oip.reply(document, self.contract.classes, request.inference_id)
         else:

@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -94,17 +94,29 @@ def display_order(name: str) -> tuple[int, str]:
     return (known.index(name) if name in known else len(known), name)
 
 
+class Heatmap(NamedTuple):
+    """What was drawn for one class of one slice.
+
+    Attributes:
+        method: "gradcam" or another method of the library.
+        label: the class.
+        picture: the overlay as a file of `content_type`; both None where only numbers were asked for.
+    """
+
+    method: str
+    label: str
+    activation: ActivationMap
+    picture: bytes | None
+    content_type: str | None
+
+
 def build_heatmap(
-    activation: ActivationMap,
-    method: str,
-    name: str,
+    heatmap: Heatmap,
     evidence: npt.NDArray[np.float32],
     logits: npt.NDArray[np.float32],
     bias: npt.NDArray[np.float32],
     body: Body | None,
     classes: tuple[str, ...],
-    picture: bytes | None,
-    content_type: str | None,
 ) -> dict[str, Any]:
     """The `heatmap` field: signed 7x7 evidence of every class, the logits they add up to, and the overlay if asked.
 
@@ -112,20 +124,23 @@ def build_heatmap(
         evidence: (C, 7, 7); its mean plus the class's bias is the logit.
         logits: (C,), before temperature.
         bias: (C,) of the last layer.
-        body: the slice's silhouette, for the share of the positive evidence of class `name` outside it.
+        body: the slice's silhouette, for the share of the heatmap's positive evidence outside it.
     """
     order = sorted(range(len(classes)), key=lambda i: display_order(classes[i]))
+    outside = None
+    if body and heatmap.activation.positive:
+        outside = round(body.outside(evidence[classes.index(heatmap.label)]), 4)
     return {
-        "method": method,
-        "class": name,
-        "positive_evidence": activation.positive,
-        "outside_body": round(body.outside(evidence[classes.index(name)]), 4) if body and activation.positive else None,
+        "method": heatmap.method,
+        "class": heatmap.label,
+        "positive_evidence": heatmap.activation.positive,
+        "outside_body": outside,
         "completeness_error": float(f"{np.abs(evidence.mean((1, 2)) + bias - logits).max():.3g}"),
         "grids": {classes[i]: np.round(evidence[i].astype(np.float64), 5).tolist() for i in order},
         "logits": {classes[i]: round(float(logits[i]), 5) for i in order},
         "bias": {classes[i]: round(float(bias[i]), 5) for i in order},
-        "content_type": content_type,
-        "data": base64.b64encode(picture).decode("ascii") if picture is not None else None,
+        "content_type": heatmap.content_type,
+        "data": base64.b64encode(heatmap.picture).decode("ascii") if heatmap.picture is not None else None,
     }
 
 
