@@ -1,4 +1,4 @@
-# The front door. `make` alone prints this help; every target calls one script, and every script has --help.
+# The front door. `make` alone prints this help; targets call one script each, or a tool, and every script has --help.
 PYTHON ?= python3
 PY     := .venv/bin/python
 WORKERS ?= 2
@@ -31,7 +31,7 @@ stop:     ## drain the gateway if there is one, then stop the server
 gateway:  ## TLS, keys, limits and a watchdog before the server that runs, by nginx: https://127.0.0.1:8443
 	@$(PY) scripts/gateway.py $(ARGS)
 
-key:      ## a new key for a client of the gateway, shown once: make key NAME=alice
+key: setup      ## a new key for a client of the gateway, shown once: make key NAME=alice
 	@$(PY) scripts/keys.py add $(NAME) $(ARGS)
 
 status:   ## the server's workers, engine and readiness
@@ -94,5 +94,7 @@ soak: archive   ## an hour of load through the gateway: no error, flat memory
 lock:     ## pin the newest versions that pyproject.toml allows
 	@.venv/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --all-extras --no-annotate --no-header pyproject.toml -o requirements.lock
 
-clean:    ## remove what was built and run here (stops the server first); .venv stays
-	@$(PY) scripts/stop.py --quiet; rm -rf .run .pytest_cache .mypy_cache .ruff_cache .hypothesis model_store/*.mar
+clean:    ## remove what was built and run here (stops the server first); .venv and .run/train, hours of work, stay
+	@test ! -e $(PY) || $(PY) scripts/stop.py --quiet
+	@test ! -d .run || find .run -mindepth 1 -maxdepth 1 ! -name train -exec rm -rf {} +
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis model_store/*.mar

@@ -46,12 +46,13 @@ class LungCTHandler:
         if gpu_id is None and config.get("deviceType") == "gpu":
             raise RuntimeError("model-config.yaml asks for a GPU and TorchServe found none (is nvidia-smi on PATH?).")
         device = "cpu" if gpu_id is None else f"cuda:{gpu_id}"
+        reader.warm()  # its imports take as long as the model's
         folder = load_model_folder(Path(properties["model_dir"]))
         engine = choose_engine(folder, device, threads, settings.engine)
         for size in {1, properties["batch_size"]}:
             engine.predict(folder.golden.inputs[:1].repeat(size, axis=0))
         self._pipeline = Pipeline(folder, engine, settings, threads)
-        reader.warm()
+        reader.prove()
         quieten()
         logger.info("Ready: model %s, engine %s, %d threads.", folder.contract.version, engine.name, threads)
 

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 from lungct.errors import ModelFolderError
@@ -22,6 +23,17 @@ def newest(*places: Path) -> float:
     """Time of the latest change in files and folders."""
     files = [f for place in places for f in ([place] if place.is_file() else place.rglob("*"))]
     return max(f.stat().st_mtime for f in files if "__pycache__" not in f.parts)
+
+
+def is_current(target: Path, model: Path, settings: Path) -> bool:
+    """Whether the archive is newer than all that goes into it, and holds this model and these settings."""
+    if not target.is_file() or target.stat().st_mtime <= newest(ROOT / "handler", model, settings):
+        return False
+    try:
+        with zipfile.ZipFile(target) as archive:  # model.json has the hash of every file of its model
+            return all(archive.read(path.name) == path.read_bytes() for path in (model / CONTRACT, settings))
+    except (KeyError, OSError, zipfile.BadZipFile):
+        return False
 
 
 def build(model: Path, out: Path, settings: Path) -> Path:
@@ -54,8 +66,7 @@ def main() -> int:
     parser.add_argument("--force", action="store_true", help="build even when nothing changed")
     args = parser.parse_args()
     target = args.out / "lung_ct.mar"
-    sources = (ROOT / "handler", args.model, args.settings)
-    if not args.force and target.is_file() and target.stat().st_mtime > newest(*sources):
+    if not args.force and is_current(target, args.model, args.settings):
         print(f"archive: {target} is up to date")
         return 0
     try:

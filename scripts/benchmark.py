@@ -56,6 +56,7 @@ def measure(plan: Plan, source: str) -> dict[str, Any]:
             "machine": {**describe_machine(), "slices": source},
             "engine": rates.read_engine(instance),
             "repeats": plan.repeats,
+            "quick": plan.quick,
             "limit": f"{limit.batch} x {limit.threads}",
             "matrix": {name: [sample.rate for sample in samples] for name, samples in matrix.items()},
             "rates": measure_rates(folder, limit, instance, plan),

@@ -7,7 +7,6 @@ reply = Client(Gateway("https://ct.example.org", key)).predict(Path("slice.png")
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 import time
@@ -35,6 +34,10 @@ class ServerError(Exception):
 
 class ServerDown(ServerError):
     """Nothing listens at the address."""
+
+
+class ServerSilent(ServerError):
+    """Something listens at the address and does not answer in time."""
 
 
 class ServerBusy(ServerError):
@@ -87,7 +90,7 @@ class Client:
     """Speaks to one server. May be shared by threads: each has a connection of its own."""
 
     def __init__(self, server: Instance | Gateway, deadline_s: float = 60, timeout_s: float = 30) -> None:
-        """Args: `deadline_s` bounds a call with all its retries, `timeout_s` one attempt."""
+        """Args: no attempt of a call starts later than `deadline_s` after the first; each may take `timeout_s`."""
         self._server = server
         self._tokens = Tokens(server.keys) if isinstance(server, Instance) else None
         self._deadline_s, self._timeout_s = deadline_s, timeout_s
@@ -105,12 +108,13 @@ class Client:
 
         Raises:
             RefusedError: the server refused the file.
-            ServerError: no answer within the deadline.
+            ServerError: no good answer by the deadline.
+            TokenError: the server does not accept our token, and it could not be renewed.
         """
         return dict(self._post(body, _as_headers(options)).json())
 
     def overlay(self, body: bytes, kind: str = "png", **options: str) -> bytes:
-        """The heatmap over the slice as an encoded picture, "png" or "jpeg"."""
+        """The heatmap over the slice as an encoded picture, "png" or "jpeg". Raises what `predict` raises."""
         headers = {**_as_headers(options), "Accept": f"image/{kind}"}
         return self._post(body, headers).content
 
@@ -122,28 +126,38 @@ class Client:
         return self.call("POST", "inference", "/predictions/lung_ct", data=body, headers=headers)
 
     def describe(self) -> dict[str, Any]:
-        """TorchServe's description of the model: workers, their state, batch settings."""
+        """TorchServe's description of the model: workers, their state, batch settings. Raises what `call` raises."""
         return dict(self.call("GET", "management", "/models/lung_ct").json()[0])
 
     def contract(self) -> dict[str, Any]:
-        """model.json of the model that is served, and its engine."""
+        """model.json of the model that is served, and its engine. Raises what `call` raises."""
         answer = self.call("GET", "management", "/models/lung_ct", params={"customized": "true"}).json()[0]
         return dict(answer["customizedMetadata"])
 
     def scale(self, workers: int) -> None:
-        """Ask for a number of workers; they are not ready yet when this returns."""
+        """Ask for a number of workers; they are not ready yet when this returns. Raises what `call` raises."""
         self.call("PUT", "management", "/models/lung_ct", params={"min_worker": workers, "max_worker": workers})
 
     def metrics(self) -> str:
-        """All metrics in Prometheus' text format."""
+        """All metrics in Prometheus' text format. Raises what `call` raises."""
         return self.call("GET", "metrics", "/metrics").text
 
-    def ping(self) -> bool:
-        """Whether TorchServe answers at all. It says nothing of the workers: /ping is 200 during a crash loop."""
-        return self.call("GET", "inference", "/ping").status_code == 200
+    def ping(self) -> None:
+        """Ask TorchServe whether it is there, which says little of its workers.
+
+        /ping is 200 while they crash and start again, and 500, a ServerError here, once TorchServe has given them up.
+        Raises what `call` raises.
+        """
+        self.call("GET", "inference", "/ping")
 
     def call(self, method: str, api: str, path: str, **arguments: Any) -> requests.Response:
-        """One API call, retried with back-off and jitter while the server is busy or loses a worker."""
+        """One API call, retried with back-off and jitter while the server is busy or loses a worker.
+
+        Raises:
+            RefusedError: any other answer of 400 or more; trying again would not help.
+            ServerError: no good answer by the deadline: ServerDown, ServerSilent, ServerBusy, or a worker that failed.
+            TokenError: the server does not accept our token, and it could not be renewed.
+        """
         ends = time.monotonic() + self._deadline_s
         renewed = False
         for attempt in count():
@@ -182,7 +196,7 @@ class Client:
             advice = "start it with `make serve`" if here else "is it up, and its certificate trusted?"
             raise ServerDown(f"No server at {self._server.url(api)}; {advice}.") from error
         except requests.Timeout as error:
-            raise ServerError(f"No answer within {self._timeout_s:g} s.") from error
+            raise ServerSilent(f"No answer within {self._timeout_s:g} s.") from error
         if answer.status_code < 400:
             return answer
         problem = _read_error(answer)
@@ -199,7 +213,7 @@ class Client:
     def _choose_token(self, api: str) -> str:
         if isinstance(self._server, Gateway):
             return self._server.key
-        return "" if api == "metrics" else os.environ.get("LUNG_CT_TOKEN") or Tokens(self._server.keys).read(api)
+        return "" if api == "metrics" else Tokens(self._server.keys).read(api)
 
     @property
     def _session(self) -> requests.Session:

@@ -5,13 +5,15 @@
     python scripts/gateway.py --foreground      # for supervisors; SIGTERM drains it
 
 Run again, it takes over new certificates and settings and opens its logs anew; requests in flight are finished under
-the old ones. `make stop` drains it before it stops the server. Keys for clients: `make key NAME=alice`.
+the old ones. --patience and --notice alone stay what they were until `make stop`, which drains the gateway before it
+stops the server. Keys for clients: `make key NAME=alice`.
 
 Exit codes: 0 it runs, or was drained, 1 nginx ended by itself, 2 it cannot start as it is set up.
 """
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import time
@@ -20,23 +22,44 @@ from pathlib import Path
 from scripts.instance import Instance, add_run_option, make_parser
 from scripts.keys import add_clients_option, read_clients, write_clients
 from scripts.proxy.nginx import GatewayError, Nginx, make_certificate
-from scripts.proxy.record import find, reload
+from scripts.proxy.record import Record, find, reload
 from scripts.proxy.supervisor import Supervisor
-from scripts.serve import find_busy
+from scripts.serve import answers
+
+ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- of every address, the one to look at
 
 
-def start(run: Path, port: int) -> str | None:
-    """Run this command again in the background until it listens; None, or why it does not."""
+def find_door(listen: str) -> tuple[str, int]:
+    """Host and port under which this machine reaches `--listen`."""
+    host, _, port = listen.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isdecimal():
+        raise GatewayError(f"--listen must be address:port, such as 127.0.0.1:8443 or [::1]:8443, not {listen}.")
+    return ANY.get(host, host), int(port)
+
+
+def check_change(running: Record | None, nginx: Nginx, door: tuple[str, int], args: argparse.Namespace) -> None:
+    """GatewayError for what a gateway that runs cannot change, and for an address that another program has."""
+    if running and (running.patience_s, running.notice_s) != (args.patience, args.notice):
+        settled = f"--patience {running.patience_s:g} --notice {running.notice_s:g}"
+        raise GatewayError(f"The gateway that runs has {settled}; give the same, or `make stop` first.")
+    if answers(*door) and not (running and nginx.listens_there):
+        raise GatewayError(f"{args.listen} is in use; choose another --listen, or stop what listens there.")
+
+
+def start(run: Path, door: tuple[str, int]) -> None:
+    """Run this command again in the background until it listens; GatewayError when it does not, and it is ended."""
     log = run / "gateway" / "supervisor.log"
     command = [sys.executable, *sys.argv, "--foreground"]
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
     ends = time.monotonic() + 30
-    while not (find(run) and find_busy((port,))):
+    while not (find(run) and answers(*door)):
         if process.poll() is not None or time.monotonic() > ends:
-            return log.read_text().strip() or f"it does not listen; see {log}"
+            process.terminate()
+            process.wait()
+            raise GatewayError(log.read_text().strip() or f"It does not listen; see {log}.")
         time.sleep(0.05)
-    return None
 
 
 def main() -> int:
@@ -58,6 +81,7 @@ def main() -> int:
     run = args.run.resolve()
     folder = run / "gateway"
     try:
+        door = find_door(args.listen)
         instance = Instance.read(run)
         if not instance.running:
             raise GatewayError("No server runs; start it with `make serve`.")
@@ -67,12 +91,12 @@ def main() -> int:
         pair = (args.certificate, args.certificate_key) if args.certificate else make_certificate(folder)
         certificate, key = (path.resolve() for path in pair)
         nginx = Nginx(instance, folder, args.listen, args.clients.resolve(), certificate, key, args.rate)
+        check_change(None if args.foreground else find(run), nginx, door, args)
         nginx.write()
         if args.foreground:
             return Supervisor(nginx, args.patience, args.notice).run()
-        port = int(args.listen.rpartition(":")[2])
-        if not reload(run) and (reason := start(run, port)):
-            raise GatewayError(reason)
+        if not reload(run):
+            start(run, door)
     except GatewayError as error:
         print(f"gateway: {error}", file=sys.stderr)
         return 2

@@ -4,7 +4,8 @@
     python scripts/health.py ready    # 0: enough workers are READY and one of them scores a canary slice
     python scripts/health.py ready --workers 2 --json
 
-Exit codes: 0 yes, 1 no. /ping alone is no readiness: TorchServe answers 200 while every worker crashes.
+Exit codes: 0 yes, 1 no. /ping alone is no readiness: it is 200 while every worker crashes and starts again, and 500
+only once TorchServe has given them up.
 """
 
 from __future__ import annotations
@@ -13,13 +14,11 @@ import json
 import sys
 from typing import Any
 
-import requests
-
-from scripts.client import Client, RefusedError, ServerBusy, ServerError, TokenError
+from scripts.client import Client, RefusedError, ServerBusy, ServerDown, ServerError, ServerSilent, TokenError
 from scripts.instance import Instance, add_run_option, make_parser
 
-# What a server that is down, starting, stopping or sick makes a call raise.
-UNREADY = (ServerError, RefusedError, TokenError, requests.RequestException, OSError)
+# What a server that is down, starting, stopping or sick makes a check raise; OSError where its canary is not there yet.
+UNREADY = (ServerError, RefusedError, TokenError, OSError)
 
 
 def count_ready(description: dict[str, Any]) -> int:
@@ -33,13 +32,13 @@ def score_canary(client: Client, instance: Instance) -> dict[str, Any]:
 
 
 def check_live(instance: Instance) -> str | None:
-    """None when TorchServe answers, else the reason."""
+    """None when TorchServe answers, whatever it says, else the reason."""
     try:
         Client(instance, deadline_s=0, timeout_s=5).ping()
-    except RefusedError:
-        return None  # /ping answers 500 with dead workers; the server itself is alive
-    except (ServerError, TokenError) as error:
+    except (ServerDown, ServerSilent) as error:
         return str(error)
+    except (ServerError, RefusedError, TokenError):
+        pass  # an answer too
     return None
 
 

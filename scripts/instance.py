@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -61,7 +62,7 @@ class Instance:
 
     def write(self) -> None:
         document = {**asdict(self), "run": str(self.run)}
-        (self.run / "instance.json").write_text(json.dumps(document))
+        write_whole(self.run / "instance.json", json.dumps(document))
 
     @classmethod
     def read(cls, run: Path) -> Instance:
@@ -72,6 +73,14 @@ class Instance:
             return cls(run)
         options = tuple(document.get("options", ()))
         return cls(run, tuple(document["ports"]), document["pid"], document["temp"], options)
+
+
+def write_whole(path: Path, text: str, mode: int = 0o666) -> None:
+    """Write a file in one stroke: who reads it meanwhile finds the old text or the new one. `mode` as in open(2)."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.touch(mode=mode)
+    fresh.write_text(text)
+    fresh.replace(path)
 
 
 def default_ports() -> tuple[int, ...]:
@@ -98,6 +107,23 @@ def add_run_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def positive(text: str) -> int:
+    """A number of 1 or more, for options."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def add_scoring_options(parser: argparse.ArgumentParser) -> None:
+    """The options of all scripts that score files."""
+    kinds = ("none", "abnormal", "always")
+    parser.add_argument("--heatmap", choices=kinds, default="none", help="draw it for these (default %(default)s)")
+    parser.add_argument("--window", metavar="CENTRE,WIDTH", help="window in HU for DICOM and 16-bit input")
+    parser.add_argument("--concurrency", type=positive, default=16, help="requests in flight (default %(default)s)")
+
+
 def make_parser(description: str | None) -> argparse.ArgumentParser:
-    """A parser that shows the script's docstring, examples and all."""
-    return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """A parser that shows the script's docstring, examples and all, and takes --window -600,1500 for what it is."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser._negative_number_matcher = re.compile(r"-\.?\d")  # Python 3.14's own; to those before it is an option
+    return parser

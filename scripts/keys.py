@@ -8,7 +8,7 @@
 Adding for a name that has a key replaces it. A gateway that runs takes the change over at once. Keys are 256 random
 bits in lower-case hex: nginx looks them up without regard to case. The file is readable by its owner only.
 
-Exit codes: 0 done, 1 no such name, 2 not a name.
+Exit codes: 0 done, 1 no such name, 2 not a name, or the file cannot be read or written.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import secrets
 import sys
 from pathlib import Path
 
-from scripts.instance import add_run_option, make_parser
+from scripts.instance import add_run_option, make_parser, write_whole
 from scripts.proxy.record import reload
 
 LINE = re.compile(r'"Bearer ([0-9a-f]{64})" ([a-z0-9-]+);')
@@ -45,10 +45,25 @@ def read_clients(file: Path) -> dict[str, str]:
 def write_clients(file: Path, clients: dict[str, str]) -> None:
     """The file in one stroke, private: lines that nginx includes into a map."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.with_suffix(".new")
-    fresh.touch(mode=0o600)
-    fresh.write_text("".join(f'"Bearer {key}" {name};\n' for name, key in sorted(clients.items())))
-    fresh.replace(file)
+    write_whole(file, "".join(f'"Bearer {key}" {name};\n' for name, key in sorted(clients.items())), mode=0o600)
+
+
+def change(args: argparse.Namespace) -> int:
+    """Do what was asked with the file of keys; the exit code."""
+    clients = read_clients(args.clients)
+    if args.what == "list":
+        print("\n".join(sorted(clients)))
+        return 0
+    if args.what == "add":
+        clients[args.name] = secrets.token_hex(32)
+    elif clients.pop(args.name, None) is None:
+        print(f"keys: {args.name} has no key", file=sys.stderr)
+        return 1
+    write_clients(args.clients, clients)
+    if args.what == "add":
+        print(clients[args.name])  # it counts only now
+    reload(args.run)
+    return 0
 
 
 def main() -> int:
@@ -58,21 +73,14 @@ def main() -> int:
     parser.add_argument("what", choices=("add", "list", "remove"))
     parser.add_argument("name", nargs="?", default="", help="lower-case letters, digits and dashes; appears in the log")
     args = parser.parse_args()
-    clients = read_clients(args.clients)
-    if args.what == "list":
-        print("\n".join(sorted(clients)))
-        return 0
-    if not re.fullmatch("[a-z0-9-]+", args.name) or args.name in ("none", "unknown"):
+    named = re.fullmatch("[a-z0-9-]+", args.name) and args.name not in ("none", "unknown")
+    if args.what != "list" and not named:
         parser.error("a name is of lower-case letters, digits and dashes, and neither none nor unknown")
-    if args.what == "add":
-        clients[args.name] = secrets.token_hex(32)
-        print(clients[args.name])
-    elif clients.pop(args.name, None) is None:
-        print(f"keys: {args.name} has no key", file=sys.stderr)
-        return 1
-    write_clients(args.clients, clients)
-    reload(args.run)
-    return 0
+    try:
+        return change(args)
+    except OSError as error:
+        print(f"keys: {args.clients} cannot be used: {error.strerror}. Whom does it belong to?", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
     python scripts/predict.py slice.png --overlay overlay.png
     python scripts/predict.py folder/ --json > scores.jsonl
 
-Exit codes: 0 all scored, 1 some refused, 2 nothing to score, 3 server down or busy, 130 stopped by Ctrl-C.
+Exit codes: 0 all scored, 1 some refused, 2 nothing to score or no place for the overlay, 3 server down or busy,
+130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -21,9 +22,7 @@ from rich.progress import track
 from rich.table import Table
 
 from scripts.client import Client, RefusedError, ServerError, TokenError
-from scripts.instance import add_run_option, make_parser
-
-CLASSES = ("Normal", "Benign", "Malignant")
+from scripts.instance import add_run_option, add_scoring_options, make_parser
 
 
 def find_files(places: Iterable[Path]) -> list[Path]:
@@ -38,11 +37,13 @@ def find_files(places: Iterable[Path]) -> list[Path]:
 def score_file(client: Client, path: Path, options: dict[str, str]) -> dict[str, Any]:
     """The server's reply with the file's name; a refusal becomes a row with `error`."""
     try:
-        return {"file": str(path), **client.predict(path.read_bytes(), **options)}
-    except RefusedError as error:
-        return {"file": str(path), "error": error.code, "message": str(error), "request_id": error.request_id}
+        body = path.read_bytes()
     except OSError as error:
         return {"file": str(path), "error": "unreadable_file", "message": str(error.strerror)}
+    try:
+        return {"file": str(path), **client.predict(body, **options)}
+    except RefusedError as error:
+        return {"file": str(path), "error": error.code, "message": str(error), "request_id": error.request_id}
 
 
 def score_files(
@@ -56,10 +57,11 @@ def score_files(
 def make_table(rows: list[dict[str, Any]]) -> Table:
     """One line a scored file: class, confidence, decision, probabilities."""
     table = Table(title="Lung-CT slices", caption=NOTICE, row_styles=("", "dim"))
-    for name in ("file", "class", "confidence", "decision", *CLASSES):
+    classes = tuple(rows[0]["probabilities"])
+    for name in ("file", "class", "confidence", "decision", *classes):
         table.add_column(name, justify="left" if name in ("file", "class", "decision") else "right", overflow="fold")
     for row in rows:
-        shares = (f"{row['probabilities'].get(c, 0):.3f}" for c in CLASSES)
+        shares = (f"{row['probabilities'][name]:.3f}" for name in classes)
         table.add_row(Path(row["file"]).name, row["label"], f"{row['confidence']:.3f}", row["decision"], *shares)
     return table
 
@@ -83,11 +85,9 @@ def main() -> int:
     parser = make_parser(__doc__)
     add_run_option(parser)
     parser.add_argument("paths", type=Path, nargs="+", help="files or folders")
-    parser.add_argument("--heatmap", choices=("none", "abnormal", "always"), default="none")
-    parser.add_argument("--window", metavar="CENTRE,WIDTH", help="window in HU for DICOM and 16-bit input")
+    add_scoring_options(parser)
     parser.add_argument("--overlay", type=Path, help="write the heatmap over the slice here (one file only)")
     parser.add_argument("--json", action="store_true", help="JSON lines instead of a table")
-    parser.add_argument("--concurrency", type=int, default=16, help="requests in flight (default %(default)s)")
     args = parser.parse_args()
     if missing := [p for p in args.paths if not p.exists()]:
         print(f"predict: {missing[0]} does not exist.", file=sys.stderr)
@@ -96,6 +96,9 @@ def main() -> int:
     if not files or (args.overlay and len(files) != 1):
         print("predict: --overlay needs exactly one file." if files else "predict: no files there.", file=sys.stderr)
         return 2
+    if args.overlay and not args.overlay.parent.is_dir():  # said before anything is scored
+        print(f"predict: there is no folder {args.overlay.parent}.", file=sys.stderr)
+        return 2
     options = {"heatmap": args.heatmap} | ({"window": args.window} if args.window else {})
     client = Client.of(args.run)
     rows = []
@@ -103,22 +106,27 @@ def main() -> int:
         scored = score_files(client, files, options, args.concurrency)
         errors = Console(stderr=True)
         for row in track(scored, "Scoring", total=len(files), console=errors, transient=True, disable=len(files) < 8):
-            rows.append(row)
             if args.json:
                 print(json.dumps(row), flush=True)
+            rows.append(row)
+        if not args.json:
+            show(rows)
         if args.overlay and "error" not in rows[0]:
             kind = "jpeg" if args.overlay.suffix.lower() in (".jpg", ".jpeg") else "png"
-            args.overlay.write_bytes(client.overlay(files[0].read_bytes(), kind, **options))
+            picture = client.overlay(files[0].read_bytes(), kind, **options)
+            try:
+                args.overlay.write_bytes(picture)
+            except OSError as error:
+                print(f"predict: cannot write {args.overlay}: {error.strerror}.", file=sys.stderr)
+                return 2
+            if not args.json:
+                print(f"Overlay: {args.overlay}")
     except (ServerError, TokenError) as error:
         print(f"predict: {error}", file=sys.stderr)
         return 3
     except KeyboardInterrupt:
         print(f"predict: stopped after {len(rows)} of {len(files)} files.", file=sys.stderr)
         return 130
-    if not args.json:
-        show(rows)
-        if args.overlay and "error" not in rows[0]:
-            print(f"Overlay: {args.overlay}")
     return 1 if any("error" in row for row in rows) else 0
 
 

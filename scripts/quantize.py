@@ -35,8 +35,8 @@ from lungct.weights import fold_batchnorm
 from rich.progress import track
 
 from scripts.instance import ROOT, make_parser
+from scripts.modelling.crossvalidation import ASSIGNMENT, KEPT_OUT
 from scripts.modelling.dataset import Cases, read_cases
-from scripts.train import ASSIGNMENT, KEPT_OUT
 
 # isort: split
 # After lungct, which keeps both from reporting their use to their makers.
@@ -155,9 +155,9 @@ def main() -> int:
         calibration, ranking = np.split(seen, [len(seen) * CALIBRATION // (CALIBRATION + RANKING)])
         folder = write(quantise(folder, calibration, ranking), folder)
         unseen = cases.inputs(kept_out, size)
+        prove(OpenVinoEngine(folder, "int8"), folder, TOLERANCES["openvino-int8"])
         agreement = measure_agreement(folder, np.concatenate([unseen, perturb(unseen, seed=1)]))
         replace(folder.contract, agreement=agreement).write(args.model)
-        prove(OpenVinoEngine(folder, "int8"), folder, TOLERANCES["openvino-int8"])
     except (ModelFolderError, ValueError, OSError, RuntimeError) as error:
         print(f"quantize: {error}", file=sys.stderr)
         return 2

@@ -35,7 +35,7 @@ from scripts.folder.report import write_report
 from scripts.folder.rollup import Totals
 from scripts.folder.scoring import Order, run_ordered, score_slice, skip_done
 from scripts.folder.source import Source, SourceError, open_source
-from scripts.instance import ROOT, make_parser
+from scripts.instance import ROOT, add_scoring_options, make_parser
 
 INTERRUPTED = 130
 
@@ -49,20 +49,16 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("out", type=Path, metavar="OUT", help="folder for what is written")
     parser.add_argument("--run", type=Path, action="append", help=help_run)
     parser.add_argument("--resume", action="store_true", help="go on with the run that OUT holds")
-    parser.add_argument("--heatmap", choices=("none", "abnormal", "always"), default="none", help="overlays to keep")
-    parser.add_argument("--window", metavar="CENTRE,WIDTH", help="window in HU for DICOM and 16-bit input")
+    add_scoring_options(parser)
     parser.add_argument("--uids", action="store_true", help="write study and series UIDs instead of their hashes")
     parser.add_argument(
         "--format", choices=("parquet", "jsonl"), default="parquet", help="jsonl: without slices.parquet"
     )
-    parser.add_argument("--concurrency", type=int, default=16, help="requests in flight (default %(default)s)")
     parser.add_argument(
         "--deadline", type=float, default=120, help="seconds to wait for a server (default %(default)s)"
     )
     parser.add_argument("--json", action="store_true", help="print the totals as JSON")
     args = parser.parse_args()
-    if args.concurrency < 1:
-        parser.error("--concurrency must be 1 or more")
     args.run = args.run or [default_run]
     return args
 

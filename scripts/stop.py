@@ -3,7 +3,7 @@
     python scripts/stop.py
 
 A gateway before it is drained first: it refuses new requests and finishes those in flight. TorchServe has no drain of
-its own.
+its own. Where the gateway does not end, the server is left to it.
 
 Exit codes: 0 stopped or not running, 1 it would not stop.
 """
@@ -20,7 +20,7 @@ from contextlib import suppress
 from scripts.instance import Instance, add_run_option, make_parser
 from scripts.proxy.record import drain
 
-DRAIN_S = 160.0  # a little over worker_shutdown_timeout of config/nginx/nginx.conf
+DRAIN_S = 160.0  # after the notice; a little over worker_shutdown_timeout of config/nginx/nginx.conf
 
 
 def group_is_alive(pid: int) -> bool:
@@ -55,7 +55,9 @@ def main() -> int:
     add_run_option(parser)
     parser.add_argument("--quiet", action="store_true", help="say nothing when no server runs")
     args = parser.parse_args()
-    drain(args.run, DRAIN_S)
+    if not drain(args.run, DRAIN_S):
+        print(f"stop: the gateway of {args.run} does not end", file=sys.stderr)
+        return 1
     instance = Instance.read(args.run)
     if not instance.running:
         if not args.quiet:

@@ -33,17 +33,25 @@ class Tokens:
         return ""
 
     def renew(self, kind: str, rejected: str, management_url: str) -> str:
-        """A fresh key. Renewing kills the old one for everybody, so only one process does it at a time."""
+        """A fresh key; TokenError when there is none to be had.
+
+        Renewing kills the old one for everybody, so only one process does it at a time.
+        """
         with (self.path.parent / "key_file.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if (current := self.read(kind)) != rejected:
                 return current  # somebody else was faster
-            answer = requests.get(
-                f"{management_url}/token",
-                params={"type": kind},
-                headers={"Authorization": f"Bearer {self.read('API')}"},
-                timeout=10,
-            )
-            if answer.status_code != 200:
+            if not self._ask(kind, management_url):
                 raise TokenError(f"The {kind} token was rejected and could not be renewed; restart the server.")
             return self.read(kind)
+
+    def _ask(self, kind: str, management_url: str) -> bool:
+        """Have TorchServe write a fresh key into its file; whether it did."""
+        headers = {"Authorization": f"Bearer {self.read('API')}"}
+        with requests.Session() as session:
+            session.trust_env = False  # no proxy between us and loopback
+            try:
+                answer = session.get(f"{management_url}/token", params={"type": kind}, headers=headers, timeout=10)
+            except requests.RequestException:
+                return False
+        return answer.status_code == 200

@@ -22,7 +22,7 @@ from lungct.model import ModelContract, save_model_folder
 from safetensors.torch import save_file
 
 from scripts.instance import ROOT, make_parser
-from scripts.modelling.crossvalidation import FOLDS, RECIPE, Trial
+from scripts.modelling.crossvalidation import ANSWERS, ASSIGNMENT, FOLDS, KEPT_OUT, RECIPE, TRIALS, Trial
 from scripts.modelling.dataset import read_cases
 from scripts.modelling.gatekeeping import fit_gate, set_thresholds
 from scripts.modelling.metrics import (
@@ -37,16 +37,14 @@ from scripts.modelling.recipe import list_changes, predict, read_recipe
 from scripts.modelling.targets import REPORTED_ACCURACY
 from scripts.phantom import golden_inputs
 
-KEPT_OUT = 0  # fixed before any result was seen
-ANSWERS, ASSIGNMENT, TRIALS = "out_of_fold.safetensors", "folds.csv", "trials.json"
-
 
 def ship(trial: Trial, out: Path, version: str) -> ModelContract:
     """Write the network without fold KEPT_OUT as a model folder, with the folds and out-of-fold answers beside it.
 
     Raises:
-        ValueError: a fold of the trial is not done.
+        ValueError: a fold of the trial is not done, or it was begun with another seed or other data.
     """
+    trial.keep_record()
     if not trial.finished:
         raise ValueError(f"Not all folds of {trial.folder} are done; run `train.py cv` first.")
     cases, answers = trial.cases, trial.collect()
@@ -60,6 +58,7 @@ def ship(trial: Trial, out: Path, version: str) -> ModelContract:
     training = predict(network, cases, inside, trial.size)[1]
     gate = set_thresholds(fit_gate(training, labels[inside]), answers["features"].numpy()[outside])
     decisions = decide_across_folds(logits, labels, trial.folds)
+    scores = measure(decisions.probabilities, labels) | measure_reported(decisions, labels)
     contract = ModelContract(
         version=version,
         temperature=calibration.temperature,
@@ -75,8 +74,7 @@ def ship(trial: Trial, out: Path, version: str) -> ModelContract:
         },
         metrics={
             "of": f"{FOLDS}-fold cross-validation grouped by case, calibrated across folds; see MODEL_CARD.md",
-            **{k: round(v, 4) for k, v in measure(decisions.probabilities, labels).items()},
-            **{k: round(v, 4) for k, v in measure_reported(decisions, labels).items()},
+            **{name: round(value, 4) for name, value in scores.items() if not np.isnan(value)},
         },
         data="IQ-OTH/NCCD lung cancer dataset, Mendeley Data, DOI 10.17632/bhmdr45bh2",
         licence="Weights Apache-2.0; data CC BY 4.0 (by secondary evidence)",

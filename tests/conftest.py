@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import socket
 import subprocess
@@ -20,12 +19,13 @@ from lungct.model import ModelFolder, load_model_folder
 from lungct.pipeline import Pipeline
 from lungct.settings import Settings
 from lungct.window import LUNG
-from PIL import Image
 
 from scripts.anatomy import draw_slice
 from scripts.client import Client
 from scripts.instance import ROOT, Instance
 from tests.madeup import RECIPE, make_data, make_start
+from tests.pictures import encode
+from tests.watching import Page, exporting
 
 # A busy machine is slow, not wrong.
 hypothesis.settings.register_profile(
@@ -42,18 +42,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Who may be skipped is told by the marker: the words of a reason, or of a path in it, could be anything."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    skipped = [r for r in reporter.stats.get("skipped", []) if "GPU" not in str(r.longrepr)]
+    skipped = [r for r in reporter.stats.get("skipped", []) if "gpu" not in getattr(r, "keywords", ())]
     if session.config.getoption("--no-skips") and skipped:
         reporter.write_line(f"--no-skips: {len(skipped)} tests were skipped", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-def encode(pixels: np.ndarray, kind: str) -> bytes:
-    """(H, W) or (H, W, 3) uint8 as a PNG or JPEG file."""
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, kind, **({"quality": 92} if kind == "JPEG" else {}))
-    return stream.getvalue()
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +60,7 @@ def phantoms() -> list[np.ndarray]:
 @pytest.fixture(scope="session")
 def slices(phantoms: list[np.ndarray]) -> list[bytes]:
     """The same as files: PNG and JPEG in turn."""
-    return [encode(pixels, ("PNG", "JPEG")[i % 2]) for i, pixels in enumerate(phantoms)]
+    return [encode(pixels, "JPEG", quality=92) if i % 2 else encode(pixels, "PNG") for i, pixels in enumerate(phantoms)]
 
 
 @pytest.fixture(scope="session")
@@ -89,6 +83,12 @@ def data() -> Path:
     return Path(os.environ["LUNG_CT_DATA"])
 
 
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made-up data set, for reading only."""
+    return make_data(tmp_path_factory.mktemp("made") / "iq_othnccd")
+
+
 @dataclass(frozen=True)
 class Trained:
     """A model trained by our scripts on made-up data."""
@@ -100,15 +100,15 @@ class Trained:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def trained(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """One epoch at 64 pixels a fold, then shipped."""
     root = tmp_path_factory.mktemp("trained")
-    made = Trained(make_data(root / "data"), make_start(root / "start.pth"), root / "work", root / "model")
-    options = ("--data", made.data, "--init", made.start, "--work", made.work)
-    for step in (("cv", *options, "--recipe", RECIPE), ("ship", *options, "--out", made.model, "--version", "7")):
+    found = Trained(made, make_start(root / "start.pth"), root / "work", root / "model")
+    options = ("--data", found.data, "--init", found.start, "--work", found.work)
+    for step in (("cv", *options, "--recipe", RECIPE), ("ship", *options, "--out", found.model, "--version", "7")):
         done = run_script("train", *step)
         assert done.returncode == 0, done.stderr
-    return made
+    return found
 
 
 def find_ports(count: int) -> list[int]:
@@ -142,3 +142,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
 @pytest.fixture(scope="session")
 def client(server: Instance) -> Client:
     return Client(server)
+
+
+@pytest.fixture(scope="module")
+def exporter(server: Instance, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """The page of the exporter beside the server."""
+    with exporting(server.run, tmp_path_factory.mktemp("exporter"), find_ports(1)[0]) as page:
+        yield page

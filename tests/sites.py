@@ -12,6 +12,7 @@ import yaml
 
 from scripts.client import Client
 from scripts.instance import ROOT, Instance
+from scripts.proxy.record import find
 from tests.calls import wait_until
 from tests.conftest import find_ports, run_script
 from tests.gateways import Door, open_gateway, skip_without_nginx
@@ -56,8 +57,7 @@ class Site:
 
     def processes(self):
         """Server, workers, nginx and sidecar by pid."""
-        gateway = int((self.door.folder / "supervisor.pid").read_text())
-        roots = [psutil.Process(pid) for pid in (self.instance.pid, gateway)]
+        roots = [psutil.Process(pid) for pid in (self.instance.pid, find(self.run).pid)]
         return {p.pid: p for root in roots for p in (root, *root.children(recursive=True))}
 
 

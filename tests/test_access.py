@@ -1,6 +1,8 @@
 """The real TorchServe: who may ask what, what it listens on, and what its log never says."""
 
 import json
+import shutil
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,16 +32,27 @@ def test_every_api_but_metrics_wants_its_own_token(server, slices):
 
 
 def test_nothing_can_be_loaded_over_the_network(server):
-    for path in ("/models?url=http://127.0.0.1:9/x.mar", "/workflows?url=http://127.0.0.1:9/x.war"):
-        answer = requests.post(server.url("management") + path, headers=token(server, "management"), timeout=10)
-        assert answer.status_code in (400, 403, 404, 405), path
-        assert "127.0.0.1:9" not in answer.text or "match" in answer.text, path
-    assert (
-        requests.delete(
-            server.url("management") + "/models/lung_ct", headers=token(server, "management"), timeout=10
-        ).status_code
-        >= 400
-    )
+    """Neither from an address, where somebody listens who would be asked, nor a file that lies beside our archive."""
+    store = Path(server.options[server.options.index("--store") + 1])
+    for name in ("other.mar", "other.war"):
+        shutil.copy(store / "lung_ct.mar", store / name)
+
+    def manage(method, path):
+        url = server.url("management") + path
+        return requests.request(method, url, headers=token(server, "management"), timeout=30)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        far = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        for path in (f"/models?url={far}/x.mar", "/models?url=other.mar"):
+            assert manage("POST", path).status_code == 405, path  # enable_model_api=false
+        for path in (f"/workflows?url={far}/x.war", "/workflows?url=other.war", f"/workflows?url={store}/other.war"):
+            assert manage("POST", path).status_code in (400, 403, 404), path
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+    assert manage("DELETE", "/models/lung_ct").status_code == 405
+    assert [model["modelName"] for model in manage("GET", "/models").json()["models"]] == ["lung_ct"]
+    assert manage("GET", "/workflows").json()["workflows"] == []
 
 
 def test_the_server_listens_on_loopback_only(server):

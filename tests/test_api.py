@@ -17,8 +17,8 @@ from PIL import Image
 
 from scripts.client import MAX_BYTES, RefusedError
 from scripts.instance import ROOT
-from tests.calls import post, token
-from tests.conftest import encode
+from tests.calls import post, token, wait_until
+from tests.pictures import encode
 from tests.test_pipeline import score
 
 pytestmark = pytest.mark.server
@@ -136,7 +136,6 @@ def test_model_metrics_appear_in_prometheus_format(client, slices):
         client.predict(slices[0])
     with pytest.raises(RefusedError):
         client.predict(b"not an image")
-    text = client.metrics()
     for name in (
         r'lung_ct_requests_total\{Label="\w+",Outcome="(report|refer)"',
         r'lung_ct_requests_total\{Label="unsupported_format",Outcome="error"',
@@ -147,7 +146,7 @@ def test_model_metrics_appear_in_prometheus_format(client, slices):
         r"ts_inference_latency_microseconds\{",
         r"ts_queue_latency_microseconds\{",
     ):
-        assert re.search(name, text), name
+        wait_until(lambda name=name: re.search(name, client.metrics()), 20, name)  # counted a moment after the reply
 
 
 def test_a_picture_reply_of_the_largest_accepted_slice_does_not_kill_the_worker(server, client):

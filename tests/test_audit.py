@@ -10,12 +10,7 @@ from scripts.audit import audit, score_baselines
 from scripts.modelling.dataset import Cases, read_cases
 from scripts.modelling.lookalikes import correlate_slices, find_copies, find_twins, group_slices, number_files
 from tests.conftest import run_script
-from tests.madeup import CASES, make_data
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return make_data(tmp_path_factory.mktemp("made") / "data")
+from tests.madeup import CASES
 
 
 def noise(seed):

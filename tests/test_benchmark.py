@@ -36,6 +36,7 @@ def test_a_folder_without_slices_and_a_machine_without_wrk_are_told_so(tmp_path)
     assert WRK_MISSING in shown.stderr
 
 
+@pytest.mark.ops
 @pytest.mark.server
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(not find_wrk(), reason=WRK_MISSING)
@@ -46,7 +47,7 @@ def test_a_quick_run_measures_every_way_and_leaves_readme_alone(tmp_path):
     result = json.loads((tmp_path / "benchmark.json").read_text())
     assert all(rate > 0 for found in result["rates"].values() for rate in found["rate"])
     assert {"TorchServe image_classifier", "LitServe", "original page, classes + Grad-CAM"} <= set(result["rates"])
-    assert all(sum(parts.values()) > 0 and parts["inference"] > 0 for parts in result["stages"].values())
+    assert all(milliseconds > 0 for parts in result["stages"].values() for milliseconds in parts.values())
     assert len(result["cold"]["worker killed"]) == 1
     for picture in ("benchmark.png", "benchmark-stages.png", "benchmark-growth.png"):
         assert (tmp_path / picture).stat().st_size > 5_000

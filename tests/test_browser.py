@@ -7,13 +7,15 @@ import zipfile
 import numpy as np
 import pytest
 from lungct import NOTICE
+from lungct.gate import NOT_CHEST
 from PIL import Image
 
 from scripts.client import Client
 from scripts.instance import ROOT, Instance
 from scripts.page.browser import find_chromium, open_browser, serve_page
 from scripts.screenshots import MAX_BYTES, take_pictures
-from tests.conftest import encode, find_ports, run_script
+from tests.conftest import find_ports, run_script
+from tests.pictures import encode
 
 pytestmark = [
     pytest.mark.server,
@@ -111,8 +113,9 @@ def test_a_zip_is_scored_and_a_refused_file_is_told_why(visit, slices, tmp_path)
         archive.writestr("a/white.png", encode(np.full((64, 64), 255, np.uint8), "PNG"))
     visit.upload([tmp_path / "scan.zip"])
     visit.press("Analyze")
-    visit.read("of 2:")
-    visit.read("a/slice.png")
+    visit.read("Slice 1 of 2: a/slice.png")
+    visit.type("n")
+    visit.read(f"a/white.png was refused: {NOT_CHEST.format('it is blank')}")
 
 
 def test_readmes_pictures_are_made_from_synthetic_slices(browser, url, downloads, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -13,10 +14,9 @@ import yaml
 from compose_spec import PyCompose
 
 from scripts.anatomy import draw_slice
-from scripts.instance import ROOT
+from scripts.instance import DEFAULT_PORTS, ROOT
 from scripts.phantom import write_png
 from scripts.proxy.nginx import make_certificate
-from scripts.proxy.watchdog import Watchdog
 from tests.calls import wait_until
 from tests.conftest import run_script
 from tests.containers import LIMITS, Podman, require_tools
@@ -24,6 +24,11 @@ from tests.containers import LIMITS, Podman, require_tools
 # with variables filled in, as compose does
 COMPOSE = yaml.safe_load(re.sub(r"\$\{HOME\}|\$\{\w+:-([^}]*)\}", r"\1", (ROOT / "compose.yaml").read_text()))
 LARGEST_MB = 1000
+BUILD_TOOLS = ("/opt/tools", "/opt/venv/bin/uv", "/opt/venv/bin/torch-model-archiver", "/usr/bin/gcc", "/usr/bin/make")
+# Prints what is there of them, then every file that looks like a key.
+LOOK = f"""for f in {" ".join(BUILD_TOOLS)}; do test -e $f && echo $f; done
+find / -xdev -name key_file.json -o -name clients.map -o -name '*.key'
+echo looked"""
 ops = [pytest.mark.ops, pytest.mark.server, pytest.mark.timeout(1500)]
 
 
@@ -90,8 +95,8 @@ class TestImage:
         assert found["Size"] < LARGEST_MB * 1e6
         assert found["Config"]["User"] == "10001"
         assert found["Healthcheck"]["Test"] == ["CMD", "python", "scripts/health.py", "ready"]
-        look = "ls /opt/tools /opt/venv/bin/uv /opt/venv/bin/torch-model-archiver /usr/bin/gcc /usr/bin/make"
-        assert "/" not in podman("run", "--rm", *LIMITS, "--entrypoint", "sh", image, "-c", look).stdout
+        as_root = ("run", "--rm", *LIMITS, "--user=0", "--entrypoint=sh", image)
+        assert podman.do(*as_root, "-c", LOOK, timeout_s=180) == "looked"
 
     def test_scores_a_phantom_without_root_on_a_read_only_root(self, podman, server, tmp_path):
         write_png(draw_slice(3), tmp_path / "slice.png")
@@ -110,7 +115,9 @@ class TestImage:
         assert reach(url, "POST", data=body, headers=bearer) == 200
         assert reach(url, "POST", data=body) == 401
         assert reach(f"https://{gateway}:8443/models", headers=bearer) == 403
-        assert [reach(f"http://{gateway}:{port}/ping") for port in (8080, 8081, 8082, 7070, 7071)] == [0] * 5
+        for port in DEFAULT_PORTS:
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection((gateway, port), timeout=20)
 
     def test_stops_on_sigterm_the_gateway_first(self, podman, server, gateway):
         started = time.monotonic()
@@ -134,8 +141,3 @@ def test_compose_is_valid_and_opens_the_gateway_alone():
     for name in ("server", "gateway", "exporter"):
         assert COMPOSE["services"][name]["read_only"]
         assert COMPOSE["services"][name]["cap_drop"] == ["ALL"]
-
-
-def test_a_gateway_of_endless_patience_leaves_restarts_to_the_container_engine():
-    assert not Watchdog(float("inf")).is_due("TorchServe does not run", running=False, now=1e9)
-    assert Watchdog(60).is_due("TorchServe does not run", running=False, now=1e9)

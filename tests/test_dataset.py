@@ -5,12 +5,7 @@ from lungct.preprocess import to_input
 from lungct.window import LUNG
 
 from scripts.modelling.dataset import CLASSES, Cases, augmentation, read_cases, split_by_case
-from tests.madeup import CASES, SLICES, make_data
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return make_data(tmp_path_factory.mktemp("made") / "iq_othnccd")
+from tests.madeup import CASES, SLICES
 
 
 def test_cases_are_read_with_labels_in_the_order_of_the_logits(made):

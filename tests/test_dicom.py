@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from lungct import dicom
 from lungct.window import LUNG, Window
-from PIL import Image
 from pydicom import dcmread, uid
 
 from tests.dicoms import (
@@ -20,6 +19,7 @@ from tests.dicoms import (
     save,
     transcode,
 )
+from tests.pictures import encode
 
 
 def test_slope_and_intercept_turn_values_into_hu():
@@ -128,9 +128,7 @@ def test_enhanced_ct_uses_the_groups_of_its_frame():
 
 def test_a_png_rendered_from_a_dicom_equals_the_dicom():
     for window in (LUNG, Window(40, 400)):
-        stream = io.BytesIO()
-        Image.fromarray(window.render(HU)).save(stream, "PNG")
-        assert np.array_equal(read(build_ct(), window).pixels, read(stream.getvalue()).pixels)
+        assert np.array_equal(read(build_ct(), window).pixels, read(encode(window.render(HU), "PNG")).pixels)
 
 
 def turn(degrees: float) -> list[float]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import openvino as ov
 import pytest
+import torch
 from lungct.agreement import Agreement, compare
 from lungct.engine import TOLERANCES, choose_engine
 from lungct.errors import ModelFolderError
@@ -23,9 +24,9 @@ from lungct.weights import fold_batchnorm
 from lungct.window import LUNG
 
 from scripts.anatomy import NODULES, draw_slice
+from scripts.modelling.crossvalidation import ASSIGNMENT
 from scripts.modelling.dataset import read_cases
 from scripts.quantize import perturb, select
-from scripts.train import ASSIGNMENT
 from tests.conftest import MODEL
 
 PASSED = Agreement(100, 1.0, 0.0, 1.0)
@@ -95,6 +96,14 @@ def test_nothing_stands_in_for_an_engine_that_was_asked_for_by_name(copy, folder
         choose_engine(add_graph(copy, wrong, PASSED), wanted="openvino-int8")
     with pytest.raises(ValueError, match="openvino-fp32"):
         choose_engine(folder, wanted="tensorflow")
+    with pytest.raises(RuntimeError, match="needs a GPU"):
+        choose_engine(folder, "cpu", wanted="torch-gpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without GPU")
+def test_a_worker_that_was_given_a_gpu_its_torch_cannot_use_serves_on_the_cpu_and_says_so(folder, caplog):
+    assert choose_engine(folder, "cuda:0").name.startswith("openvino")
+    assert "torch-gpu is not used" in caplog.text
 
 
 def test_a_folder_without_an_int8_graph_says_how_to_make_one(copy, folder):

@@ -9,12 +9,19 @@ from lungct.model import load_model_folder
 from PIL import Image
 
 from scripts.evaluate import gather_pictures
+from scripts.modelling.crossvalidation import ANSWERS, ASSIGNMENT
 from scripts.modelling.dataset import read_cases
 from scripts.modelling.evidence import correlate, perturb, randomise
 from scripts.modelling.judgement import Evaluation, judge_folds
 from scripts.modelling.targets import list_targets
-from scripts.train import ANSWERS, ASSIGNMENT
 from tests.conftest import MODEL, run_script
+
+PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm"}
+
+
+def find_figures(card):
+    """The pictures that a model card shows."""
+    return set(re.findall(r"!\[[^]]+\]\((figures/[^)]+)\)", card))
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +59,8 @@ def test_the_card_quotes_the_numbers_it_was_given_and_says_which_targets_are_mis
 
 
 def test_every_figure_of_the_card_is_there_and_has_something_on_it(written):
-    card = (written / "MODEL_CARD.md").read_text()
-    figures = re.findall(r"!\[[^]]+\]\((figures/[^)]+)\)", card)
-    assert sorted(figures) == sorted(f"figures/{p.name}" for p in (written / "figures").iterdir())
+    figures = find_figures((written / "MODEL_CARD.md").read_text())
+    assert figures == {f"figures/{path.name}" for path in (written / "figures").iterdir()}
     for figure in figures:
         assert np.asarray(Image.open(written / figure).convert("L")).std() > 10
 
@@ -126,8 +132,10 @@ def test_the_shipped_card_s_numbers_come_out_again(data):
         assert again["scores"][key] == pytest.approx(value, abs=1e-6)
 
 
-def test_the_shipped_folder_has_its_answers_card_and_no_slice(folder):
+def test_the_shipped_folder_has_its_answers_and_card_and_no_picture_but_the_cards_figures(folder):
     names = {path.name for path in MODEL.iterdir()}
     assert {ANSWERS, ASSIGNMENT, "MODEL_CARD.md", "evaluation.json", "trials.json"} <= names
+    pictures = {str(path.relative_to(MODEL)) for path in MODEL.rglob("*") if path.suffix in PICTURES}
+    assert pictures == find_figures((MODEL / "MODEL_CARD.md").read_text())
     stated = json.loads((MODEL / "evaluation.json").read_text())["model"]
     assert stated["weights_sha256"] == folder.contract.weights_sha256

@@ -9,17 +9,10 @@ import psutil
 import pytest
 
 from tests.calls import wait_until
-from tests.conftest import run_script
+from tests.conftest import find_ports, run_script
 from tests.watching import Page, exporting
 
 pytestmark = [pytest.mark.ops, pytest.mark.server]
-
-
-@pytest.fixture(scope="module")
-def exporter(server, tmp_path_factory):
-    """The page of the exporter beside the server."""
-    with exporting(server.run, tmp_path_factory.mktemp("exporter")) as (page, _):
-        yield page
 
 
 def test_the_exporter_tells_queue_workers_readiness_and_what_the_model_promises(exporter, client, folder):
@@ -36,13 +29,14 @@ def test_the_exporter_tells_queue_workers_readiness_and_what_the_model_promises(
 
 
 def test_waiting_requests_are_seen_in_the_queue(exporter, client, slices):
+    seen = []
     with ThreadPoolExecutor(48) as pool:
-        answers = [pool.submit(client.predict, slices[0]) for _ in range(64)]
-        wait_until(lambda: exporter.value("lung_ct_queue_pending") or all(a.done() for a in answers), 60, "a queue")
-        seen = exporter.value("lung_ct_queue_pending")
-        assert all(answer.result()["label"] for answer in answers)
-    assert seen is not None
-    assert exporter.value("lung_ct_queue_pending") == 0
+        answers = [pool.submit(client.overlay, slices[0], "png") for _ in range(96)]  # slow ones, three batches wait
+        while not all(answer.done() for answer in answers):
+            seen.append(exporter.value("lung_ct_queue_pending") or 0)
+    assert all(answer.result() for answer in answers)
+    assert max(seen) > 0
+    wait_until(lambda: exporter.value("lung_ct_queue_pending") == 0, 30, "an empty queue")
 
 
 def test_canaries_are_counted_apart_from_traffic(server, exporter):
@@ -52,9 +46,11 @@ def test_canaries_are_counted_apart_from_traffic(server, exporter):
         samples = page.read().get("lung_ct_requests_total", [])
         return sum(value for labels, value in samples if (labels["Outcome"] == "canary") == outcome)
 
+    page.settle("lung_ct_requests_total")
     canaries, others = count(True), count(False)
     exporter.read()
-    assert count(True) > canaries
+    wait_until(lambda: count(True) > canaries, 20, "the canary is counted")
+    page.settle("lung_ct_requests_total")
     assert count(False) == others
 
 
@@ -65,7 +61,8 @@ def test_an_expired_management_token_does_not_blind_the_exporter(server, exporte
 
 
 def test_without_a_server_the_exporter_says_not_ready_and_nothing_else(tmp_path):
-    with exporting(tmp_path, tmp_path) as (page, port):
+    port = find_ports(1)[0]
+    with exporting(tmp_path, tmp_path, port) as page:
         found = page.read()
         assert found.pop("lung_ct_ready") == [({}, 0)]
         assert {name for name in found if not name.startswith("lung_ct_canary_seconds")} == set()

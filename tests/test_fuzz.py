@@ -3,11 +3,10 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from scripts.instance import ROOT
 
 
 def test_a_short_fuzz_finds_nothing(tmp_path):

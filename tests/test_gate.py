@@ -24,7 +24,7 @@ from scripts.modelling.gatekeeping import (
     set_thresholds,
 )
 from scripts.phantom import encode_dicom
-from tests.conftest import encode
+from tests.pictures import encode
 
 
 def as_input(pixels):
@@ -56,7 +56,7 @@ def photo():
     small = [
         np.asarray(Image.fromarray(rng.integers(0, 256, (n, n, 3), dtype=np.uint8)).resize((500, 375))) for n in (4, 60)
     ]
-    return encode(np.mean(small, axis=0).astype(np.uint8), "JPEG")
+    return encode(np.mean(small, axis=0).astype(np.uint8), "JPEG", quality=92)
 
 
 @pytest.mark.parametrize("nodule", NODULES)

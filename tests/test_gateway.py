@@ -143,14 +143,14 @@ def test_keys_come_and_go_without_a_restart(door, slices):
         return door.ask("POST", OPEN[0], key, data=slices[0]).status_code
 
     place = ("--run", door.run, "--clients", door.clients)
-    key, pid = add_key(door.run, door.clients, "carol"), find(door.run)
+    key, before = add_key(door.run, door.clients, "carol"), find(door.run)
     wait_until(lambda: status(key) == 200, 10, "the new key works")
     assert run_script("keys", "list", *place).stdout.split() == ["alice", "bob", "carol"]
     assert run_script("keys", "remove", "carol", *place).returncode == 0
     wait_until(lambda: status(key) == 403, 10, "the old key is dead")
     assert run_script("keys", "remove", "carol", *place).returncode == 1
     assert run_script("keys", "add", "Carol;", *place).returncode == 2
-    assert find(door.run) == pid
+    assert find(door.run) == before
     assert door.clients.stat().st_mode & 0o077 == 0
 
 

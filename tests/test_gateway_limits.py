@@ -25,7 +25,7 @@ ROUTE = "/predictions/lung_ct"
 
 @pytest.fixture(scope="module")
 def door(server):
-    with open_gateway(server, ("alice", "bob"), "--rate", RATE, "--notice", 3) as opened:
+    with open_gateway(server, ("alice", "bob"), "--rate", RATE, "--notice", 20) as opened:
         wait_until(lambda: opened.ask("GET", "/readyz").status_code == 200, 60, "ready")
         yield opened
 
@@ -101,9 +101,9 @@ def test_the_gateway_does_not_start_before_a_server_or_on_half_a_certificate(tmp
 
 
 def test_a_drain_says_not_ready_first_still_answers_and_leaves_the_server_alone(door, server, slices):
-    os.kill(find(door.run), signal.SIGTERM)
-    wait_until(lambda: door.ask("GET", "/readyz").status_code == 503, 2, "not ready")
+    os.kill(find(door.run).pid, signal.SIGTERM)
+    wait_until(lambda: door.ask("GET", "/readyz").status_code == 503, 15, "not ready")
     assert door.ask("GET", "/healthz").status_code == 200
     assert door.client().predict(slices[0])["label"]
-    wait_until(lambda: not find(door.run), 20, "it ends")
+    wait_until(lambda: not find(door.run), 60, "it ends")
     assert Instance.read(server.run).running

@@ -73,7 +73,7 @@ def test_explain_is_decided_for_each_row(handler, context, slices):
     assert "heatmap" in json.loads(bodies[1])
 
 
-def test_each_series_is_emitted_once_a_batch_and_without_free_text(handler, context, slices, caplog):
+def test_each_declared_series_is_emitted_once_a_batch_and_without_free_text(handler, context, slices, caplog):
     with caplog.at_level(logging.INFO, logger="ts.metrics"):
         ask(handler, context, [{"body": slices[0]}, {"body": slices[0]}, {"body": b"PATIENT^NAME"}])
     lines = [record.getMessage() for record in caplog.records if "[METRICS]" in record.getMessage()]
@@ -82,6 +82,8 @@ def test_each_series_is_emitted_once_a_batch_and_without_free_text(handler, cont
     assert sum("lung_ct_requests_total.Count:2" in line for line in lines) == 1
     assert sum("lung_ct_rejections_total.Count:1|#Code:unsupported_format" in line for line in lines) == 1
     assert sum("lung_ct_stage_seconds_sum" in line for line in lines) == 3
+    declared = yaml.safe_load((ROOT / "config" / "metrics.yaml").read_text())["model_metrics"]["counter"]
+    assert {line.removeprefix("[METRICS]").split(".")[0] for line in lines} == {metric["name"] for metric in declared}
     assert not any("Failed to update" in line or "PATIENT" in line for line in lines)
 
 
@@ -124,7 +126,7 @@ def test_the_handler_module_defines_exactly_one_class():
     assert [node.name for node in tree.body if isinstance(node, ast.ClassDef)] == ["LungCTHandler"]
 
 
-def test_the_shipped_settings_are_accepted_and_declare_every_metric(handler, context):
+def test_the_shipped_settings_are_accepted_and_leave_no_time_to_torchserves_defaults():
     config = yaml.safe_load((ROOT / "config" / "model-config.yaml").read_text())
     assert config["maxBatchDelay"] >= 1, "0 silently becomes 100"
     assert {"responseTimeout", "startupTimeout"} <= set(config), "their defaults beat every other place"

@@ -10,9 +10,8 @@ from lungct.window import LUNG
 
 from scripts.anatomy import draw_slice
 from scripts.client import Client, RefusedError
-from tests.conftest import encode
 from tests.dicoms import PATIENT, build_ct
-from tests.pictures import join_png
+from tests.pictures import encode, join_png
 
 pytestmark = pytest.mark.server
 

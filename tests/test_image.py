@@ -15,7 +15,7 @@ from lungct.settings import Settings
 from lungct.window import LUNG
 from PIL import Image, ImageOps
 
-from tests.dicoms import build_ct, read, refusal
+from tests.dicoms import DEADLINE_S, build_ct, read, refusal
 from tests.pictures import GRAY, encode, join_png, split_png
 
 
@@ -164,7 +164,7 @@ def short_pixels() -> bytes:
 
 
 @pytest.mark.parametrize("build", [many_scans, many_chunks, long_text, many_segments, short_pixels])
-def test_files_that_cost_more_than_they_weigh_end_within_two_seconds(build):
+def test_files_that_cost_more_than_they_weigh_end_in_time_and_cost_the_worker_little(build):
     read(build_ct())  # the nursery is up
     body = build()
     assert len(body) < Settings().max_bytes
@@ -174,7 +174,7 @@ def test_files_that_cost_more_than_they_weigh_end_within_two_seconds(build):
     except LungCTError as error:
         assert error.code in ("corrupt_image", "too_many_bytes")
     assert time.process_time() - started[1] < 1  # of the worker
-    assert time.monotonic() - started[0] < 6
+    assert time.monotonic() - started[0] < DEADLINE_S
 
 
 def test_cut_pictures_are_corrupt():

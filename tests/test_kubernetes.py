@@ -1,5 +1,6 @@
 """The manifests are rendered by kustomize, fit the API's schemas and keep the promises of the README."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -103,10 +104,14 @@ def test_scaling_follows_the_metric_that_the_adapter_makes(manifests):
     wanted = {metric["pods"]["metric"]["name"] for metric in manifests["HorizontalPodAutoscaler"]["spec"]["metrics"]}
     rules = yaml.safe_load((FOLDER / "prometheus" / "adapter.yaml").read_text())["rules"]["custom"]
     assert wanted == {rule["name"]["as"] for rule in rules}
-    counted = (ROOT / "config" / "metrics.yaml").read_text()
+    kinds = yaml.safe_load((ROOT / "config" / "metrics.yaml").read_text())["ts_metrics"].values()
+    counted = {metric["name"] for kind in kinds for metric in kind}
     for rule in rules:
         assert "rate(" in rule["metricsQuery"], "a sum that only rises would never scale down"
-        assert all(name in counted for name in ("ts_queue_latency_microseconds", "ts_inference_requests_total"))
+        used = set(re.findall(r"\bts_\w+", rule["metricsQuery"]))
+        assert len(used) == 2
+        assert used <= counted
+        assert any(f'__name__="{name}"' in rule["seriesQuery"] for name in used)
 
 
 def test_prometheus_scrapes_the_ports_that_serve_metrics(manifests):
@@ -114,6 +119,11 @@ def test_prometheus_scrapes_the_ports_that_serve_metrics(manifests):
     kept = next(rule["regex"].split("|") for rule in job["relabel_configs"] if rule.get("action") == "keep")
     named = {port["name"] for container in containers(manifests).values() for port in container["ports"]}
     assert set(kept) == named - {"https"}
+    to_job = [rule for rule in job["relabel_configs"] if rule.get("target_label") == "job"]
+    jobs = {port: job["job_name"] for port in kept} | {rule["regex"]: rule["replacement"] for rule in to_job}
+    alerts = (ROOT / "config" / "prometheus" / "alerts.yml").read_text()
+    assert set(jobs) == set(kept)
+    assert set(jobs.values()) == set(re.findall(r'job="(\w+)"', alerts))
     assert job["kubernetes_sd_configs"][0]["namespaces"]["names"] == [manifests["Namespace"]["metadata"]["name"]]
 
 

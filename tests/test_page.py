@@ -97,13 +97,16 @@ def test_before_anything_is_chosen_analyze_is_off_and_the_notice_is_there(page):
 
 def test_one_slice_shows_class_confidence_all_probabilities_and_the_map(page, desk, slices):
     upload(page, ("one.png", slices[0]))
-    reply = desk.predict(slices[0])
+    reply = desk.predict(slices[0], heatmap="always", heatmap_format="grid")
     text = said(page)
     assert f"<b>{reply['label']}</b>Confidence {reply['confidence']:.1%}" in text
     for name, share in reply["probabilities"].items():
         assert f"{name}</span>" in text
         assert f"<em>{share:.1%}</em>" in text
-    assert "no outline" in text or "nothing in this slice speaks for it" in text or "by default" in text
+    mapped = max(reply["probabilities"], key=lambda name: np.max(reply["heatmap"]["grids"][name]))
+    page.segmented_control(key="map_of").set_value(mapped).run()
+    assert f"high importance for {mapped}" in said(page)
+    assert "no outline" in said(page)
 
 
 @pytest.mark.parametrize("decision", ["refer", "report"])

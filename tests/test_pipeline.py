@@ -14,7 +14,7 @@ from lungct.pipeline import Job, Pipeline
 from lungct.settings import Settings
 from PIL import Image
 
-from tests.conftest import encode
+from tests.pictures import encode
 
 BAD = {
     "empty_body": b"",

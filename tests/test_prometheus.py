@@ -11,19 +11,12 @@ from scripts.instance import DEFAULT_PORTS, EXPORTER_PORT, ROOT
 from tests.calls import post, wait_until
 from tests.conftest import find_ports
 from tests.test_monitoring import ALERTS, RECORDED, find_expressions, find_metrics
-from tests.watching import exporting, running
+from tests.watching import running
 
 pytestmark = [pytest.mark.ops, pytest.mark.server]
 
 # TorchServe has them on a machine with an NVIDIA GPU and nvidia-smi only.
 GPU_METRICS = {"GPUUtilization", "GPUMemoryUtilization"}
-
-
-@pytest.fixture(scope="module")
-def exporter(server, tmp_path_factory):
-    """The page of the exporter beside the server."""
-    with exporting(server.run, tmp_path_factory.mktemp("exporter")) as (page, _):
-        yield page
 
 
 @dataclass(frozen=True)

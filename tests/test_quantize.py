@@ -7,9 +7,9 @@ from lungct.graph import build_graph
 from lungct.model import QUANTISED, QUANTISED_WEIGHTS, load_model_folder
 from lungct.weights import fold_batchnorm
 
+from scripts.modelling.crossvalidation import ASSIGNMENT
 from scripts.modelling.dataset import read_cases
 from scripts.quantize import measure_agreement, perturb, select, write
-from scripts.train import ASSIGNMENT
 from tests.conftest import MODEL, run_script
 
 

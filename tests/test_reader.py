@@ -114,6 +114,16 @@ def test_a_dead_nursery_is_replaced():
     assert np.array_equal(read(build_ct()).pixels, LUNG.render(HU))
 
 
+def test_a_nursery_that_cannot_start_is_our_fault_and_not_the_file_s(monkeypatch):
+    reader.close()
+    monkeypatch.setattr(reader.Nursery, "command", (sys.executable, "-c", "import no_such_codec"))
+    with pytest.raises(RuntimeError):
+        reader.prove()
+    monkeypatch.undo()
+    reader.close()
+    reader.prove()
+
+
 def test_readers_share_nothing_with_the_next_file():
     one = read(build_ct()).pixels
     other = read(build_ct((HU + 1100).astype(np.uint16))).pixels

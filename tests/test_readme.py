@@ -1,10 +1,15 @@
-"""README cannot lie: its commands run in order, its code runs, its JSON sample has the fields of a real reply."""
+"""README cannot lie.
+
+Its console and python blocks run in order and its JSON sample has the fields of a real reply; of its other commands the
+targets, scripts and options exist.
+"""
 
 import json
 import os
 import re
 import subprocess
 import sys
+from collections import defaultdict
 
 import pytest
 from lungct.errors import STATUS
@@ -12,7 +17,7 @@ from lungct.request import CHOICES
 
 from scripts.formats import format_table
 from scripts.instance import DEFAULT_PORTS, ROOT
-from tests.conftest import find_ports
+from tests.conftest import find_ports, run_script
 
 README = (ROOT / "README.md").read_text()
 
@@ -87,11 +92,29 @@ def test_the_table_of_formats_is_what_the_code_accepts():
     assert format_table() in README
 
 
-def test_every_make_target_and_script_named_in_readme_exists():
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"`make ([a-z-]+)", README)) <= targets
-    for script in re.findall(r"scripts/[a-z_]+\.py", README):
-        assert (ROOT / script).is_file(), script
+def commands():
+    """Lines of the sh blocks without their remarks, and what stands in backticks; of the runbook as well."""
+    lines = "".join(blocks("sh")).replace("\\\n", "").splitlines()
+    quoted = re.findall(r"`([^`\n]+)`", README + (ROOT / "docs" / "runbook.md").read_text())
+    return [*(line.partition(" #")[0] for line in lines), *quoted]
+
+
+def test_every_make_target_script_and_option_named_in_readme_and_runbook_exists():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    called = dict(re.findall(r"^([a-z-]+):.*\n\t.*scripts/([a-z_]+)\.py", makefile, re.MULTILINE))
+    options = defaultdict(set)
+    for command in commands():
+        made = re.findall(r"(?:^|&& )make ([a-z-]+)", command)
+        assert set(made) <= targets, command
+        scripts = re.findall(r"scripts/([a-z_]+)\.py", command) + [called[each] for each in made if each in called]
+        for script in scripts:
+            assert (ROOT / "scripts" / f"{script}.py").is_file(), command
+            options[script].update(re.findall(r"--[a-z-]+", command))
+    assert sum(map(len, options.values())) > 8
+    for script, used in options.items():
+        shown = run_script(script, "--help").stdout if used else ""
+        assert not [option for option in used if not re.search(rf"{option}\b", shown)], script
 
 
 def test_no_path_of_a_machine_and_no_registry_host_is_in_the_project():

@@ -145,6 +145,8 @@ def test_the_binary_tensor_extension_is_read():
     assert parse({"body": bytearray(body)}, headers, CLASSES).body == b"file"
     assert refused({"body": bytearray(body + b"more")}, headers) == "bad_option"
     assert refused({"body": bytearray(body)}, {**headers, "Inference-Header-Content-Length": "x"}) == "bad_option"
+    deep = bytearray(b"[" * 10**5)  # deeper than a parser may go
+    assert refused({"body": deep}, {"Inference-Header-Content-Length": str(len(deep))}) == "bad_option"
 
 
 anything = st.recursive(

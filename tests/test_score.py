@@ -5,8 +5,6 @@ import json
 import signal
 import subprocess
 import sys
-import threading
-import time
 import zipfile
 
 import pyarrow.parquet as pq
@@ -20,6 +18,7 @@ from scripts.folder.journal import Journal
 from scripts.folder.rollup import RULE
 from scripts.instance import ROOT, Instance
 from scripts.phantom import encode_dicom
+from tests.calls import wait_until
 from tests.conftest import find_ports, run_script
 
 CLASSES = ("Normal", "Benign", "Malignant")
@@ -80,6 +79,16 @@ def test_no_tag_value_is_written_unless_asked(server, scans, tmp_path):
     assert place.series in (tmp_path / "b" / "slices.csv").read_text()
 
 
+def wait_for_rows(process, journal, count):
+    """Wait until a run has written so many rows and still goes on."""
+
+    def written():
+        assert process.poll() is None
+        return journal.exists() and journal.read_bytes().count(b"\n") >= count
+
+    wait_until(written, 120, f"{count} rows")
+
+
 @pytest.mark.server
 def test_killed_runs_go_on_and_end_with_the_same_rows_as_one_that_was_never_killed(server, slices, tmp_path):
     archive, journal = tmp_path / "scan.zip", tmp_path / "out" / "slices.jsonl"
@@ -92,11 +101,7 @@ def test_killed_runs_go_on_and_end_with_the_same_rows_as_one_that_was_never_kill
     written = 0
     for kind in (signal.SIGKILL, signal.SIGKILL, signal.SIGINT):
         process = subprocess.Popen([*map(str, command)], stderr=subprocess.DEVNULL)
-        ends = time.monotonic() + 120
-        while not (journal.exists() and journal.read_bytes().count(b"\n") >= written + 20):
-            assert process.poll() is None
-            assert time.monotonic() < ends
-            threading.Event().wait(0.01)
+        wait_for_rows(process, journal, written + 20)
         process.send_signal(kind)
         assert process.wait(60) == (130 if kind == signal.SIGINT else -kind)
         written = journal.read_bytes().count(b"\n")

@@ -57,6 +57,10 @@ def test_a_run_whose_input_or_order_changed_does_not_go_on(tmp_path):
     order.keep(tmp_path / "run.json", resume=True)
     with pytest.raises(JournalError, match="window"):
         Order("none", "-600,1500", False, CLASSES, "1").keep(tmp_path / "run.json", resume=True)
+    for damaged in ('{"heatmap": "no', "[1]"):
+        (tmp_path / "run.json").write_text(damaged)
+        with pytest.raises(JournalError, match="run.json is damaged"):
+            order.keep(tmp_path / "run.json", resume=True)
 
 
 def test_rows_come_in_order_and_stopping_keeps_a_prefix():
@@ -137,6 +141,41 @@ def test_a_zip_that_is_none_is_refused(tmp_path):
     (tmp_path / "a.zip").write_bytes(b"PK\x05\x06" + bytes(10))
     with pytest.raises(SourceError):
         Archive(tmp_path / "a.zip")
+
+
+def test_members_and_names_of_a_damaged_zip_are_refused_and_not_raised(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("é.png", bytes(range(256)) * 16, zipfile.ZIP_LZMA)
+    good = path.read_bytes()
+    path.write_bytes(good[:45] + bytes(200) + good[245:])
+    with pytest.raises(UnreadableError):
+        Archive(path).read("é.png")
+    path.write_bytes(good.replace("é".encode(), b"\xff\xff"))
+    with pytest.raises(SourceError):
+        Archive(path)
+
+
+def test_linked_folders_are_read_once_and_links_that_lead_back_end(tmp_path):
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("in/a.png", "in/deep/b.png", "elsewhere/c.png"):
+        (tmp_path / name).write_bytes(b"junk")
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "second").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "deep" / "back").symlink_to(tmp_path / "in")
+    assert list(open_source(tmp_path / "in").names()) == ["a.png", "deep/b.png", "link/c.png"]
+
+
+def test_a_folder_that_cannot_be_read_is_named_and_not_left_out(tmp_path):
+    """One that is gone meanwhile: to root every folder is readable."""
+    (tmp_path / "below").mkdir()
+    (tmp_path / "a.png").write_bytes(b"junk")
+    names = open_source(tmp_path).names()
+    assert next(names) == "a.png"
+    (tmp_path / "below").rmdir()
+    with pytest.raises(SourceError, match=r"below cannot be read: No such file"):
+        list(names)
 
 
 def test_the_meter_counts_rate_and_time_left_without_what_was_done_before():

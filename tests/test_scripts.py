@@ -1,11 +1,14 @@
 """Scripts as a user runs them: help, exit codes, sentences. What needs a server is tested in files of its own."""
 
 import json
+import os
 import re
 import socket
 import subprocess
 import sys
+import time
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +17,9 @@ import yaml
 from lungct.model import load_model_folder
 
 from scripts import setup
-from scripts.instance import ROOT, SOCKET_PATH_LIMIT, Instance, make_temp
+from scripts.archive import is_current
+from scripts.instance import ROOT, SOCKET_PATH_LIMIT, make_temp
+from scripts.predict import make_table
 from tests.conftest import MODEL, find_ports, run_script
 
 COMMANDS = [
@@ -34,6 +39,11 @@ def test_make_alone_lists_every_target():
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert {"demo", "test", "serve", "stop", "scale", "predict"} <= set(targets)
     assert all(re.search(rf"^{target} ", shown, re.MULTILINE) for target in targets)
+
+
+def test_a_key_can_be_made_in_a_fresh_clone():
+    steps = subprocess.run(["make", "--dry-run", "key", "NAME=x"], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert re.findall(r"scripts/(\w+)\.py", steps.stdout) == ["setup", "keys"]
 
 
 @pytest.fixture
@@ -114,6 +124,21 @@ def test_the_archive_is_built_again_only_when_something_changed(tmp_path):
     assert ("wrote" in first.stdout, "up to date" in again.stdout) == (True, True)
 
 
+def test_the_archive_is_built_again_when_it_holds_another_model_or_other_settings(tmp_path):
+    settings, other = tmp_path / "model-config.yaml", tmp_path / "other"
+    other.mkdir()
+    settings.write_text("minWorkers: 1")
+    (other / "model.json").write_text("{}")
+    with zipfile.ZipFile(tmp_path / "lung_ct.mar", "w") as packed:
+        packed.write(MODEL / "model.json", "model.json")
+        packed.write(settings, "model-config.yaml")
+    later = time.time() + 10
+    os.utime(tmp_path / "lung_ct.mar", (later, later))
+    assert is_current(tmp_path / "lung_ct.mar", MODEL, settings)
+    assert not is_current(tmp_path / "lung_ct.mar", other, settings)
+    assert not is_current(tmp_path / "lung_ct.mar", MODEL, ROOT / "config" / "model-config.yaml")
+
+
 def test_a_damaged_model_folder_is_not_packed(tmp_path):
     for file in MODEL.iterdir():
         if file.is_file():
@@ -144,14 +169,23 @@ def test_stop_without_a_server_is_no_error(tmp_path):
 def test_predict_names_what_does_not_exist(tmp_path):
     done = run_script("predict", tmp_path / "nothing.png", "--run", tmp_path)
     assert (done.returncode, "does not exist" in done.stderr) == (2, True)
+    (tmp_path / "a.png").touch()
+    done = run_script("predict", tmp_path / "a.png", "--overlay", tmp_path / "none" / "o.png", "--run", tmp_path)
+    assert (done.returncode, "there is no folder" in done.stderr) == (2, True)
+
+
+def test_predicts_table_has_the_classes_that_the_model_has():
+    shares = {"A": 0.3, "B": 0.7}
+    row = {"file": "a.png", "label": "B", "confidence": 0.7, "decision": "report", "probabilities": shares}
+    assert [column.header for column in make_table([row]).columns][4:] == ["A", "B"]
 
 
 def test_sockets_move_out_of_a_run_folder_with_a_long_path(tmp_path):
     deep = tmp_path / ("d" * SOCKET_PATH_LIMIT)
     deep.mkdir()
-    assert not make_temp(deep).startswith(str(deep))
-    short = Instance.read(tmp_path)
-    assert not short.running
+    temp = Path(make_temp(deep))
+    temp.rmdir()
+    assert not temp.is_relative_to(tmp_path)
 
 
 def test_the_lock_pins_every_row_with_hashes_and_names_no_host():
@@ -183,3 +217,11 @@ def test_one_version_and_one_spelling_everywhere():
     metrics = yaml.safe_load((ROOT / "config" / "metrics.yaml").read_text())
     assert all(m["name"].startswith("lung_ct_") for m in metrics["model_metrics"]["counter"])
     assert f"## {contract.version}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_every_variable_in_readmes_table_is_read_somewhere():
+    places = ("scripts/**/*.py", "tests/conftest.py", "compose.yaml")
+    code = "".join(path.read_text() for place in places for path in ROOT.glob(place))
+    named = re.findall(r"^\| `(LUNG_CT_\w+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert len(named) > 4
+    assert [name for name in named if name not in code] == []

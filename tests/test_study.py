@@ -1,9 +1,11 @@
 """What the page draws, orders, unpacks and says, without Streamlit."""
 
-import copy
 import csv
 import io
 import json
+import socket
+import time
+import warnings
 import zipfile
 
 import numpy as np
@@ -18,14 +20,16 @@ from lungct.settings import Settings
 from PIL import Image
 
 from scripts.anatomy import draw_slice
-from scripts.client import ServerError
+from scripts.client import ServerError, ServerSilent
 from scripts.folder.header import find_place, list_tags
+from scripts.instance import Instance
 from scripts.page import markup
 from scripts.page.advice import explain_decision, explain_failure, explain_state
 from scripts.page.overview import make_csv
 from scripts.page.picture import COLOURS, VIEWS, draw_overlay, make_map, make_sheet, sample_colours
-from scripts.page.study import MAX_SLICES, Finding, Study, Upload, unpack, view
+from scripts.page.study import MAX_SLICES, Finding, Study, Upload, connect, unpack, view
 from scripts.phantom import encode_dicom
+from tests.dicoms import build_ct
 
 
 @pytest.fixture(scope="module")
@@ -118,10 +122,27 @@ def test_a_damaged_zip_is_a_note_and_not_the_end():
     assert "pack it again" in notes[0]
 
 
+@pytest.mark.parametrize("number", [["4", "2"], None])
+def test_a_slice_whose_place_cannot_be_told_is_at_nought(number):
+    with warnings.catch_warnings(action="ignore"):
+        body = build_ct(InstanceNumber=number)
+    assert find_place(body).order == 0
+
+
 def test_headers_of_other_files_are_no_headers(slices):
     assert find_place(slices[0]) is None
     assert find_place(b"junk") is None
     assert list_tags(b"\0" * 128 + b"DICM" + b"\xff" * 50) == []
+
+
+def test_a_server_that_hangs_holds_the_page_up_no_longer_than_a_person_waits(monkeypatch, tmp_path):
+    monkeypatch.setattr("scripts.page.study.DEADLINE_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        Instance(tmp_path, (silent.getsockname()[1],) * 5).write()
+        started = time.monotonic()
+        with pytest.raises(ServerSilent):
+            connect(tmp_path).contract()
+    assert time.monotonic() - started < 10
 
 
 def test_every_state_and_decision_has_words():
@@ -145,9 +166,9 @@ def test_what_comes_from_outside_is_escaped():
     assert not any("<script" in piece for piece in pieces)
 
 
-def test_the_viewing_window_changes_no_reply(dicom, pipeline):
-    settings, contract = Settings(), pipeline.contract
-    seen = decode(dicom, None, None, contract.window, settings)
-    before = copy.deepcopy(seen.pixels)
-    assert (view(Upload("a", dicom), VIEWS["Bone"], contract.window).pixels != before).any()
-    assert view(Upload("a", b"junk"), None, contract.window) is None
+def test_a_slice_is_looked_at_as_the_model_sees_it_unless_another_window_is_chosen(dicom, pipeline):
+    default = pipeline.contract.window
+    seen = decode(dicom, None, None, default, Settings()).pixels
+    assert (view(Upload("a", dicom), None, default).pixels == seen).all()
+    assert (view(Upload("a", dicom), VIEWS["Bone"], default).pixels != seen).any()
+    assert view(Upload("a", b"junk"), None, default) is None

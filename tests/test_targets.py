@@ -23,6 +23,7 @@ def result():
         "date": "2026-01-01",
         "machine": {"processor": "P", "instructions": ["avx2"], "cores": 2, "python": "3", "torch": "2", "slices": "s"},
         "repeats": 2,
+        "quick": False,
         "engine": "openvino-int8",
         "limit": "16 x 2",
         "matrix": {"16 x 2": [200.0]},

@@ -1,20 +1,17 @@
 """TorchServe's keys: its file is read while it is being written."""
 
 import json
-import threading
 
 from scripts.tokens import Tokens
 
 KEYS = json.dumps({"inference": {"key": "new"}})
 
 
-def test_a_half_written_file_is_read_again(tmp_path):
+def test_a_half_written_file_is_read_again(tmp_path, monkeypatch):
     file = tmp_path / "key_file.json"
     file.write_text(KEYS[:10])
-    writer = threading.Timer(0.05, file.write_text, [KEYS])
-    writer.start()
+    monkeypatch.setattr("scripts.tokens.time.sleep", lambda _: file.write_text(KEYS))  # written in the pause
     assert Tokens(file).read("inference") == "new"
-    writer.join()
 
 
 def test_without_a_file_or_a_key_there_is_no_token(tmp_path):

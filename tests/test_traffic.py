@@ -6,6 +6,7 @@ import pytest
 
 from scripts.client import Client, RefusedError, ServerBusy, ServerDown, ServerError
 from scripts.instance import Instance
+from tests.calls import wait_until
 from tests.conftest import find_ports
 from tests.fault_table import HEAD, RULE, count, format_row, write_table
 from tests.traffic import ANSWERED, Call, Traffic, attempt
@@ -45,8 +46,7 @@ def test_the_longest_gap_is_between_answers_and_starts_with_the_fault():
 def test_callers_of_a_server_that_is_not_there_count_every_loss(tmp_path):
     nowhere = Client(Instance(tmp_path, tuple(find_ports(5))), deadline_s=0)
     with Traffic(nowhere, [b"x"], 2, pause_s=0.01) as traffic:
-        while len(traffic.calls) < 5:
-            pass
+        wait_until(lambda: len(traffic.calls) >= 5, 30, "five calls")
     assert (traffic.answered, set(traffic.failures())) == (0, {"no connection"})
 
 

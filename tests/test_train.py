@@ -14,11 +14,10 @@ from lungct.window import LUNG
 from safetensors.torch import load_file
 
 from scripts.modelling import recipe as recipes
-from scripts.modelling.crossvalidation import FOLDS, Trial
+from scripts.modelling.crossvalidation import ANSWERS, ASSIGNMENT, FOLDS, KEPT_OUT, TRIALS, Trial
 from scripts.modelling.dataset import draw_balanced, read_cases
 from scripts.modelling.metrics import softmax
 from scripts.modelling.recipe import Recipe, build_network, list_changes, read_recipe
-from scripts.train import ANSWERS, ASSIGNMENT, KEPT_OUT, TRIALS
 from tests.conftest import run_script
 from tests.madeup import RECIPE
 
@@ -93,9 +92,17 @@ def test_finished_folds_are_not_trained_again(trained):
     again = run_script(*command, RECIPE)
     assert again.returncode == 0, again.stderr
     assert answers.stat().st_mtime_ns == before
-    other = run_script(*command, "{}")
-    assert other.returncode == 2
-    assert "another recipe" in other.stderr
+    for otherwise in (("{}",), (RECIPE, "--seed", 1)):
+        other = run_script(*command, *otherwise)
+        assert other.returncode == 2
+        assert "begun otherwise" in other.stderr
+
+
+def test_a_model_is_not_shipped_with_another_seed_which_would_mix_up_the_folds(trained, tmp_path):
+    place = ("--data", trained.data, "--init", trained.start, "--work", trained.work, "--out", tmp_path)
+    shipped = run_script("train", "ship", *place, "--seed", 1)
+    assert shipped.returncode == 2
+    assert "begun otherwise" in shipped.stderr
 
 
 def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(trained, cases, tmp_path, monkeypatch):

@@ -10,7 +10,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from scripts.instance import ROOT
 from tests.calls import wait_until
-from tests.conftest import find_ports
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,16 @@ class Page:
         samples = self.read().get(name)
         return samples[0][1] if samples else None
 
+    def settle(self, name):
+        """Wait until a metric stands still: TorchServe counts a moment after it has replied."""
+        seen = []
+
+        def stands():
+            seen.append(self.read().get(name))
+            return len(seen) > 5 and all(samples == seen[-1] for samples in seen[-5:])
+
+        wait_until(stands, 60, f"{name} stands still")
+
 
 @contextmanager
 def running(command, log, answers):
@@ -53,11 +62,10 @@ def running(command, log, answers):
 
 
 @contextmanager
-def exporting(run, folder):
-    """The page of an exporter, and its port."""
-    port = find_ports(1)[0]
+def exporting(run, folder, port):
+    """The page of an exporter."""
     page = Page(f"http://127.0.0.1:{port}/metrics")
     command = [sys.executable, "scripts/exporter.py", "--run", run, "--port", port]
     with running(command, folder / "log", page.read) as process:
-        yield page, port
+        yield page
     assert process.returncode == 0

@@ -31,7 +31,7 @@ class Agreement(NamedTuple):
 
 
 def compare(probabilities: Floats, maps: Floats, reference: tuple[Floats, Floats]) -> Agreement:
-    """Hold probabilities (N, C) and evidence maps (N, C, h, w) against those of the reference."""
+    """Hold probabilities (N, C) and evidence maps (N, C, h, w) against those of the reference, given as such a pair."""
     expected, known = reference
     found, known = (each.reshape(-1, each.shape[2] * each.shape[3]) for each in (maps, known))
     found, known = (each - each.mean(1, keepdims=True) for each in (found, known))

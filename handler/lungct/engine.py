@@ -57,7 +57,7 @@ def choose_engine(folder: ModelFolder, device: str = "cpu", threads: int = 1, wa
     for name in names:
         try:
             return _build(name, folder, device, threads)
-        except (ModelFolderError, ImportError, RuntimeError) as fault:
+        except (ModelFolderError, ImportError, RuntimeError, AssertionError) as fault:  # torch asserts that it has CUDA
             logger.error("Engine %s is not used, a slower and safer one is: %s", name, fault)
     return _build(last, folder, device, threads)
 
@@ -97,6 +97,8 @@ def _has_bf16() -> bool:
 def _build(name: str, folder: ModelFolder, device: str, threads: int) -> Engine:
     """Make an engine and prove it. Only the package that serves is loaded: torch costs a worker memory and seconds."""
     engine: Engine
+    if name == "torch-gpu" and device == "cpu":
+        raise RuntimeError("Engine torch-gpu needs a GPU, and TorchServe assigned none to this worker.")
     if name.startswith("torch"):
         from lungct.torch_engine import TorchEngine
 

@@ -15,7 +15,7 @@ from lungct.rendering import Asked, Rule, Terms, check_size
 from lungct.settings import Settings
 from lungct.window import Window
 
-__all__ = ["Slice", "check_size", "decode"]
+__all__ = ["Slice", "decode"]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from lungct.weights import FEATURES, Floats, fold_batchnorm
+from lungct.weights import Floats, fold_batchnorm
 
 
 class Evidence(NamedTuple):
@@ -23,8 +23,6 @@ class Evidence(NamedTuple):
 
 class LungResNet18(ResNet):  # type: ignore[misc]  # torchvision ships no types
     """ResNet18 (He et al. 2016) with C outputs; parameter names are torchvision's, so its checkpoints load."""
-
-    FEATURES = FEATURES
 
     def __init__(self, classes: int = 3) -> None:
         super().__init__(BasicBlock, [2, 2, 2, 2], num_classes=classes)

@@ -47,7 +47,7 @@ def join_binary(body: bytes, header_length: str) -> dict[str, Any]:
         if not isinstance(document, dict) or len(document["inputs"]) != 1 or len(tail) != size + 4:
             raise ValueError
         document["inputs"][0]["data"] = [tail[4:]]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise LungCTError("bad_option", "The binary tensor does not match its JSON header. " + WANTED) from None
     return document
 

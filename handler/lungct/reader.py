@@ -9,6 +9,7 @@ end when the parent does, even if it is killed: their sockets close.
 from __future__ import annotations
 
 import atexit
+import io
 import logging
 import os
 import socket
@@ -19,10 +20,12 @@ import time
 from dataclasses import asdict
 
 import numpy as np
+from PIL import Image
 
 from lungct.errors import LungCTError
 from lungct.rendering import Rendering, Terms
-from lungct.window import Window
+from lungct.settings import Settings
+from lungct.window import LUNG, Window
 from lungct.wire import CPU_SECONDS, receive, send
 
 logger = logging.getLogger(__name__)
@@ -41,7 +44,8 @@ def read(body: bytes, kind: str, terms: Terms) -> Rendering:
 
     Raises:
         LungCTError: what the decoder says of the file, or corrupt_image when it crashed or took too long.
-        RuntimeError: the decoder has a bug; only the place is told, because messages could quote the file.
+        RuntimeError: the decoder has a bug, of which only the place is told, because messages could quote the file; or
+            no decoder can be started.
     """
     try:
         peer = _idle.pop()
@@ -53,8 +57,11 @@ def read(body: bytes, kind: str, terms: Terms) -> Rendering:
         head, blob = receive(peer)
     except (EOFError, OSError):
         peer.close()
-        slow = time.monotonic() - started >= CPU_SECONDS
-        raise LungCTError("corrupt_image", _TOO_SLOW if slow else _CRASHED) from None
+        if not _nursery.alive:
+            raise RuntimeError("the process that forks readers has ended") from None
+        seconds = time.monotonic() - started
+        logger.warning("A reader ended over a file of kind %s after %.1f s.", kind, seconds)
+        raise LungCTError("corrupt_image", _TOO_SLOW if seconds >= CPU_SECONDS else _CRASHED) from None
     except BaseException:  # an interrupted thread must not leave half an answer to the next one
         peer.close()
         raise
@@ -72,6 +79,16 @@ def read(body: bytes, kind: str, terms: Terms) -> Rendering:
 def warm() -> None:
     """Start the nursery, so that the first file that needs it does not wait for its imports. Returns at once."""
     _idle.append(_nursery.fork())
+
+
+def prove() -> None:
+    """Read a picture of one pixel; RuntimeError where no reader works, such as for a codec that is not installed."""
+    stream = io.BytesIO()
+    Image.new("L", (1, 1)).save(stream, "BMP")
+    try:
+        read(stream.getvalue(), "BMP", Terms(None, None, LUNG, Settings()))
+    except LungCTError as error:
+        raise RuntimeError("No decoder can be started; look at the installed codecs.") from error
 
 
 @atexit.register
@@ -92,11 +109,16 @@ class Nursery:
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.poll() is None
+
     def fork(self) -> socket.socket:
         """A connection to a new reader."""
         ours, theirs = socket.socketpair()
         with theirs, self._lock:
-            if self._control is None or self._process is None or self._process.poll() is not None:
+            if self._control is None or not self.alive:
                 self._control = self._start()
             socket.send_fds(self._control, [b"."], [theirs.fileno()])
         return ours

@@ -41,6 +41,8 @@ class TorchEngine:
             torch.set_num_threads(threads)
         self._device = torch.device(device)
         gpu = self._device.type == "cuda"
+        if gpu:
+            torch.cuda.set_device(self._device)  # streams and graphs are made on the present device
         self._dtype = torch.float16 if gpu else torch.float32
         network = fold_for_inference(folder.read_weights())
         self._network = network.to(self._device, dtype=self._dtype, memory_format=torch.channels_last)

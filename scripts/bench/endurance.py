@@ -27,10 +27,6 @@ class Endurance:
     early_mb: float
     late_mb: float
 
-    @property
-    def growth(self) -> float:
-        return self.late_mb / self.early_mb - 1
-
 
 def endure(instance: Instance, plan: Plan, requests: int) -> Endurance:
     """Send at least `requests` requests, KINDS in turn."""

@@ -17,7 +17,7 @@ class Sample:
 
     Attributes:
         rate: images/s.
-        latency_ms: 50th, 95th and 99th percentile of single requests; None where batches were timed.
+        latency_ms: 50th, 95th and 99th percentile of single requests, or of batches in-process.
         errors: requests that were not answered with 200.
         answered: all answers, those outside the measured window too.
         load_ms: CPU time that the load generator took for each.

@@ -23,7 +23,7 @@ def write_readme_part(result: Result) -> str:
         _tabulate(("", "target", "reached", ""), rows),
         f"With 32 callers {tell_stages(result, 'classes, 32 callers')}.",
     ]
-    if "best_settings" in result:
+    if len(result.get("settings", ())) > 1:
         parts.append(f"Of the settings tried, the best over 1 to 64 callers: {result['best_settings']}.")
     return "\n\n".join(parts)
 
@@ -71,11 +71,11 @@ def write_page(result: Result) -> str:
 
 def _describe(result: Result) -> str:
     machine = result["machine"]
+    turns = f"ways in turn, {result['repeats']} times; ± is a 95 % interval"
     return (
         f"{result['date']}, {machine['processor']}, {machine['cores']} cores, load generator on the same ones; "
         f"Python {machine['python']}, torch {machine['torch']}; engine {result['engine']}; {machine['slices']}; "
-        f"ways in turn, "
-        f"{result['repeats']} times; ± is a 95 % interval."
+        f"{'a quick run of one repeat, without intervals' if result['quick'] else turns}."
     )
 
 

@@ -14,6 +14,7 @@ from scripts.instance import Instance
 
 STAGES = ("decode", "inference", "render")
 REST = "TorchServe, HTTP, waiting"
+STILL_S = 1.5  # longer than any batch takes
 
 
 def measure_stages(instance: Instance, slices: Sequence[bytes], seconds: float) -> dict[str, dict[str, float]]:
@@ -37,14 +38,26 @@ def parse_counters(text: str) -> dict[str, float]:
     return {**stages, "requests": add_up(r"lung_ct_requests_total\{")}
 
 
+def settle(instance: Instance) -> tuple[dict[str, float], float]:
+    """Counters once they stand still, and since when: callers that left still have requests in the queue."""
+    counters, since = read_counters(instance), time.perf_counter()
+    while time.perf_counter() < since + STILL_S:
+        time.sleep(0.05)
+        now = read_counters(instance)
+        if now != counters:
+            counters, since = now, time.perf_counter()
+    return counters, since
+
+
 def split_time(
     instance: Instance, slices: Sequence[bytes], kind: str, callers: int, seconds: float
 ) -> dict[str, float]:
     """Milliseconds of wall time a slice by stage; with one caller they add up to its latency, with more to 1 / rate."""
     target = aim(instance, slices, OPTIONS[kind])
-    before, started = read_counters(instance), time.perf_counter()
+    before, started = settle(instance)[0], time.perf_counter()
     run_closed(target, callers, seconds)
-    elapsed, after = time.perf_counter() - started, read_counters(instance)
+    after, ended = settle(instance)
+    elapsed = ended - started
     count = after["requests"] - before["requests"]
     parts = {stage: 1000 * (after[stage] - before[stage]) / count for stage in STAGES}
     return {**parts, REST: 1000 * elapsed / count - sum(parts.values())}

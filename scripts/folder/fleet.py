@@ -12,7 +12,9 @@ from typing import Any
 from scripts.client import Client, ServerError
 
 REST_S = 15.0  # a server that failed is asked again only after this, or when all have failed
-ATTEMPT_S = 5.0  # with several servers, one of them is given up for a slice after this
+# With several servers, no attempt on one of them starts after this. One that is under way may still take the client's
+# timeout: a busy server must not be taken for one that hangs.
+ATTEMPT_S = 5.0
 
 
 class Fleet:
@@ -20,7 +22,7 @@ class Fleet:
 
     Args:
         runs: run folders of the servers.
-        deadline_s: how long a slice may wait for any of them.
+        deadline_s: no attempt on any of them starts later than this after a slice's first.
     """
 
     def __init__(self, runs: Sequence[Path], deadline_s: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from lungct.errors import LungCTError
@@ -35,11 +36,7 @@ def find_place(body: bytes) -> Place | None:
     header = _read_header(body, _PLACE_TAGS)
     if header is None:
         return None
-    try:
-        order = -float(header.ImagePositionPatient[2])
-    except (AttributeError, TypeError, ValueError, IndexError):
-        order = float(header.get("InstanceNumber") or 0)
-    return Place(str(header.get("StudyInstanceUID", "")), str(header.get("SeriesInstanceUID", "")), order)
+    return Place(str(header.get("StudyInstanceUID", "")), str(header.get("SeriesInstanceUID", "")), _find_order(header))
 
 
 def list_tags(body: bytes) -> list[tuple[str, str]]:
@@ -54,6 +51,14 @@ def list_tags(body: bytes) -> list[tuple[str, str]]:
 def hash_key(text: str) -> str:
     """A short name for a study or series that does not tell its UID: 12 hexadecimal digits."""
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:12]
+
+
+def _find_order(header: Any) -> float:
+    """By position, else by number; 0 where neither is one readable number."""
+    for read in (lambda: -float(header.ImagePositionPatient[2]), lambda: float(header.InstanceNumber)):
+        with suppress(AttributeError, TypeError, ValueError, IndexError, OverflowError):
+            return read()
+    return 0.0
 
 
 def _read_header(body: bytes, tags: list[str] | None) -> Any:

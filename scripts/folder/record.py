@@ -9,20 +9,19 @@ from pathlib import PurePosixPath
 from typing import IO, Any
 
 from lungct import NOTICE
+from lungct.result import display_order
 
 from scripts.folder.header import find_place, hash_key
 
 Row = dict[str, Any]
 
-# least to most worrying; other class names follow by name, as in the server's reply
-CLASSES = ("Normal", "Benign", "Malignant")
 BEFORE = ("file", "sha256", "study", "series", "label", "confidence")
 AFTER = ("decision", "warnings", "error", "message", "overlay", "weights_sha256", "engine")
 
 
 def order_classes(names: Iterable[str]) -> tuple[str, ...]:
-    """Class names from least to most worrying."""
-    return tuple(sorted(names, key=lambda name: (CLASSES.index(name) if name in CLASSES else len(CLASSES), name)))
+    """Class names from least to most worrying, as in the server's reply."""
+    return tuple(sorted(names, key=display_order))
 
 
 def describe_file(name: str, body: bytes, show_uids: bool = False) -> Row:

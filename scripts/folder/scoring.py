@@ -17,6 +17,7 @@ from scripts.folder.fleet import Fleet
 from scripts.folder.journal import Journal, JournalError
 from scripts.folder.record import Row, describe_file, describe_reply, order_classes
 from scripts.folder.source import Source, UnreadableError
+from scripts.instance import write_whole
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,16 @@ class Order:
         return drawn | ({"window": self.window} if self.window else {})
 
     def keep(self, path: Path, resume: bool) -> None:
-        """Write the order beside the rows; JournalError when the rows there were made with another one."""
+        """Write the order beside the rows; JournalError unless the rows there were made with the same."""
         document = json.loads(json.dumps(asdict(self)))
-        if resume and path.is_file() and (before := json.loads(path.read_text())) != document:
-            changed = ", ".join(name for name in document if document[name] != before.get(name))
-            raise JournalError(f"This run was begun with another {changed}; score into a new folder.")
-        path.write_text(json.dumps(document, indent=1))
+        if resume and path.is_file():
+            try:
+                before = dict(json.loads(path.read_text()))
+            except (ValueError, TypeError):
+                raise JournalError(f"{path} is damaged; score into a new folder.") from None
+            if changed := ", ".join(name for name in document if document[name] != before.get(name)):
+                raise JournalError(f"This run was begun with another {changed}; score into a new folder.")
+        write_whole(path, json.dumps(document, indent=1))
 
 
 def score_slice(source: Source, name: str, fleet: Fleet, order: Order, overlays: Path) -> Row:

@@ -5,18 +5,21 @@ Every source names its slices in a fixed order, so that an interrupted run can g
 
 from __future__ import annotations
 
+import lzma
 import os
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, Protocol
+from typing import IO, NoReturn, Protocol
 
 from lungct.settings import Settings
 
 MAX_BYTES = Settings().max_bytes
 NOISE = {"thumbs.db", "desktop.ini", "dicomdir", "__macosx"}  # no slices, whatever folder they are in
-_ZIP_FAULTS = (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, NotImplementedError)
+# All that zipfile raised for thousands of damaged ZIPs. It checks little itself: what zlib, lzma, bz2 (OSError,
+# EOFError), utf-8 and seek (ValueError) say comes through; RuntimeError is a password or an unknown method.
+_ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, RuntimeError)
 
 
 class SourceError(Exception):
@@ -39,7 +42,7 @@ class Source(Protocol):
     """Slices by name."""
 
     def names(self) -> Iterator[str]:
-        """The names of all slices, always in the same order."""
+        """The names of all slices, always in the same order; SourceError where they cannot be told."""
         ...
 
     def read(self, name: str) -> bytes:
@@ -48,13 +51,19 @@ class Source(Protocol):
 
 
 class Folder:
-    """All files below a folder, folder by folder in order of name."""
+    """All files below a folder, folder by folder in order of name. Links are followed, each folder is read once."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def names(self) -> Iterator[str]:
-        for folder, below, files in os.walk(self._root):
+        seen = set()
+        for folder, below, files in os.walk(self._root, onerror=_refuse, followlinks=True):
+            about = Path(folder).stat()
+            if (about.st_dev, about.st_ino) in seen:  # a link that leads back, or a second one
+                below.clear()
+                continue
+            seen.add((about.st_dev, about.st_ino))
             below[:] = sorted(name for name in below if not is_noise(name))
             inside = Path(folder).relative_to(self._root)
             for name in sorted(files):
@@ -128,6 +137,10 @@ def open_source(path: Path) -> Source:
 def is_noise(name: str) -> bool:
     """Whether a file or folder is hidden or one of those that systems leave everywhere."""
     return name.startswith(".") or name.lower() in NOISE
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise SourceError(f"The folder {error.filename} cannot be read: {error.strerror}.") from error
 
 
 def _read_path(path: Path) -> bytes:

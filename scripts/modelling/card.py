@@ -202,6 +202,8 @@ def describe_limits() -> str:
 - Malignant slices of this data set differ from the others by more than tumours (scanner, cut, size): a part of that
   recall may
   be a short cut. The audit lists the ones that are known.
+- The network reads sharpness: trained on slices resized by way of 256 pixels (trial `full`) and scored as they are
+  served, it misses Malignant slices. Files that were smoothed or resized before they are sent may be scored otherwise.
 - Confidence is calibrated for slices like these. The gate sees pictures that are no chest CT; it does not see a wrong
   window
   reliably, and knows nothing of disease outside the lungs.
@@ -212,7 +214,7 @@ def describe_limits() -> str:
 
 def describe_reproduction(contract: ModelContract, found: dict[str, Any]) -> str:
     training = contract.training
-    given = f"--data DIR --init {training['init']}"
+    given = f"--data DIR --init {training['init']} --seed {training['seed']}"
     steps = [f"{given} --trial {part['trial']} --recipe '{part['recipe']}'" for part in training["trials"]]
     commands = "\n".join(f"python scripts/train.py cv {step}" for step in steps)
     return f"""## How to reproduce
@@ -225,8 +227,8 @@ python scripts/evaluate.py --data DIR
 ```
 
 Training the five networks took {training["minutes"]:.0f} minutes, added up over processes of one thread that shared two
-cores of an AMD EPYC of 2021 with other work, without a GPU; evaluating took {found["minutes"]:.0f} minutes. Seed
-{training["seed"]}. The last command writes this card."""
+cores of an AMD EPYC of 2021 with other work, without a GPU; evaluating took {found["minutes"]:.0f} minutes. The last
+command writes this card."""
 
 
 def describe_trials(trials: list[dict[str, Any]]) -> str:

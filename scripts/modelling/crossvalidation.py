@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from time import monotonic
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,9 @@ from scripts.modelling.dataset import CLASSES, Cases, split_by_case
 from scripts.modelling.recipe import Recipe, build_network, fit, predict, read_recipe
 
 FOLDS = 5
-RECIPE = "recipe.json"
+KEPT_OUT = 0  # the fold that the shipped network never saw; fixed before any result was seen
+RECIPE, CIRCUMSTANCES = "recipe.json", "circumstances.json"
+ANSWERS, ASSIGNMENT, TRIALS = "out_of_fold.safetensors", "folds.csv", "trials.json"  # in the model folder
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,22 @@ class Trial:
         return split_by_case(self.cases, FOLDS, self.seed)
 
     @property
+    def circumstances(self) -> dict[str, object]:
+        """What else the answers depend on: with another seed or other data the folds are others, too."""
+        table = json.dumps([self.cases.files, self.cases.labels.tolist(), self.cases.groups.tolist()])
+        return {"seed": self.seed, "init": Path(self.init).name, "data": hashlib.sha256(table.encode()).hexdigest()}
+
+    def keep_record(self) -> None:
+        """Write down how this trial is done; ValueError if it was begun with another recipe, seed, start or data."""
+        for name, known in ((RECIPE, asdict(self.recipe)), (CIRCUMSTANCES, self.circumstances)):
+            path = self.folder / name
+            if not path.is_file():
+                self.folder.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(known))
+            elif json.loads(path.read_text()) != json.loads(json.dumps(known)):
+                raise ValueError(f"{path} differs: the trial was begun otherwise. Name another trial.")
+
+    @property
     def ancestry(self) -> list[Trial]:
         """The trials this one goes on from, the first one first, and itself."""
         if not self.recipe.start:
@@ -67,12 +85,8 @@ class Trial:
         return self.folder / f"fold-{fold}.answers"
 
     def train(self, fold: int) -> None:
-        """Train without `fold`, score it, keep both; ValueError where the trial began with another recipe."""
-        started = monotonic()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if (self.folder / RECIPE).is_file() and self.recipe != read_recipe((self.folder / RECIPE).read_text()):
-            raise ValueError(f"{self.folder} was begun with another recipe; name another trial.")
-        (self.folder / RECIPE).write_text(json.dumps(asdict(self.recipe)))
+        """Train without `fold`, score it, keep both; ValueError where the trial was begun otherwise."""
+        self.keep_record()
         if self.answers(fold).is_file():
             return
         torch.manual_seed(self.seed)
@@ -83,7 +97,7 @@ class Trial:
         trained = fit(network, self.cases, inside, self.recipe, self.seed, checkpoint, f"{self.name} fold {fold}")
         save_file(trained.state_dict(), self.folder / f"fold-{fold}.safetensors")
         logits, features = predict(trained, self.cases, outside, self.size)
-        minutes = torch.tensor((monotonic() - started) / 60)
+        minutes = torch.tensor(torch.load(checkpoint, weights_only=True)["seconds"] / 60)
         found = {"logits": torch.from_numpy(logits), "features": torch.from_numpy(features), "minutes": minutes}
         save_file(found, self.answers(fold))
         checkpoint.unlink()

@@ -39,7 +39,7 @@ def draw_figures(folder: Path, evaluation: Evaluation, found: dict[str, Any]) ->
 
 
 def draw_reliability(raw: np.ndarray, calibrated: np.ndarray, labels: np.ndarray) -> plt.Figure:
-    """Accuracy against confidence, before and after temperature scaling; the bars below count slices."""
+    """Accuracy against confidence, before and after calibration; the bars below count slices."""
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(6, 6.4), height_ratios=(3, 1), sharex=True)
     top.plot([0, 1], [0, 1], "--", color=GRAY, label="perfect")
     for probabilities, colour, name in ((raw, ORANGE, "as trained"), (calibrated, BLUE, "calibrated")):

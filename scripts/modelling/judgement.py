@@ -21,6 +21,7 @@ from rich.progress import track
 from safetensors.torch import load_file
 
 from scripts.modelling.baselines import count_levels, match_nearest, regress, shrink
+from scripts.modelling.crossvalidation import ANSWERS, ASSIGNMENT, KEPT_OUT
 from scripts.modelling.dataset import CLASSES, Cases
 from scripts.modelling.gatekeeping import (
     REFUSE_MARGIN,
@@ -39,7 +40,6 @@ from scripts.modelling.metrics import (
     trace_risk,
 )
 from scripts.modelling.targets import LEAST
-from scripts.train import ANSWERS, ASSIGNMENT, KEPT_OUT
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]

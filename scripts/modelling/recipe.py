@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 import numpy.typing as npt
@@ -84,7 +85,10 @@ def build_network(init: str) -> LungResNet18:
 def fit(
     network: LungResNet18, cases: Cases, rows: Ints, recipe: Recipe, seed: int, checkpoint: Path, name: str
 ) -> LungResNet18:
-    """Train on `rows`, going on from `checkpoint` if it is there; return the moving average of the weights."""
+    """Train on `rows`, going on from `checkpoint` if it is there; return the moving average of the weights.
+
+    The checkpoint is left where it is; its "seconds" count all the runs that it took.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     stored = torch.from_numpy(cases.inputs(np.arange(len(cases.labels)), recipe.source))
     labels, drawn = torch.from_numpy(cases.labels), torch.from_numpy(rows)
@@ -97,10 +101,10 @@ def fit(
     steps = len(recipe.sides) * (len(rows) // recipe.batch)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, [recipe.lr * recipe.slower, recipe.lr], steps, pct_start=0.2)
     parts = {"network": network, "average": average, "optimizer": optimizer, "rate": rate}
-    done = 0
+    done, before, started = 0, 0.0, monotonic()
     if checkpoint.is_file():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
-        done = saved["epochs"]
+        done, before = saved["epochs"], saved["seconds"]
         for key, part in parts.items():
             part.load_state_dict(saved[key])
     network.train()
@@ -125,7 +129,8 @@ def fit(
             average.update_parameters(network)
             losses.append(loss.item())
         print(f"{name} epoch {epoch + 1}/{len(recipe.sides)} side {side} loss {np.mean(losses):.3f}", flush=True)
-        state = {key: part.state_dict() for key, part in parts.items()} | {"epochs": epoch + 1}
+        state = {key: part.state_dict() for key, part in parts.items()}
+        state |= {"epochs": epoch + 1, "seconds": before + monotonic() - started}
         torch.save(state, checkpoint.with_suffix(".part"))
         checkpoint.with_suffix(".part").replace(checkpoint)
     return average.module.eval().cpu().to(memory_format=torch.contiguous_format)

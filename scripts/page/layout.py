@@ -10,18 +10,17 @@ import streamlit as st
 from lungct import NOTICE
 from lungct.window import Window
 
-from scripts.client import Client, RefusedError, ServerError, TokenError
+from scripts.client import RefusedError, ServerError, TokenError
 from scripts.folder.record import order_classes
 from scripts.folder.source import MAX_BYTES
 from scripts.instance import ROOT, Instance
 from scripts.page import markup
 from scripts.page.advice import explain_failure, explain_state
 from scripts.page.overview import AT, SERIES, choose_finding, make_csv
-from scripts.page.study import Study, Upload, analyze, unpack
+from scripts.page.study import Study, Upload, analyze, connect, unpack
 from scripts.page.viewer import show_finding
 from scripts.status import describe
 
-DEADLINE_S = 8.0  # a person waits; a script may wait longer
 STUDY, CONTRACT, NOTES, ASKED = "study", "contract", "notes", "asked"  # session state
 
 
@@ -59,7 +58,7 @@ def score(uploads: list[Upload]) -> None:
     """Send everything to the server and keep what it says in this browser session."""
     read_state.clear()
     slices, notes = unpack(uploads)
-    client = Client.of(find_run(), deadline_s=DEADLINE_S)
+    client = connect(find_run())
     bar = st.progress(0.0, "Asking the server")
     try:
         contract = client.contract()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import groupby
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lungct.errors import LungCTError
@@ -29,6 +29,7 @@ from scripts.page.picture import make_thumbnail
 
 MAX_SLICES, MAX_TOTAL = 1000, 512 * 2**20  # what one browser session may hold: slices, bytes
 IN_FLIGHT = 8
+DEADLINE_S = 8.0  # a person waits; a script may wait longer
 OPTIONS = {"heatmap": "always", "heatmap_format": "grid"}  # grids cost the server nothing; the page draws
 
 
@@ -101,6 +102,11 @@ def unpack(uploads: Iterable[Upload]) -> tuple[list[Upload], list[str]]:
             break
         slices.append(slice_)
     return slices, notes
+
+
+def connect(run: Path) -> Client:
+    """A client for a person who waits: no attempt starts after DEADLINE_S, and none takes longer than that."""
+    return Client.of(run, deadline_s=DEADLINE_S, timeout_s=DEADLINE_S)
 
 
 def analyze(client: Client, uploads: list[Upload], default: Window, advance: Callable[[int], None]) -> Study:

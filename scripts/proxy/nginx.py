@@ -10,7 +10,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.instance import ROOT, SOCKET_PATH_LIMIT, Instance
+from scripts.instance import ROOT, SOCKET_PATH_LIMIT, Instance, write_whole
 from scripts.tokens import Tokens
 
 TEMPLATE = ROOT / "config" / "nginx" / "nginx.conf"
@@ -46,8 +46,17 @@ class Nginx:
         """Unix socket of the sidecar."""
         return self.folder / "sidecar.sock"
 
+    @property
+    def settings(self) -> Path:
+        return self.folder / "nginx.conf"
+
+    @property
+    def listens_there(self) -> bool:
+        """Whether the settings that were accepted last listen at this address already."""
+        return self.settings.is_file() and f"listen {self.listen} ssl;" in self.settings.read_text()
+
     def write(self) -> None:
-        """Settings and token into the folder; GatewayError unless nginx accepts them."""
+        """Settings and token into the folder; GatewayError when nginx does not accept them: then the old stay."""
         if len(str(self.folder)) > SOCKET_PATH_LIMIT:
             raise GatewayError(f"The path of {self.folder} is too long for a socket; choose a shorter LUNG_CT_RUN.")
         root = os.getuid() == 0  # else nginx has no other user to be
@@ -63,11 +72,13 @@ class Nginx:
             "socket": self.socket,
         }
         text = re.sub(r"@([a-z_]+)@", lambda hole: str(values[hole[1]]), TEMPLATE.read_text())
-        (self.folder / "nginx.conf").write_text(text)
+        fresh = self.folder / "nginx.conf.new"
+        fresh.write_text(text)
         self.write_token()
-        checked = subprocess.run([*self.command(), "-t", "-q"], capture_output=True, text=True, check=False)
+        checked = subprocess.run([*self.command(fresh), "-t", "-q"], capture_output=True, text=True, check=False)
         if checked.returncode:
             raise GatewayError(f"nginx does not accept its settings: {checked.stderr.strip()}")
+        fresh.replace(self.settings)
 
     def write_token(self) -> bool:
         """TorchServe's present token for nginx to include; True if it is another than before."""
@@ -78,17 +89,14 @@ class Nginx:
             if not target.is_file():
                 raise GatewayError(f"No server has run from {self.instance.run} yet; start one with `make serve`.")
             return False
-        fresh = target.with_suffix(".new")
-        fresh.touch(mode=0o600)
-        fresh.write_text(line)
-        fresh.replace(target)
+        write_whole(target, line, mode=0o600)
         return True
 
-    def command(self) -> list[str]:
-        return [find_nginx(), "-c", str(self.folder / "nginx.conf"), "-e", str(self.folder / "error.log")]
+    def command(self, settings: Path) -> list[str]:
+        return [find_nginx(), "-c", str(settings), "-e", str(self.folder / "error.log")]
 
     def start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self.command(), start_new_session=True)
+        return subprocess.Popen(self.command(self.settings), start_new_session=True)
 
 
 def find_nginx() -> str:

@@ -2,36 +2,61 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-RECORD = "gateway/supervisor.pid"
+from scripts.instance import write_whole
+
+RECORD = "gateway/supervisor.json"
 
 
-def find(run: Path) -> int:
-    """Process id of the gateway of this run folder; 0 if none runs."""
+@dataclass(frozen=True)
+class Record:
+    """The gateway that runs, and what it was started with for good.
+
+    Attributes:
+        pid: its supervisor.
+        patience_s: see scripts/proxy/watchdog.py.
+        notice_s: how long a drain says not ready before it refuses requests.
+    """
+
+    pid: int
+    patience_s: float
+    notice_s: float
+
+    def write(self, run: Path) -> None:
+        write_whole(run / RECORD, json.dumps(asdict(self)))
+
+
+def find(run: Path) -> Record | None:
+    """The gateway of this run folder; None if none runs."""
     with suppress(OSError, ValueError):
-        pid = int((run / RECORD).read_text())
-        return pid if b"gateway.py" in Path(f"/proc/{pid}/cmdline").read_bytes() else 0
-    return 0
+        record = Record(**json.loads((run / RECORD).read_text()))
+        if b"gateway.py" in Path(f"/proc/{record.pid}/cmdline").read_bytes():
+            return record
+    return None
 
 
 def reload(run: Path) -> bool:
     """Have a running gateway read keys, certificates and settings again; False if none runs."""
-    pid = find(run)
-    if pid:
-        os.kill(pid, signal.SIGHUP)
-    return pid > 0
+    record = find(run)
+    if record:
+        os.kill(record.pid, signal.SIGHUP)
+    return record is not None
 
 
 def drain(run: Path, deadline_s: float) -> bool:
-    """Have a running gateway finish its requests and end; True once none runs."""
-    pid, ends = find(run), time.monotonic() + deadline_s
-    if pid:
-        os.kill(pid, signal.SIGTERM)
+    """Have a running gateway finish its requests and end; True once none runs. `deadline_s` begins after its notice."""
+    record = find(run)
+    if record:
+        os.kill(record.pid, signal.SIGTERM)
+        deadline_s += record.notice_s
+    ends = time.monotonic() + deadline_s
     while find(run) and time.monotonic() < ends:
         time.sleep(0.05)
     return not find(run)

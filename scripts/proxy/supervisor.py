@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 import time
+from contextlib import suppress
 
 from scripts.health import check_ready
 from scripts.instance import Instance
 from scripts.proxy.nginx import Nginx
-from scripts.proxy.record import RECORD
+from scripts.proxy.record import RECORD, Record
 from scripts.proxy.sidecar import Readiness, Sidecar
 from scripts.proxy.watchdog import Watchdog, restart
 
@@ -22,8 +24,8 @@ class Supervisor:
 
     def __init__(self, nginx: Nginx, patience_s: float, notice_s: float) -> None:
         """Args: `patience_s` see Watchdog; a drain says not ready for `notice_s` while it still accepts requests."""
-        self._nginx, self._notice_s = nginx, notice_s
-        self._instance = nginx.instance
+        self._nginx, self._instance = nginx, nginx.instance
+        self._record = Record(os.getpid(), patience_s, notice_s)
         self._watchdog = Watchdog(patience_s)
         self._readiness = Readiness()
         self._ended = threading.Event()
@@ -33,16 +35,17 @@ class Supervisor:
         """0 after a drain, 1 when nginx ended by itself."""
         sidecar = Sidecar(self._nginx.socket, self._instance, self._readiness, self._renew)
         sidecar.start()
-        self._process = self._nginx.start()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._ended.set())
-        signal.signal(signal.SIGHUP, lambda *_: self._process.send_signal(signal.SIGHUP))
-        record = self._instance.run / RECORD
-        record.write_text(str(os.getpid()))
+        self._process = self._nginx.start()
         try:
+            signal.signal(signal.SIGHUP, lambda *_: self._process.send_signal(signal.SIGHUP))
+            self._record.write(self._instance.run)
             return self._watch()
         finally:
-            record.unlink(missing_ok=True)
+            self._process.terminate()  # it leads a session of its own and would stay behind; after a drain it is gone
+            self._process.wait()
+            (self._instance.run / RECORD).unlink(missing_ok=True)
             sidecar.shutdown()
 
     def _watch(self) -> int:
@@ -59,20 +62,23 @@ class Supervisor:
                 sick = check_ready(self._instance, workers=1) if self._readiness.reason else None
                 self._renew()
             if self._watchdog.is_due(sick, running, now):
-                print(f"gateway: starting the server again: {sick}", flush=True)
+                with suppress(OSError):  # a full disk
+                    print(f"gateway: starting the server again: {sick}", flush=True)
                 restart(self._instance, self._ended)
         return self._drain()
 
     def _renew(self) -> None:
         """Give nginx TorchServe's token if it has another one now."""
-        with self._lock:
+        with self._lock, suppress(OSError):  # on a full disk the sidecar's second attempts go on
             if self._nginx.write_token():
                 self._process.send_signal(signal.SIGHUP)
 
     def _drain(self) -> int:
         """Say not ready, refuse new requests, finish those in flight (worker_shutdown_timeout bounds it)."""
         self._readiness.draining = True
-        time.sleep(self._notice_s)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(self._record.notice_s)
+            return 1
         self._process.send_signal(signal.SIGQUIT)
         self._process.wait()
         return 0

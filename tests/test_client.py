@@ -1,0 +1,77 @@
+"""The client and the probes before a server that answers as it is told, or not at all."""
+
+import json
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from scripts.client import Client, ServerSilent
+from scripts.health import check_live
+from scripts.instance import Instance
+from scripts.tokens import TokenError, Tokens
+from tests.conftest import find_ports
+
+REJECTED = (400, {"code": 400, "type": "InvalidKeyException", "message": "Token Authorization failed."})
+
+
+class Told(BaseHTTPRequestHandler):
+    """Answers everything with the server's `answer`: status and JSON."""
+
+    def do_GET(self):
+        status, document = self.server.answer
+        body = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def told(tmp_path):
+    """A stand-in for TorchServe's inference API; its management listens nowhere."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Told) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        server.instance = Instance(tmp_path, (server.server_port, *find_ports(4)))
+        server.instance.keys.write_text(json.dumps({"inference": {"key": "old"}, "API": {"key": "any"}}))
+        yield server
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "answer", [(200, {"status": "Healthy"}), (500, {"status": "Unhealthy"}), (503, {}), (404, {}), REJECTED]
+)
+def test_whatever_torchserve_answers_it_is_live(told, answer):
+    told.answer = answer
+    assert check_live(told.instance) is None
+
+
+def test_nobody_and_somebody_silent_are_not_live(tmp_path, monkeypatch):
+    assert "No server" in check_live(Instance(tmp_path, tuple(find_ports(5))))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        instance = Instance(tmp_path, (silent.getsockname()[1],) * 5)
+        with pytest.raises(ServerSilent, match=r"within 0\.2 s"):
+            Client(instance, deadline_s=0, timeout_s=0.2).ping()
+        assert "No answer" in check_live(instance)
+
+
+def test_a_token_that_cannot_be_renewed_is_told_in_a_sentence(told):
+    told.answer = REJECTED
+    with pytest.raises(TokenError, match="could not be renewed"):
+        Client(told.instance, deadline_s=0).predict(b"x")
+
+
+def test_a_token_is_renewed_past_any_proxy(told, monkeypatch):
+    told.answer = (200, {})
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{find_ports(1)[0]}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert Tokens(told.instance.keys).renew("inference", "old", told.instance.url("inference")) == "old"
