@@ -54,7 +54,9 @@ def ship(trial: Trial, out: Path, version: str) -> ModelContract:
     calibration = fit_calibration(logits[outside], labels[outside])
     threshold = choose_refer_threshold(calibration.apply(logits[outside]), labels[outside], REPORTED_ACCURACY)
     with torch.no_grad():
-        network.fc.bias += torch.from_numpy(calibration.bias)
+        mix = torch.from_numpy(calibration.mix).float()
+        network.fc.weight.copy_(mix @ network.fc.weight)
+        network.fc.bias.copy_(mix @ network.fc.bias + torch.from_numpy(calibration.bias))
     training = predict(network, cases, inside, trial.size)[1]
     gate = set_thresholds(fit_gate(training, labels[inside]), answers["features"].numpy()[outside])
     decisions = decide_across_folds(logits, labels, trial.folds)
@@ -67,6 +69,7 @@ def ship(trial: Trial, out: Path, version: str) -> ModelContract:
             "init": Path(trial.init).name,
             "seed": trial.seed,
             "class_bias": [round(float(b), 4) for b in calibration.bias],
+            "benign_normal_contrast": round(calibration.contrast, 4),
             "trials": [{"trial": t.name, "recipe": list_changes(t.recipe)} for t in trial.ancestry],
             "minutes": round(sum(float(t.collect()["minutes"]) for t in trial.ancestry), 1),
             "slices": {"training": len(inside), "kept_out": len(outside)},

@@ -29,9 +29,24 @@ def test_calibration_undoes_a_wrong_sharpness_and_a_wrong_class_bias(sharpness):
     logits, labels = draw(4000, sharpness)
     found = fit_calibration(logits + sharpness * np.array([1.0, -0.5, 0.0]), labels)
     assert found.temperature == pytest.approx(sharpness, rel=0.1)
+    assert found.contrast == pytest.approx(1, rel=0.1)
     assert found.bias - found.bias[2] == pytest.approx(-sharpness * np.array([1.0, -0.5, 0.0]), abs=0.2 * sharpness)
     shifted = found.apply(logits + sharpness * np.array([1.0, -0.5, 0.0]))
     assert shifted == pytest.approx(softmax(logits, sharpness), abs=0.06)
+
+
+def test_calibration_learns_that_benign_and_normal_are_told_apart_by_chance_alone():
+    logits, labels = draw(4000, 1.0)
+    known = logits.copy()
+    known[:, [0, 2]] = logits[:, [0, 2]].mean(1, keepdims=True) + np.random.default_rng(1).normal(0, 4, (4000, 1)) * [
+        1,
+        -1,
+    ]
+    found = fit_calibration(known, labels)
+    assert found.contrast < 0.1
+    corrected = found.correct(known)
+    assert corrected[:, 0] + corrected[:, 2] == pytest.approx(known[:, 0] + known[:, 2] + found.bias[[0, 2]].sum())
+    assert measure(found.apply(known), labels)["brier"] < measure(softmax(known, found.temperature), labels)["brier"]
 
 
 def test_calibration_error_is_small_for_a_calibrated_and_large_for_a_boastful_classifier():

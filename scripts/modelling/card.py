@@ -109,8 +109,11 @@ def describe_calibration(contract: ModelContract, found: dict[str, Any]) -> str:
     risk = ", ".join(f"{error:.1%} at {coverage}" for coverage, error in cv["error_at_coverage"].items())
     return f"""## Calibration and decision
 
-Set on the kept-out cases: a bias of each class ({bias}; part of the shipped weights' last layer, because
-training drew classes more evenly than they come) and temperature {contract.temperature:g}. `decision` is `refer`
+Set on the kept-out cases: a factor of {contract.training["benign_normal_contrast"]:.2f} on the difference between
+Benign and Normal, which the network tells far less surely than Malignant from both; a bias of each class ({bias}),
+because training drew classes more evenly than they come; and temperature {contract.temperature:g}. Factor and bias are
+part of the shipped weights' last layer, and so of the maps. That there is a factor and a bias was decided in sight of
+out-of-fold results. `decision` is `refer`
 where the confidence is under {contract.refer_below:g}, the least at which {REPORTED_ACCURACY:.0%} of the reported
 kept-out slices are right. Fitted across folds,
 the expected calibration error goes from {cv["uncalibrated_ece"]:.3f} to {cv["scores"]["ece"]:.3f}; with

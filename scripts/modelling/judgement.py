@@ -31,6 +31,7 @@ from scripts.modelling.gatekeeping import (
     set_thresholds,
 )
 from scripts.modelling.metrics import (
+    Calibration,
     count_confusion,
     decide_across_folds,
     measure,
@@ -124,7 +125,10 @@ def judge_shipped(evaluation: Evaluation, answers: npt.NDArray[np.float64]) -> d
     labels, groups = evaluation.cases.labels[rows], evaluation.cases.groups[rows]
     contract = evaluation.folder.contract
     probabilities = softmax(answers, contract.temperature)
-    raw = answers - np.array(contract.training["class_bias"])
+    made = Calibration(
+        contract.temperature, contract.training["benign_normal_contrast"], np.array(contract.training["class_bias"])
+    )
+    committed = made.correct(evaluation.logits[rows])
 
     def score(some: Ints) -> dict[str, float]:
         return measure(probabilities[some], labels[some])
@@ -134,7 +138,7 @@ def judge_shipped(evaluation: Evaluation, answers: npt.NDArray[np.float64]) -> d
         "cases": len(set(groups)),
         "scores": score(np.arange(len(rows))),
         "intervals": resample_cases(score, groups),
-        "largest_difference_from_committed_answers": float(np.abs(raw - evaluation.logits[rows]).max()),
+        "largest_difference_from_committed_answers": float(np.abs(answers - committed).max()),
     }
 
 

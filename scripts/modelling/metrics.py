@@ -19,6 +19,7 @@ Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 DRAWS = 1000
+PAIR = np.array([{"Benign": 1.0, "Normal": -1.0}.get(name, 0.0) for name in CLASSES])  # their difference
 NAMES = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -34,14 +35,30 @@ NAMES = {
 
 
 class Calibration(NamedTuple):
-    """What makes logits (N, C) honest: first add `bias` (C,), then divide by `temperature`."""
+    """What makes logits honest: shrink a contrast, add a bias, divide by a temperature.
+
+    Attributes:
+        contrast: factor on the difference of Benign and Normal, which a network may tell far worse than Malignant from
+            both: one temperature for all would leave it as sure of the one as of the other.
+        bias: (C,), added after that.
+    """
 
     temperature: float
+    contrast: float
     bias: Floats
+
+    @property
+    def mix(self) -> Floats:
+        """(C, C): logits @ mix.T has the smaller contrast."""
+        return np.eye(len(PAIR)) + (self.contrast - 1) / 2 * np.outer(PAIR, PAIR)
+
+    def correct(self, logits: Floats) -> Floats:
+        """(N, C) logits -> (N, C) logits, what the shipped network's last layer gives."""
+        return logits @ self.mix.T + self.bias
 
     def apply(self, logits: Floats) -> Floats:
         """(N, C) logits -> (N, C) calibrated probabilities."""
-        return softmax(logits + self.bias, self.temperature)
+        return softmax(self.correct(logits), self.temperature)
 
 
 class Decisions(NamedTuple):
@@ -57,25 +74,29 @@ def softmax(logits: Floats, temperature: float) -> Floats:
 
 
 def fit_calibration(logits: Floats, labels: Ints) -> Calibration:
-    """Temperature and class bias with the least negative log-likelihood on (N, C) logits (Alexandari et al. 2020).
+    """The calibration with the least negative log-likelihood on (N, C) logits.
 
-    A temperature alone cannot undo that the classes were drawn more evenly in training than they come. The small
-    penalty keeps a class that is hardly there from running away.
+    Between temperature with bias (Alexandari et al. 2020), which alone can undo that the classes were drawn more evenly
+    in training than they come, and matrix scaling (Guo et al. 2017). The small penalty keeps a class that is hardly
+    there from running away.
     """
     known, truth = torch.from_numpy(logits).double(), torch.from_numpy(labels)
-    scale = torch.zeros(1, dtype=torch.double, requires_grad=True)
+    pair = torch.from_numpy(PAIR)
+    scale, shrink = (torch.zeros(1, dtype=torch.double, requires_grad=True) for _ in range(2))
     bias = torch.zeros(logits.shape[1], dtype=torch.double, requires_grad=True)
-    optimizer = torch.optim.LBFGS([scale, bias], max_iter=200)
+    optimizer = torch.optim.LBFGS([scale, shrink, bias], max_iter=500, line_search_fn="strong_wolfe")
 
     def lose() -> torch.Tensor:
         optimizer.zero_grad()
-        loss = F.cross_entropy(known * scale.exp() + bias, truth) + 1e-3 * (bias**2).sum() + 1e-3 * (scale**2).sum()
+        mixed = known + (shrink.exp() - 1) / 2 * (known @ pair)[:, None] * pair
+        penalty = 1e-3 * ((bias**2).sum() + (scale**2).sum() + (shrink**2).sum())
+        loss = F.cross_entropy(mixed * scale.exp() + bias, truth) + penalty
         loss.backward()
         return loss
 
     optimizer.step(lose)
     temperature = 1 / scale.exp().item()
-    return Calibration(round(temperature, 3), bias.detach().numpy() * temperature)
+    return Calibration(round(temperature, 3), shrink.exp().item(), bias.detach().numpy() * temperature)
 
 
 def choose_refer_threshold(probabilities: Floats, labels: Ints, accuracy: float) -> float:
