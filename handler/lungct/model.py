@@ -86,7 +86,7 @@ class ModelContract:
         return {**asdict(self), "window": self.window._asdict(), "agreement": self.agreement._asdict()}
 
     def write(self, folder: Path) -> None:
-        """Write model.json into `folder`; ValueError for a number that JSON does not know, which no server could tell."""
+        """Write model.json into `folder`; ValueError for a number that JSON does not know: no server could tell it."""
         (folder / CONTRACT).write_text(json.dumps(self.document(), indent=2, allow_nan=False) + "\n")
 
 

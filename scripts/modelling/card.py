@@ -225,7 +225,8 @@ def describe_reproduction(contract: ModelContract, found: dict[str, Any]) -> str
 ```
 python scripts/audit.py --data DIR
 {commands}
-python scripts/train.py ship {given} --trial {training["trials"][-1]["trial"]}
+python scripts/train.py ship {given} --trial {training["trials"][-1]["trial"]} --version {contract.version}
+python scripts/quantize.py --data DIR
 python scripts/evaluate.py --data DIR
 ```
 
