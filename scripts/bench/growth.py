@@ -23,11 +23,9 @@ SIDES = (256, 512, 1024, 2048)
 
 def list_settings(plan: Plan) -> dict[str, dict[str, Any]]:
     """The settings that are tried, by name: batch size x delay with one worker, and one worker a core."""
-    sizes, delays = ((16,), (1,)) if plan.quick else ((8, 16, 32), (1, 5))
+    tried = ((16, 1),) if plan.quick else ((8, 1), (16, 1), (32, 1), (16, 5))
     settings: dict[str, dict[str, Any]] = {
-        f"batch {size}, delay {delay} ms": {"batchSize": size, "maxBatchDelay": delay}
-        for size in sizes
-        for delay in delays
+        f"batch {size}, delay {delay} ms": {"batchSize": size, "maxBatchDelay": delay} for size, delay in tried
     }
     if not plan.quick and plan.threads > 1:
         settings[f"{plan.threads} workers x 1 thread"] = {"minWorkers": plan.threads, "maxWorkers": plan.threads}

@@ -26,9 +26,10 @@ function init(arguments)
     requests[#requests + 1] = file:read("*a")
     file:close()
   end
-  opens = now() + tonumber(arguments[1])
+  began = now() -- counts as it is where the first answers come late
+  opens = began + tonumber(arguments[1])
   closes = opens + tonumber(arguments[2])
-  began, ended = opens, opens
+  ended = began
 end
 
 function request()

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import requests
@@ -17,8 +18,9 @@ import torch
 import yaml
 from lungct.model import ModelFolder
 
+from scripts.bench.estimate import Sample
 from scripts.bench.inprocess import make_plain_network
-from scripts.bench.load import Target
+from scripts.bench.load import Target, run_closed
 from scripts.bench.servers import find_ports
 from scripts.bench.slices import colour
 from scripts.instance import ROOT, Instance, make_temp
@@ -47,8 +49,38 @@ class Stock(ImageClassifier):
 '''
 
 
+@dataclass(frozen=True)
+class Peer:
+    """A server that sleeps but while it is measured: idle, LitServe polls its queues with the cores of all others.
+
+    Attributes:
+        group: its process group.
+    """
+
+    target: Target
+    group: int
+
+    def measure(self, callers: int, seconds: float) -> Sample:
+        """Wake it, load it in a closed loop, put it to sleep."""
+        os.killpg(self.group, signal.SIGCONT)
+        try:
+            return run_closed(self.target, callers, seconds)
+        finally:
+            os.killpg(self.group, signal.SIGSTOP)
+
+
 @contextmanager
-def serve_stock(run: Path, folder: ModelFolder, slices: Sequence[bytes], threads: int) -> Iterator[Target]:
+def asleep(target: Target, group: int) -> Iterator[Peer]:
+    """The peer, sleeping; awake again at the end, so that it can be told to stop."""
+    os.killpg(group, signal.SIGSTOP)
+    try:
+        yield Peer(target, group)
+    finally:
+        os.killpg(group, signal.SIGCONT)
+
+
+@contextmanager
+def serve_stock(run: Path, folder: ModelFolder, slices: Sequence[bytes], threads: int) -> Iterator[Peer]:
     """TorchServe 0.12 with image_classifier and the model folder's weights, one worker with all threads.
 
     It gets RGB files, because it fails on gray ones, and our log settings, because its own write ten lines a request.
@@ -91,13 +123,14 @@ def serve_stock(run: Path, folder: ModelFolder, slices: Sequence[bytes], threads
     target = Target(ports[0], "/predictions/stock", {"Content-Type": "application/octet-stream"}, colour(list(slices)))
     try:
         _wait(target, target.bodies[0])
-        yield target
+        with asleep(target, process.pid) as peer:
+            yield peer
     finally:
         stop(Instance(run, tuple(ports), process.pid, instance.temp))
 
 
 @contextmanager
-def serve_litserve(run: Path, folder: ModelFolder, slices: Sequence[bytes], threads: int) -> Iterator[Target]:
+def serve_litserve(run: Path, folder: ModelFolder, slices: Sequence[bytes], threads: int) -> Iterator[Peer]:
     """LitServe with the same network in eager fp32, one worker with all threads, batches like ours."""
     run.mkdir(parents=True, exist_ok=True)
     torch.save(make_plain_network(folder).state_dict(), run / "weights.pth")
@@ -112,7 +145,8 @@ def serve_litserve(run: Path, folder: ModelFolder, slices: Sequence[bytes], thre
     target = Target(port, "/predict", {"Content-Type": f"multipart/form-data; boundary={boundary}"}, bodies)
     try:
         _wait(target, bodies[0])
-        yield target
+        with asleep(target, process.pid) as peer:
+            yield peer
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

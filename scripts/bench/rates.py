@@ -14,7 +14,8 @@ from lungct.settings import Settings
 
 from scripts.bench.estimate import Sample, estimate, measure_in_turn
 from scripts.bench.inprocess import OriginalPage, make_plain_network, run_forward, run_pipeline
-from scripts.bench.load import Target, run_closed
+from scripts.bench.load import run_closed
+from scripts.bench.peers import Peer
 from scripts.bench.servers import OPTIONS, aim
 from scripts.client import Client
 from scripts.instance import Instance
@@ -72,7 +73,7 @@ def run_limit(limit: Limit, slices: Sequence[bytes], seconds: float) -> Sample:
 
 
 def list_ways(
-    folder: ModelFolder, limit: Limit, instance: Instance, peers: Mapping[str, Target], plan: Plan
+    folder: ModelFolder, limit: Limit, instance: Instance, peers: Mapping[str, Peer], plan: Plan
 ) -> dict[str, Callable[[], Sample]]:
     """Name -> measurement; "served ..., N" has N callers."""
     network, threads, seconds = make_plain_network(folder), plan.threads, plan.seconds
@@ -92,8 +93,8 @@ def list_ways(
                 ways[name_served(name, callers)] = partial(run_closed, target, callers, seconds)
     ways[PAGE] = partial(page.run, plan.slices, threads, seconds, heatmap=False)
     ways[PAGE_CAM] = partial(page.run, plan.slices, threads, seconds, heatmap=True)
-    for name, target in peers.items():
-        ways[name] = partial(run_closed, target, BUSY, seconds)
+    for name, peer in peers.items():
+        ways[name] = partial(peer.measure, BUSY, seconds)
     return ways
 
 
