@@ -11,7 +11,7 @@ from lungct.pipeline import Pipeline
 
 from scripts.bench.estimate import Sample, measure_in_turn
 from scripts.bench.inprocess import run_pipeline
-from scripts.bench.load import run_closed
+from scripts.bench.load import run_settled
 from scripts.bench.rates import BUSY, Plan
 from scripts.bench.servers import aim, serve
 from scripts.bench.slices import draw_slices
@@ -41,7 +41,7 @@ def measure_settings(plan: Plan) -> dict[str, dict[int, list[Sample]]]:
             for number, (name, changes) in enumerate(settings.items())
         }
         ways = {
-            f"{name}, {callers} callers": partial(run_closed, aim(server, plan.slices, {}), callers, 1)
+            f"{name}, {callers} callers": partial(run_settled, aim(server, plan.slices, {}), callers, 1)
             for name, server in servers.items()
             for callers in CALLERS
         }
@@ -56,7 +56,7 @@ def measure_sides(instance: Instance, pipeline: Pipeline, plan: Plan) -> dict[st
     for side in sides:
         slices = draw_slices(side, 4)
         ways[f"in-process {side}"] = partial(run_pipeline, pipeline, slices, 16, plan.threads, 1)
-        ways[f"served {side}"] = partial(run_closed, aim(instance, slices, {}), BUSY, 1)
+        ways[f"served {side}"] = partial(run_settled, aim(instance, slices, {}), BUSY, 1)
     found = measure_in_turn("Picture sizes", ways, 1 if plan.quick else 2, warm_up=False)
     return {way: {side: found[f"{way} {side}"] for side in sides} for way in ("in-process", "served")}
 

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import aiohttp
 import numpy as np
+import requests
 
 from scripts.bench.estimate import Sample
 
@@ -40,6 +41,10 @@ class Target:
     path: str
     headers: Mapping[str, str]
     bodies: Sequence[bytes]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}{self.path}"
 
     def frame(self) -> list[bytes]:
         """The requests as HTTP/1.1 bytes."""
@@ -74,6 +79,15 @@ def run_closed(target: Target | Sequence[Target], concurrency: int, seconds: flo
     return Sample(rate, latency, found["failed"], found["answered"], load_ms)
 
 
+def run_settled(target: Target, concurrency: int, seconds: float) -> Sample:
+    """The same, once the server is done with what callers of an earlier load left in its queue.
+
+    The queue is first in, first out: one request that is answered says so.
+    """
+    requests.post(target.url, data=target.bodies[0], headers=dict(target.headers), timeout=TIMEOUT_S)
+    return run_closed(target, concurrency, seconds)
+
+
 def _children_s() -> float:
     """CPU seconds of the child processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -95,14 +109,13 @@ async def _run_open(target: Target, rate: float, seconds: float) -> Sample:
     latencies: list[float] = []
     failures = 0
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-    url = f"http://127.0.0.1:{target.port}{target.path}"
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
 
         async def send(body: bytes, due: float) -> None:
             nonlocal failures
             try:
-                async with session.post(url, data=body, headers=target.headers) as answer:
+                async with session.post(target.url, data=body, headers=target.headers) as answer:
                     await answer.read()
                     failures += answer.status != 200
             except (aiohttp.ClientError, TimeoutError):

@@ -20,7 +20,7 @@ from lungct.model import ModelFolder
 
 from scripts.bench.estimate import Sample
 from scripts.bench.inprocess import make_plain_network
-from scripts.bench.load import Target, run_closed
+from scripts.bench.load import Target, run_settled
 from scripts.bench.servers import find_ports
 from scripts.bench.slices import colour
 from scripts.instance import ROOT, Instance, make_temp
@@ -64,7 +64,7 @@ class Peer:
         """Wake it, load it in a closed loop, put it to sleep."""
         os.killpg(self.group, signal.SIGCONT)
         try:
-            return run_closed(self.target, callers, seconds)
+            return run_settled(self.target, callers, seconds)
         finally:
             os.killpg(self.group, signal.SIGSTOP)
 
@@ -158,8 +158,7 @@ def _wait(target: Target, body: bytes) -> None:
     ends = time.monotonic() + DEADLINE_S
     while time.monotonic() < ends:
         with suppress(requests.RequestException):
-            url = f"http://127.0.0.1:{target.port}{target.path}"
-            if requests.post(url, data=body, headers=dict(target.headers), timeout=30).status_code == 200:
+            if requests.post(target.url, data=body, headers=dict(target.headers), timeout=30).status_code == 200:
                 return
         time.sleep(0.2)
     raise TimeoutError(f"The server on port {target.port} does not answer.")

@@ -14,7 +14,7 @@ from lungct.settings import Settings
 
 from scripts.bench.estimate import Sample, estimate, measure_in_turn
 from scripts.bench.inprocess import OriginalPage, make_plain_network, run_forward, run_pipeline
-from scripts.bench.load import run_closed
+from scripts.bench.load import run_settled
 from scripts.bench.peers import Peer
 from scripts.bench.servers import OPTIONS, aim
 from scripts.client import Client
@@ -90,7 +90,7 @@ def list_ways(
         for name, options in OPTIONS.items():
             if callers == BUSY or not options:
                 target = aim(instance, plan.slices, options)
-                ways[name_served(name, callers)] = partial(run_closed, target, callers, seconds)
+                ways[name_served(name, callers)] = partial(run_settled, target, callers, seconds)
     ways[PAGE] = partial(page.run, plan.slices, threads, seconds, heatmap=False)
     ways[PAGE_CAM] = partial(page.run, plan.slices, threads, seconds, heatmap=True)
     for name, peer in peers.items():
