@@ -104,9 +104,11 @@ def test_a_server_that_is_down_is_named_in_one_sentence_with_an_exit_code(tmp_pa
     with pytest.raises(ServerDown, match="make serve"):
         Client(nowhere, deadline_s=0).predict(b"x")
     nowhere.write()
-    failed = run_script("predict", tmp_path / "one.png", "--run", tmp_path)
-    assert failed.returncode in (3,)
-    assert len(failed.stderr.strip().splitlines()) == 1
+    for command in (("predict", tmp_path / "one.png"), ("scale", 1), ("score", tmp_path, tmp_path.with_suffix(".out"))):
+        failed = run_script(*command, "--run", tmp_path, timeout_s=20)  # not the minutes that a restart is waited for
+        assert failed.returncode == 3
+        assert len(failed.stderr.strip().splitlines()) == 1
+        assert "make serve" in failed.stderr
     assert run_script("status", "--run", tmp_path).returncode == 1
 
 
