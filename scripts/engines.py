@@ -28,6 +28,7 @@ from rich.progress import track
 
 from scripts.bench.slices import draw_slices
 from scripts.instance import ROOT, make_parser
+from scripts.markdown import tabulate
 
 BATCH = 16
 
@@ -100,9 +101,9 @@ def main() -> int:
             missing.append(f"{name}: {fault}")
             continue
         rates = [f"{row[f'{way} rate']:.0f} / {row[f'{way} per_cpu_second']:.0f}" for way in ("forward", "pipeline")]
-        rows.append(f"| {row['engine']} | {workers} x {threads} | {' | '.join(rates)} | {row['megabytes']:.0f} |")
-    print("| engine | workers x threads | forward, images/s / per CPU-second | pipeline, the same | MB a worker |")
-    print("|---|---|---|---|---|", *rows, sep="\n")
+        rows.append((row["engine"], f"{workers} x {threads}", *rates, f"{row['megabytes']:.0f}"))
+    header = ("engine", "workers x threads", "forward, images/s / per CPU-second", "pipeline, the same", "MB a worker")
+    print(tabulate(header, rows))
     for line in sorted(set(missing)):
         print(f"not measured: {line}")
     return 0 if rows else 1

@@ -8,12 +8,12 @@ README holds the same table, and a test builds and decodes a file for every row 
 from lungct.acceptance import accepted_formats
 
 from scripts.instance import make_parser
+from scripts.markdown import tabulate
 
 
 def format_table() -> str:
     """Return the table in Markdown."""
-    rows = [("format", "variant", "gray levels"), ("---", "---", "---"), *accepted_formats()]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return tabulate(("format", "variant", "gray levels"), accepted_formats())
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ import argparse
 import json
 import os
 import re
+import socket
 import tempfile
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +88,13 @@ def write_whole(path: Path, text: str, mode: int = 0o666) -> None:
 def default_ports() -> tuple[int, ...]:
     """Five ports from LUNG_CT_PORTS, else TorchServe's own."""
     return tuple(map(int, os.environ.get("LUNG_CT_PORTS", "").split())) or DEFAULT_PORTS
+
+
+def find_ports(count: int) -> list[int]:
+    """Ports that are free on loopback, all different."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in sockets]
 
 
 def make_temp(run: Path) -> str:

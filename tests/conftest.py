@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +20,7 @@ from lungct.window import LUNG
 
 from scripts.anatomy import draw_slice
 from scripts.client import Client
-from scripts.instance import ROOT, Instance
+from scripts.instance import ROOT, Instance, find_ports
 from tests.madeup import RECIPE, make_data, make_start
 from tests.pictures import encode
 from tests.watching import Page, exporting
@@ -109,15 +107,6 @@ def trained(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
         done = run_script("train", *step)
         assert done.returncode == 0, done.stderr
     return found
-
-
-def find_ports(count: int) -> list[int]:
-    """Ports that are free on loopback, all different."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 def run_script(name: str, *arguments: object, timeout_s: float = 240) -> subprocess.CompletedProcess[str]:

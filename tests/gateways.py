@@ -10,10 +10,10 @@ import pytest
 import requests
 
 from scripts.client import Client, Gateway
-from scripts.instance import ROOT, Instance
+from scripts.instance import ROOT, Instance, find_ports
 from scripts.proxy.nginx import GatewayError, find_nginx
 from scripts.proxy.record import drain
-from tests.conftest import find_ports, run_script
+from tests.conftest import run_script
 
 
 def skip_without_nginx():

@@ -11,10 +11,10 @@ import psutil
 import yaml
 
 from scripts.client import Client
-from scripts.instance import ROOT, Instance
+from scripts.instance import ROOT, Instance, find_ports
 from scripts.proxy.record import find
 from tests.calls import wait_until
-from tests.conftest import find_ports, run_script
+from tests.conftest import run_script
 from tests.gateways import Door, open_gateway, skip_without_nginx
 
 QUEUE, WORKERS, RETRY_S, PATIENCE_S = 32, 2, 5, 45  # longer than a worker takes to load on a busy machine

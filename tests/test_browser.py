@@ -11,10 +11,10 @@ from lungct.gate import NOT_CHEST
 from PIL import Image
 
 from scripts.client import Client
-from scripts.instance import ROOT, Instance
+from scripts.instance import ROOT, Instance, find_ports
 from scripts.page.browser import find_chromium, open_browser, serve_page
 from scripts.screenshots import MAX_BYTES, take_pictures
-from tests.conftest import find_ports, run_script
+from tests.conftest import run_script
 from tests.pictures import encode
 
 pytestmark = [

@@ -9,9 +9,8 @@ import pytest
 
 from scripts.client import Client, ServerSilent
 from scripts.health import check_live
-from scripts.instance import Instance
+from scripts.instance import Instance, find_ports
 from scripts.tokens import TokenError, Tokens
-from tests.conftest import find_ports
 
 REJECTED = (400, {"code": 400, "type": "InvalidKeyException", "message": "Token Authorization failed."})
 

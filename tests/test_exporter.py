@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 
+from scripts.instance import find_ports
 from tests.calls import wait_until
-from tests.conftest import find_ports, run_script
+from tests.conftest import run_script
 from tests.watching import Page, exporting
 
 pytestmark = [pytest.mark.ops, pytest.mark.server]

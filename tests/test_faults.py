@@ -17,11 +17,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from scripts.instance import Instance
+from scripts.instance import Instance, find_ports
 from scripts.proxy.record import reload
 from scripts.tokens import Tokens
 from tests.calls import wait_until
-from tests.conftest import find_ports, run_script
+from tests.conftest import run_script
 from tests.fault_table import count, format_row, write_table
 from tests.gateways import stop_in_background
 from tests.pictures import encode

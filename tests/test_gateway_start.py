@@ -9,12 +9,12 @@ import sys
 
 import pytest
 
-from scripts.instance import Instance
+from scripts.instance import Instance, find_ports
 from scripts.keys import write_clients
 from scripts.proxy.record import drain, find
 from scripts.serve import answers
 from tests.calls import wait_until
-from tests.conftest import find_ports, run_script
+from tests.conftest import run_script
 from tests.gateways import open_gateway, skip_without_nginx
 
 pytestmark = pytest.mark.ops

@@ -11,10 +11,10 @@ from PIL import Image
 
 from scripts.client import Client, ServerDown
 from scripts.health import check_live, check_ready, count_ready
-from scripts.instance import ROOT, Instance
+from scripts.instance import ROOT, Instance, find_ports
 from scripts.scale import wait_workers
 from tests.calls import wait_until
-from tests.conftest import find_ports, run_script
+from tests.conftest import run_script
 
 pytestmark = pytest.mark.server
 

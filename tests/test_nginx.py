@@ -7,13 +7,12 @@ import pytest
 import requests
 from lungct.request import OPTIONS
 
-from scripts.instance import Instance
+from scripts.instance import Instance, find_ports
 from scripts.keys import write_clients
 from scripts.proxy.nginx import GatewayError, Nginx, make_certificate
 from scripts.proxy.sidecar import Readiness, Sidecar
 from scripts.serve import find_busy
 from tests.calls import wait_until
-from tests.conftest import find_ports
 from tests.gateways import skip_without_nginx
 
 pytestmark = pytest.mark.ops

@@ -7,9 +7,8 @@ import pytest
 import requests
 
 from scripts.client import RefusedError
-from scripts.instance import DEFAULT_PORTS, EXPORTER_PORT, ROOT
+from scripts.instance import DEFAULT_PORTS, EXPORTER_PORT, ROOT, find_ports
 from tests.calls import post, wait_until
-from tests.conftest import find_ports
 from tests.test_monitoring import ALERTS, RECORDED, find_expressions, find_metrics
 from tests.watching import running
 

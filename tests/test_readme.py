@@ -16,8 +16,8 @@ from lungct.errors import STATUS
 from lungct.request import CHOICES
 
 from scripts.formats import format_table
-from scripts.instance import DEFAULT_PORTS, ROOT
-from tests.conftest import find_ports, run_script
+from scripts.instance import DEFAULT_PORTS, ROOT, find_ports
+from tests.conftest import run_script
 
 README = (ROOT / "README.md").read_text()
 

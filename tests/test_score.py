@@ -16,10 +16,10 @@ from scripts.folder.fleet import Fleet
 from scripts.folder.header import find_place
 from scripts.folder.journal import Journal
 from scripts.folder.rollup import RULE
-from scripts.instance import ROOT, Instance
+from scripts.instance import ROOT, Instance, find_ports
 from scripts.phantom import encode_dicom
 from tests.calls import wait_until
-from tests.conftest import find_ports, run_script
+from tests.conftest import run_script
 
 CLASSES = ("Normal", "Benign", "Malignant")
 

@@ -18,9 +18,9 @@ from lungct.model import load_model_folder
 
 from scripts import setup
 from scripts.archive import is_current
-from scripts.instance import ROOT, SOCKET_PATH_LIMIT, make_temp
+from scripts.instance import ROOT, SOCKET_PATH_LIMIT, find_ports, make_temp
 from scripts.predict import make_table
-from tests.conftest import MODEL, find_ports, run_script
+from tests.conftest import MODEL, run_script
 
 COMMANDS = [
     path.stem for path in sorted((ROOT / "scripts").glob("*.py")) if 'if __name__ == "__main__"' in path.read_text()

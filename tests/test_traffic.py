@@ -5,9 +5,8 @@ from collections import Counter
 import pytest
 
 from scripts.client import Client, RefusedError, ServerBusy, ServerDown, ServerError
-from scripts.instance import Instance
+from scripts.instance import Instance, find_ports
 from tests.calls import wait_until
-from tests.conftest import find_ports
 from tests.fault_table import HEAD, RULE, count, format_row, write_table
 from tests.traffic import ANSWERED, Call, Traffic, attempt
 

@@ -8,9 +8,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from scripts.bench.servers import find_ports, find_workers
+from scripts.bench.servers import find_workers
 from scripts.client import Client, ServerError
-from scripts.instance import ROOT, Instance
+from scripts.instance import ROOT, Instance, find_ports
 
 DEADLINE_S = 120
 

@@ -21,9 +21,8 @@ from lungct.model import ModelFolder
 from scripts.bench.estimate import Sample
 from scripts.bench.inprocess import make_plain_network
 from scripts.bench.load import Target, run_settled
-from scripts.bench.servers import find_ports
 from scripts.bench.slices import colour
-from scripts.instance import ROOT, Instance, make_temp
+from scripts.instance import ROOT, Instance, find_ports, make_temp
 from scripts.serve import environment
 from scripts.stop import stop
 

@@ -10,6 +10,7 @@ from scripts.bench.estimate import estimate
 from scripts.bench.growth import CALLERS
 from scripts.bench.rates import LIMIT
 from scripts.bench.targets import CLASSES, Verdict, judge, ratio, tell_stages
+from scripts.markdown import tabulate
 
 Result = Mapping[str, Any]
 OPEN, CLOSE = "<!-- make bench -->", "<!-- end of make bench -->"
@@ -20,7 +21,7 @@ def write_readme_part(result: Result) -> str:
     rows = [(v.name, v.target, v.reached, _show(v)) for v in judge(result)]
     parts = [
         _describe(result),
-        _tabulate(("", "target", "reached", ""), rows),
+        tabulate(("", "target", "reached", ""), rows),
         f"With 32 callers {tell_stages(result, 'classes, 32 callers')}.",
     ]
     if len(result.get("settings", ())) > 1:
@@ -49,23 +50,23 @@ def write_page(result: Result) -> str:
         "Made by `make bench`; do not edit. Raw numbers: [benchmark.json](benchmark.json).",
         _describe(result),
         "![Rates](benchmark.png)",
-        _tabulate(("", "images/s", "of the in-process limit", "p50 / p95 / p99 ms", "errors"), _list_rates(result)),
+        tabulate(("", "images/s", "of the in-process limit", "p50 / p95 / p99 ms", "errors"), _list_rates(result)),
         "In-process latencies are those of a whole batch.",
-        "## Batch x threads, in-process, images/s\n\n" + _tabulate(("batch x threads", "images/s"), _matrix(result)),
+        "## Batch x threads, in-process, images/s\n\n" + tabulate(("batch x threads", "images/s"), _matrix(result)),
         "## Fixed arrival rate\n\n"
         "Served classes; requests leave on schedule whatever the answers do, latency counts from when each was due.\n"
         f"The load generator takes {result['open'][0]['load_ms']:.2f} ms of CPU a request here and "
         f"{result['rates'][CLASSES]['load_ms']:.2f} ms in the closed loop above.\n\n"
-        + _tabulate(("arrivals/s", "of the served rate", "answers/s", "p50 / p95 / p99 ms", "errors"), _open(result)),
+        + tabulate(("arrivals/s", "of the served rate", "answers/s", "p50 / p95 / p99 ms", "errors"), _open(result)),
         "## Where the time of a slice goes, ms\n\n![Stages](benchmark-stages.png)\n\n" + _stages(result),
     ]
     if "settings" in result:
         header = ("", *(f"{callers} caller{'s' if callers > 1 else ''}" for callers in CALLERS))
-        parts.append("## Settings, images/s (p50 ms)\n\n" + _tabulate(header, _settings(result)))
+        parts.append("## Settings, images/s (p50 ms)\n\n" + tabulate(header, _settings(result)))
     parts.append("## Growth\n\n![Growth](benchmark-growth.png)\n\n" + _sides(result))
     if "cold" in result:
         rows = [(name, estimate(times).show(1)) for name, times in result["cold"].items()]
-        parts.append("## Cold start\n\n" + _tabulate(("until the first good reply after", "s"), rows))
+        parts.append("## Cold start\n\n" + tabulate(("until the first good reply after", "s"), rows))
     return "\n\n".join(parts) + "\n"
 
 
@@ -77,11 +78,6 @@ def _describe(result: Result) -> str:
         f"Python {machine['python']}, torch {machine['torch']}; engine {result['engine']}; {machine['slices']}; "
         f"{'a quick run of one repeat, without intervals' if result['quick'] else turns}."
     )
-
-
-def _tabulate(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _join(latency: Sequence[float]) -> str:
@@ -112,7 +108,7 @@ def _open(result: Result) -> Iterable[Sequence[str]]:
 def _stages(result: Result) -> str:
     names = list(next(iter(result["stages"].values())))
     rows = [(kind, *(f"{parts[name]:.2f}" for name in names)) for kind, parts in result["stages"].items()]
-    return _tabulate(("", *names), rows)
+    return tabulate(("", *names), rows)
 
 
 def _settings(result: Result) -> Iterable[Sequence[str]]:
@@ -124,4 +120,4 @@ def _sides(result: Result) -> str:
     ways = result["sides"]
     sides = list(next(iter(ways.values())))
     rows = [(way, *(f"{found[side]:.0f}" for side in sides)) for way, found in ways.items()]
-    return _tabulate(("images/s by side of the picture", *sides), rows)
+    return tabulate(("images/s by side of the picture", *sides), rows)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import yaml
 from scripts.archive import build
 from scripts.bench.load import Target
 from scripts.client import Client, Tokens
-from scripts.instance import ROOT, Instance
+from scripts.instance import ROOT, Instance, find_ports
 from scripts.stop import stop
 
 OPTIONS: dict[str, dict[str, str]] = {
@@ -24,13 +23,6 @@ OPTIONS: dict[str, dict[str, str]] = {
     "classes + JPEG overlay": {"X-Heatmap": "always", "X-Heatmap-Format": "jpeg"},
     "classes + PNG overlay": {"X-Heatmap": "always", "X-Heatmap-Format": "png"},
 }
-
-
-def find_ports(count: int) -> list[int]:
-    """Ports that are free on loopback, all different."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from typing import Any
 
 from lungct.model import ModelContract
 
+from scripts.markdown import fill, show, tabulate
 from scripts.modelling.dataset import CLASSES
 from scripts.modelling.gatekeeping import REFER_SHARE, REFUSE_MARGIN, REFUSE_SHARE
-from scripts.modelling.markdown import fill, show, tabulate
 from scripts.modelling.metrics import DRAWS, NAMES
 from scripts.modelling.recipe import Recipe
 from scripts.modelling.targets import REPORTED_ACCURACY, list_targets
@@ -198,18 +198,16 @@ def describe_limits() -> str:
     return """## Limits
 
 - One data set, two hospitals, a hundred patients, labels of slices and not of patients; nothing says how far the
-  scores carry.
-  Published scores of 98 % on it come from splits that put slices of one patient on both sides.
-- Benign rests on some 17 cases, and its slices look like Normal ones at 224 pixels: see its recall above before reading
-  anything into that class. What the network tells apart is Malignant from the rest.
+  scores carry. Published scores of 98 % on it come from splits that put slices of one patient on both sides.
+- Benign rests on some 17 cases, and its slices look like Normal ones at 224 pixels: see its recall above before
+  reading anything into that class. What the network tells apart is Malignant from the rest.
 - Malignant slices of this data set differ from the others by more than tumours (scanner, cut, size): a part of that
-  recall may
-  be a short cut. The audit lists the ones that are known.
+  recall may be a short cut. The audit lists the ones that are known.
 - The network reads sharpness: trained on slices resized by way of 256 pixels (trial `full`) and scored as they are
-  served, it misses Malignant slices. Files that were smoothed or resized before they are sent may be scored otherwise.
+  served, it misses Malignant slices. Files that were smoothed or resized before they are sent may be scored
+  otherwise.
 - Confidence is calibrated for slices like these. The gate sees pictures that are no chest CT; it does not see a wrong
-  window
-  reliably, and knows nothing of disease outside the lungs.
+  window reliably, and knows nothing of disease outside the lungs.
 - Much of the positive evidence lies outside the body: the network also uses what surrounds a patient (table, field of
   view), so a map that glows in air is a warning about the class, not a finding.
 - A slice is not a patient: no volume, no history, no comparison with earlier scans."""

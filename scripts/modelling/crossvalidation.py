@@ -94,7 +94,7 @@ class Trial:
         network = start[0].network(fold) if start else build_network(self.init)
         inside, outside = np.flatnonzero(self.folds != fold), np.flatnonzero(self.folds == fold)
         checkpoint = self.folder / f"fold-{fold}.checkpoint"
-        trained = fit(network, self.cases, inside, self.recipe, self.seed, checkpoint, f"{self.name} fold {fold}")
+        trained = fit(network, self.cases, inside, self.recipe, self.seed, checkpoint)
         save_file(trained.state_dict(), self.folder / f"fold-{fold}.safetensors")
         logits, features = predict(trained, self.cases, outside, self.size)
         minutes = torch.tensor(torch.load(checkpoint, weights_only=True)["seconds"] / 60)

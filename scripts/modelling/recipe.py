@@ -82,9 +82,7 @@ def build_network(init: str) -> LungResNet18:
     return network
 
 
-def fit(
-    network: LungResNet18, cases: Cases, rows: Ints, recipe: Recipe, seed: int, checkpoint: Path, name: str
-) -> LungResNet18:
+def fit(network: LungResNet18, cases: Cases, rows: Ints, recipe: Recipe, seed: int, checkpoint: Path) -> LungResNet18:
     """Train on `rows`, going on from `checkpoint` if it is there; return the moving average of the weights.
 
     The checkpoint is left where it is; its "seconds" count all the runs that it took.
@@ -101,7 +99,7 @@ def fit(
     steps = len(recipe.sides) * (len(rows) // recipe.batch)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, [recipe.lr * recipe.slower, recipe.lr], steps, pct_start=0.2)
     parts = {"network": network, "average": average, "optimizer": optimizer, "rate": rate}
-    done, before, started = 0, 0.0, monotonic()
+    name, done, before, started = f"{checkpoint.parent.name} {checkpoint.stem}", 0, 0.0, monotonic()
     if checkpoint.is_file():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
         done, before = saved["epochs"], saved["seconds"]

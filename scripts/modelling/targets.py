@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from scripts.modelling.markdown import show
+from scripts.markdown import show
 
 LEAST = {
     "accuracy": ("accuracy, mean of folds", 0.85),

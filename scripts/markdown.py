@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Iterable, Sequence
 
 WIDTH = 118
 KEPT = ("|", "#", "!", "```")
 
 
-def tabulate(header: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
+def tabulate(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A table."""
-    lines = [header, tuple("---" for _ in header), *rows]
+    lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
