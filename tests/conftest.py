@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -113,6 +114,17 @@ def run_script(name: str, *arguments: object, timeout_s: float = 240) -> subproc
     """Run one of our scripts as a user would."""
     command = [sys.executable, str(ROOT / "scripts" / f"{name}.py"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False, cwd=ROOT)
+
+
+@pytest.fixture
+def run_here(monkeypatch, capsys):
+    """Run one of our scripts in this process, where what it imports is there already: exit code and standard error."""
+
+    def run(name: str, *arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        return importlib.import_module(f"scripts.{name}").main(), capsys.readouterr().err
+
+    return run
 
 
 @pytest.fixture(scope="session")

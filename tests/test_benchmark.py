@@ -1,8 +1,6 @@
 """The benchmark as a user runs it: short, on real servers and peers; and README says what its last whole run found."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -26,14 +24,14 @@ def test_readme_and_page_are_what_the_last_result_says():
     assert write_page(result) == (ROOT / "docs" / "benchmark.md").read_text()
 
 
-def test_a_folder_without_slices_and_a_machine_without_wrk_are_told_so(tmp_path):
-    shown = run_script("benchmark", "--slices", tmp_path)
-    assert shown.returncode == 2
-    assert "holds no JPEG files" in shown.stderr
-    command = [sys.executable, str(ROOT / "scripts" / "benchmark.py"), "--quick"]
-    shown = subprocess.run(command, env={"PATH": ""}, capture_output=True, text=True, check=False, cwd=ROOT)
-    assert shown.returncode == 2
-    assert WRK_MISSING in shown.stderr
+def test_a_folder_without_slices_and_a_machine_without_wrk_are_told_so(tmp_path, run_here, monkeypatch):
+    code, said = run_here("benchmark", "--slices", tmp_path)
+    assert code == 2
+    assert "holds no JPEG files" in said
+    monkeypatch.setenv("PATH", "")
+    code, said = run_here("benchmark", "--quick")
+    assert code == 2
+    assert WRK_MISSING in said
 
 
 @pytest.mark.ops

@@ -1,11 +1,14 @@
 """Which engine a worker takes, and what it does when that one is wrong, broken or missing."""
 
 import logging
+import os
 import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import openvino as ov
@@ -181,3 +184,14 @@ def test_callers_from_several_threads_take_turns(folder, phantoms, name):
     assert all(
         np.array_equal(engine.predict(one).logits, found.logits) for one, found in zip(inputs, together, strict=True)
     )
+
+
+def test_no_thread_keeps_to_some_cores_where_other_workers_may_be_as_well(folder):
+    engine, everywhere = OpenVinoEngine(folder, threads=1), os.sched_getaffinity(0)
+    with ThreadPoolExecutor(1) as pool:
+        for inputs in (folder.golden.inputs[:1], folder.golden.inputs[:1].repeat(8, axis=0)):
+            scored = pool.submit(engine.predict, inputs)
+            while not scored.done():
+                for task in Path("/proc/self/task").iterdir():
+                    with suppress(ProcessLookupError):  # it has ended
+                        assert os.sched_getaffinity(int(task.name)) == everywhere

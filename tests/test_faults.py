@@ -32,6 +32,7 @@ pytestmark = [pytest.mark.server, pytest.mark.ops, pytest.mark.timeout(600)]  # 
 
 ROUTE = "/predictions/lung_ct"
 SOAK_S = float(os.environ.get("LUNG_CT_SOAK_S", "20"))
+LONG_S = 3600  # of `make soak`
 BACK_S = 120  # to be ready again, on a machine that is busy with other things
 WINDOW_S = 6  # of load, to measure a rate in
 
@@ -206,7 +207,8 @@ def test_a_soak_of_steady_load_loses_nothing_and_memory_stays_flat(site, slices,
         grown = {pid: processes[pid].memory_info().rss - rss for pid, rss in before.items() if pid in processes}
     share = sum(grown.values()) / sum(before.values())
     sees = f"{count(traffic.failures())}; {traffic.answered} answers in {SOAK_S:.0f} s, memory {share:+.1%}"
-    rows.append(format_row("none: steady load", sees))
+    if SOAK_S >= LONG_S:  # the short form leaves the hour's row alone
+        rows.append(format_row("none: steady load", sees))
     assert set(site.worker_pids()) <= set(before), "a worker was replaced"
     assert not traffic.failures()
     assert share < 0.03

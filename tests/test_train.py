@@ -83,31 +83,31 @@ def test_the_shipped_network_is_the_one_without_the_kept_out_fold(trained, cases
     trial = Trial(trained.work, "base", cases, Recipe(), str(trained.start), 0)
     shipped, source = load_model_folder(trained.model), trial.network(KEPT_OUT)
     for name, tensor in shipped.network.state_dict().items():
-        assert name.startswith("fc.") or torch.equal(tensor, source.state_dict()[name].half().to(tensor.dtype))
+        if not name.startswith("fc.") and tensor.is_floating_point():  # batches are not counted in a model folder
+            assert torch.equal(tensor, source.state_dict()[name].half().float())
     made = shipped.contract.training
     calibration = Calibration(1.0, made["benign_normal_contrast"], np.array(made["class_bias"]))
     expected = calibration.correct(source(probe := torch.randn(2, 3, 64, 64)).detach().double().numpy())
     assert np.allclose(shipped.network(probe).detach().numpy(), expected, atol=1e-2)
 
 
-def test_finished_folds_are_not_trained_again(trained):
+def test_finished_folds_are_not_trained_again(trained, run_here):
     answers = trained.work / "base" / "fold-1.answers"
     before = answers.stat().st_mtime_ns
     command = ("train", "cv", "--data", trained.data, "--init", trained.start, "--work", trained.work, "--recipe")
-    again = run_script(*command, RECIPE)
-    assert again.returncode == 0, again.stderr
+    assert run_here(*command, RECIPE)[0] == 0
     assert answers.stat().st_mtime_ns == before
     for otherwise in (("{}",), (RECIPE, "--seed", 1)):
-        other = run_script(*command, *otherwise)
-        assert other.returncode == 2
-        assert "begun otherwise" in other.stderr
+        code, said = run_here(*command, *otherwise)
+        assert code == 2
+        assert "begun otherwise" in said
 
 
-def test_a_model_is_not_shipped_with_another_seed_which_would_mix_up_the_folds(trained, tmp_path):
+def test_a_model_is_not_shipped_with_another_seed_which_would_mix_up_the_folds(trained, tmp_path, run_here):
     place = ("--data", trained.data, "--init", trained.start, "--work", trained.work, "--out", tmp_path)
-    shipped = run_script("train", "ship", *place, "--seed", 1)
-    assert shipped.returncode == 2
-    assert "begun otherwise" in shipped.stderr
+    code, said = run_here("train", "ship", *place, "--seed", 1)
+    assert code == 2
+    assert "begun otherwise" in said
 
 
 def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(trained, cases, tmp_path, monkeypatch):

@@ -44,7 +44,11 @@ class OpenVinoEngine:
             raise RuntimeError("This processor does not compute in bf16; choose engine auto or openvino-fp32.")
         core = ov.Core()
         graph = _read(core, folder, precision)
-        options = {"INFERENCE_PRECISION_HINT": PRECISIONS[precision], "INFERENCE_NUM_THREADS": threads}
+        options = {
+            "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
+            "INFERENCE_NUM_THREADS": threads,
+            "ENABLE_CPU_PINNING": False,  # or every worker of the machine would take the same cores
+        }
         self._together = ov.AsyncInferQueue(core.compile_model(graph, "CPU", {**options, "NUM_STREAMS": threads}))
         self._alone = core.compile_model(graph, "CPU", {**options, "NUM_STREAMS": 1}).create_infer_request()
         self._lock = Lock()  # a request object holds one slice at a time

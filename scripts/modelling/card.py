@@ -204,8 +204,7 @@ def describe_limits() -> str:
 - Malignant slices of this data set differ from the others by more than tumours (scanner, cut, size): a part of that
   recall may be a short cut. The audit lists the ones that are known.
 - The network reads sharpness: trained on slices resized by way of 256 pixels (trial `full`) and scored as they are
-  served, it misses Malignant slices. Files that were smoothed or resized before they are sent may be scored
-  otherwise.
+  served, it misses Malignant slices. Files smoothed or resized before they are sent may be scored otherwise.
 - Confidence is calibrated for slices like these. The gate sees pictures that are no chest CT; it does not see a wrong
   window reliably, and knows nothing of disease outside the lungs.
 - Much of the positive evidence lies outside the body: the network also uses what surrounds a patient (table, field of
