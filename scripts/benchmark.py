@@ -1,6 +1,6 @@
 """Measure the server, its in-process limit and its peers in one run on the same slices.
 
-    make bench                              # about 15 minutes; writes README's table and docs/benchmark*
+    make bench                              # about 20 minutes; writes README's table and docs/benchmark*
     make bench ARGS=--quick                 # about a minute of measuring, results in .run/bench only
     make bench ARGS='--slices DIR'          # on JPEG files of your own
     make bench ARGS=--cold                  # cold start alone
@@ -28,13 +28,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from lungct.model import ModelFolder, load_model_folder
 
 from scripts.bench import coldstart, endurance, growth, rates, stages
 from scripts.bench.charts import draw_charts
 from scripts.bench.estimate import Sample, estimate, measure_in_turn
 from scripts.bench.load import WRK_MISSING, find_wrk, run_open
-from scripts.bench.peers import serve_litserve, serve_stock
+from scripts.bench.peers import serve_empty, serve_litserve, serve_stock
 from scripts.bench.rates import LITSERVE, STOCK, Plan
 from scripts.bench.report import fill_readme, write_page, write_readme_part
 from scripts.bench.servers import aim, serve
@@ -65,6 +66,7 @@ def measure(plan: Plan, source: str) -> dict[str, Any]:
         shares = ARRIVALS[:1] if plan.quick else ARRIVALS
         result["open"] = [measure_open(share, served, instance, plan) for share in shares]
         result["stages"] = stages.measure_stages(instance, plan.slices, plan.seconds)
+        result["empty_ms"] = measure_empty(plan)
         sides = growth.measure_sides(instance, limit.pipeline, plan)
         result["sides"] = {way: {side: mean_rate(found[side]) for side in found} for way, found in sides.items()}
     tried = growth.measure_settings(plan)
@@ -78,6 +80,14 @@ def measure(plan: Plan, source: str) -> dict[str, Any]:
             result["endurance"] = asdict(endurance.endure(instance, plan, REQUESTS))
     result["cold"] = coldstart.measure_starts(plan.scratch / "cold", plan.slices[0], 1 if plan.quick else 3)
     return result
+
+
+def measure_empty(plan: Plan) -> float:
+    """Median milliseconds that a lone caller waits for TorchServe with nothing to do, settings and uploads like ours."""
+    settings = yaml.safe_load((ROOT / "config" / "model-config.yaml").read_text())
+    with serve_empty(plan.scratch / "empty", plan.slices, settings["maxBatchDelay"]) as peer:
+        peer.measure(1, 1)  # as warm as ours is
+        return peer.measure(1, plan.seconds).latency_ms[0]
 
 
 def measure_rates(folder: ModelFolder, limit: rates.Limit, instance: Instance, plan: Plan) -> dict[str, Any]:
@@ -143,8 +153,8 @@ def publish(result: Mapping[str, Any], out: Path, readme: Path | None) -> None:
 def parse_arguments() -> Namespace:
     parser = make_parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="one short repeat; README and docs stay as they are")
-    parser.add_argument("--seconds", type=int, default=2, help="of each measurement (default %(default)s)")
-    parser.add_argument("--repeats", type=int, default=5, help="after a warm-up round (default %(default)s)")
+    parser.add_argument("--seconds", type=int, default=4, help="of each measurement (default %(default)s)")
+    parser.add_argument("--repeats", type=int, default=3, help="after a warm-up round (default %(default)s)")
     parser.add_argument("--slices", type=Path, metavar="DIR", help="JPEG files instead of synthetic slices")
     parser.add_argument("--cold", action="store_true", help="only the time to the first good reply")
     parser.add_argument("--render", type=Path, metavar="JSON", help="write page and pictures of an earlier result")

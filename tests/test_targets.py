@@ -44,6 +44,7 @@ def result():
             {"share": 0.5, "asked": 85.0, "rate": 85.0, "latency_ms": [9.0, 10.0, 11.0], "errors": 0, "load_ms": 1}
         ],
         "stages": {kind: parts for kind in kinds},
+        "empty_ms": 3.0,
         "sides": {"in-process": {"256": 300.0}, "served": {"256": 250.0}},
         "settings": {"batch 16, delay 1 ms": {"1": {"rate": 80.0, "p50": 14.0}}},
         "best_settings": "batch 16, delay 1 ms",

@@ -41,7 +41,9 @@ def measure_settings(plan: Plan) -> dict[str, dict[int, list[Sample]]]:
             for number, (name, changes) in enumerate(settings.items())
         }
         ways = {
-            f"{name}, {callers} callers": partial(run_settled, aim(server, plan.slices, {}), callers, 1)
+            f"{name}, {callers} callers": partial(
+                run_settled, aim(server, plan.slices, {}), callers, 1 if plan.quick else 2
+            )
             for name, server in servers.items()
             for callers in CALLERS
         }

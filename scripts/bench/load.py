@@ -80,12 +80,13 @@ def run_closed(target: Target | Sequence[Target], concurrency: int, seconds: flo
 
 
 def run_settled(target: Target, concurrency: int, seconds: float) -> Sample:
-    """The same, once the server is done with what callers of an earlier load left in its queue.
+    """The same, and then wait until the server is done with what the callers left in its queue: others come next.
 
     The queue is first in, first out: one request that is answered says so.
     """
+    sample = run_closed(target, concurrency, seconds)
     requests.post(target.url, data=target.bodies[0], headers=dict(target.headers), timeout=TIMEOUT_S)
-    return run_closed(target, concurrency, seconds)
+    return sample
 
 
 def _children_s() -> float:

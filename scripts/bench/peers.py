@@ -1,4 +1,4 @@
-"""What one would serve the same network with otherwise: TorchServe's stock image_classifier, LitServe."""
+"""Other servers beside ours: TorchServe's stock image_classifier, LitServe, TorchServe with nothing to do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,9 @@ from ts.torch_handler.image_classifier import ImageClassifier
 class Stock(ImageClassifier):
     topk = {classes}
 '''
+EMPTY_HANDLER = """def handle(data, context):
+    return ["{}"] * len(data or [])
+"""
 
 
 @dataclass(frozen=True)
@@ -84,24 +87,45 @@ def serve_stock(run: Path, folder: ModelFolder, slices: Sequence[bytes], threads
 
     It gets RGB files, because it fails on gray ones, and our log settings, because its own write ten lines a request.
     """
-    store = run / "store"
-    store.mkdir(parents=True, exist_ok=True)
+    run.mkdir(parents=True, exist_ok=True)
     classes = folder.contract.classes
     torch.save(make_plain_network(folder).state_dict(), run / "weights.pth")
     (run / "network.py").write_text(STOCK_MODEL.format(classes=len(classes)))
     (run / "stock.py").write_text(STOCK_HANDLER.format(classes=len(classes)))
     (run / "index_to_name.json").write_text(json.dumps(dict(enumerate(classes))))
-    workers = {"minWorkers": 1, "maxWorkers": 1, "batchSize": BATCH, "maxBatchDelay": DELAY_MS, "jobQueueSize": 200}
-    (run / "model-config.yaml").write_text(yaml.safe_dump(workers))
-    arguments = {
-        "--model-name": "stock",
-        "--version": "1.0",
+    files = {
         "--model-file": run / "network.py",
         "--serialized-file": run / "weights.pth",
-        "--handler": run / "stock.py",
         "--extra-files": run / "index_to_name.json",
+    }
+    with _serve_handler(run, run / "stock.py", files, DELAY_MS, colour(list(slices)), threads) as peer:
+        yield peer
+
+
+@contextmanager
+def serve_empty(run: Path, slices: Sequence[bytes], delay_ms: int) -> Iterator[Peer]:
+    """TorchServe 0.12 with a handler that does nothing: what the server itself takes for an upload."""
+    run.mkdir(parents=True, exist_ok=True)
+    (run / "empty.py").write_text(EMPTY_HANDLER)
+    with _serve_handler(run, run / "empty.py", {}, delay_ms, slices, 1) as peer:
+        yield peer
+
+
+@contextmanager
+def _serve_handler(
+    run: Path, handler: Path, files: Mapping[str, Path], delay_ms: int, slices: Sequence[bytes], threads: int
+) -> Iterator[Peer]:
+    store = run / "store"
+    store.mkdir(exist_ok=True)
+    workers = {"minWorkers": 1, "maxWorkers": 1, "batchSize": BATCH, "maxBatchDelay": delay_ms, "jobQueueSize": 200}
+    (run / "model-config.yaml").write_text(yaml.safe_dump(workers))
+    arguments = {
+        "--model-name": "peer",
+        "--version": "1.0",
+        "--handler": handler,
         "--config-file": run / "model-config.yaml",
         "--export-path": store,
+        **files,
     }
     binaries = Path(sys.executable).parent
     archiver = [binaries / "torch-model-archiver", "--force", *(part for pair in arguments.items() for part in pair)]
@@ -110,7 +134,7 @@ def serve_stock(run: Path, folder: ModelFolder, slices: Sequence[bytes], threads
     instance = Instance(run, tuple(ports), temp=make_temp(run))
     apis = zip(("inference", "management", "metrics"), ports, strict=False)
     lines = [f"{api}_address=http://127.0.0.1:{port}" for api, port in apis]
-    lines += [f"grpc_inference_port={ports[3]}", f"grpc_management_port={ports[4]}", "load_models=stock.mar"]
+    lines += [f"grpc_inference_port={ports[3]}", f"grpc_management_port={ports[4]}", "load_models=peer.mar"]
     (run / "config.properties").write_text("\n".join([*lines, f"model_store={store}", "vmargs=-Xmx1g", ""]))
     command = [binaries / "torchserve", "--start", "--foreground", "--ncs", "--disable-token-auth"]
     command += ["--ts-config", run / "config.properties", "--log-config", LOG_CONFIG]
@@ -119,7 +143,7 @@ def serve_stock(run: Path, folder: ModelFolder, slices: Sequence[bytes], threads
             list(map(str, command)), cwd=run, stdout=log, stderr=log, start_new_session=True,
             env={**environment(instance), "OMP_NUM_THREADS": str(threads)},
         )  # fmt: skip
-    target = Target(ports[0], "/predictions/stock", {"Content-Type": "application/octet-stream"}, colour(list(slices)))
+    target = Target(ports[0], "/predictions/peer", {"Content-Type": "application/octet-stream"}, slices)
     try:
         _wait(target, target.bodies[0])
         with asleep(target, process.pid) as peer:

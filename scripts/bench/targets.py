@@ -45,11 +45,11 @@ def judge(result: Result) -> list[Verdict]:
         verdicts.append(Verdict(name, f"≥ {least:.2f}", found.show(2), found.mean >= least, why))
     page, ours = ratio(result, GRIDS, PAGE_CAM), ratio(result, FP32, PAGE_CAM)
     reached = f"{page.show(1)} (our fp32 in-process, classes: {ours.show(1)})"
-    why = tell_stages(result, "classes + grids, 32 callers")
+    why = f"{_tell_processor(result)}; {tell_stages(result, 'classes + grids, 32 callers')}"
     verdicts.append(Verdict("served grids against the original page", "≥ 20 x", reached, page.mean >= 20, why))
     stock, lit = ratio(result, CLASSES, STOCK), ratio(result, CLASSES, LITSERVE)
     reached = f"{stock.show(1)} (LitServe: {lit.show(1)})"
-    why = tell_stages(result, "classes, 32 callers")
+    why = f"{_tell_processor(result)}; {tell_stages(result, 'classes, 32 callers')}"
     verdicts.append(Verdict("against TorchServe's image_classifier", "≥ 4 x", reached, stock.mean >= 4, why))
     verdicts.append(_judge_latency(result))
     if endurance := result.get("endurance"):
@@ -78,7 +78,8 @@ def _judge_latency(result: Result) -> Verdict:
     single = estimate([latency[0] for latency in result["rates"][SINGLE]["latency_ms"]])
     extra = alone.mean - single.mean
     reached = f"{alone.show(1)} ms = {single.show(1)} + {extra:.1f} ms"
-    why = tell_stages(result, "classes, 1 caller")
+    empty = f"TorchServe with an empty handler takes {result['empty_ms']:.1f} ms for the same upload"
+    why = f"{tell_stages(result, 'classes, 1 caller')}; {empty}"
     return Verdict("one caller, p50", f"≤ in-process + {EXTRA_MS} ms", reached, extra <= EXTRA_MS, why)
 
 
