@@ -83,7 +83,7 @@ def measure(plan: Plan, source: str) -> dict[str, Any]:
 
 
 def measure_empty(plan: Plan) -> float:
-    """Median milliseconds that a lone caller waits for TorchServe with nothing to do, settings and uploads like ours."""
+    """Median milliseconds that a lone caller waits for TorchServe with nothing to do, set up and asked like ours."""
     settings = yaml.safe_load((ROOT / "config" / "model-config.yaml").read_text())
     with serve_empty(plan.scratch / "empty", plan.slices, settings["maxBatchDelay"]) as peer:
         peer.measure(1, 1)  # as warm as ours is

@@ -40,10 +40,9 @@ def measure_settings(plan: Plan) -> dict[str, dict[int, list[Sample]]]:
             name: stack.enter_context(serve(plan.scratch / f"settings-{number}", changes))
             for number, (name, changes) in enumerate(settings.items())
         }
+        seconds = 1 if plan.quick else 2
         ways = {
-            f"{name}, {callers} callers": partial(
-                run_settled, aim(server, plan.slices, {}), callers, 1 if plan.quick else 2
-            )
+            f"{name}, {callers} callers": partial(run_settled, aim(server, plan.slices, {}), callers, seconds)
             for name, server in servers.items()
             for callers in CALLERS
         }
