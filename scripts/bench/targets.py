@@ -85,10 +85,10 @@ def _judge_latency(result: Result) -> Verdict:
 
 def _judge_endurance(endurance: Result) -> Verdict:
     growth = endurance["late_mb"] / endurance["early_mb"] - 1
-    reached = f"{endurance['errors']} errors, {100 * growth:+.1f} % ({endurance['late_mb']:.0f} MB)"
+    reached = f"{endurance['errors']} errors, {100 * growth:+.1f} % ({endurance['late_mb']:.0f} MB with its children)"
     met = not endurance["errors"] and growth < 0.03
     name = f"{endurance['requests']:,} requests, no PNG overlays"
-    return Verdict(name, "no error, memory + < 3 % after a tenth", reached, met)
+    return Verdict(name, "no error, worker's memory + < 3 % after a tenth", reached, met)
 
 
 def _tell_processor(result: Result) -> str:
