@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import hypothesis
@@ -114,6 +115,12 @@ def run_script(name: str, *arguments: object, timeout_s: float = 240) -> subproc
     """Run one of our scripts as a user would."""
     command = [sys.executable, str(ROOT / "scripts" / f"{name}.py"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False, cwd=ROOT)
+
+
+@cache
+def show_help(name: str) -> subprocess.CompletedProcess[str]:
+    """What a script says of itself; some import for seconds, so each is asked once."""
+    return run_script(name, "--help")
 
 
 @pytest.fixture

@@ -79,14 +79,14 @@ def test_heatmap_evidence_is_complete_and_in_range(found):
     assert set(heatmap["curves"]) == {f"{k}_{of}" for k in ("deletion", "insertion") for of in ("map", "random")}
 
 
-def test_folds_of_other_data_are_refused(trained, tmp_path):
+def test_folds_of_other_data_are_refused(trained, tmp_path, run_here):
     model = shutil.copytree(trained.model, tmp_path / "model")
     rows = list(csv.reader((model / ASSIGNMENT).open()))
     rows[1][1] = "999"
     csv.writer((model / ASSIGNMENT).open("w")).writerows(rows)
-    done = run_script("evaluate", "--data", trained.data, "--model", model, "--out", tmp_path / "out")
-    assert done.returncode == 2
-    assert ASSIGNMENT in done.stderr
+    code, said = run_here("evaluate", "--data", trained.data, "--model", model, "--out", tmp_path / "out")
+    assert code == 2
+    assert ASSIGNMENT in said
 
 
 def test_pictures_are_found_by_kind_and_kinds_may_be_missing(tmp_path):

@@ -7,6 +7,7 @@ raw callers see is the gateway's own merit; alice must lose nothing.
 import os
 import socket
 import ssl
+import statistics
 import threading
 import time
 from collections import Counter
@@ -168,7 +169,7 @@ def test_three_times_more_than_it_can_do_makes_it_refuse_politely_and_not_collap
     refusals, ratios = Counter(), []
     # One worker of one thread: what the callers themselves cost must not be taken from it.
     with site.scaled_to(1), ThreadPoolExecutor(4 * QUEUE) as pool:
-        for _ in range(3):  # side by side, so that whatever else the machine does cancels out
+        for _ in range(5):  # side by side, so that whatever else the machine does cancels out
             started = time.monotonic()
             with Traffic(client, bodies, QUEUE) as steady:
                 threading.Event().wait(WINDOW_S)  # measured: nothing to wait for but time
@@ -177,7 +178,7 @@ def test_three_times_more_than_it_can_do_makes_it_refuse_politely_and_not_collap
             calls = offer(pool, client, bodies, 3 * peak, WINDOW_S)
             ratios.append(count_rate(calls, started + 1, started + WINDOW_S) / peak)
             refusals.update(call.outcome for call in calls if call.outcome != ANSWERED)
-    ratio = sorted(ratios)[1]
+    ratio = statistics.median(ratios)
     sees = f"{count(refusals)}; answers a second: {ratio:.2f} of the peak"
     rows.append(format_row("three times the load that it can take", sees))
     assert set(refusals) == {"503"}

@@ -18,7 +18,7 @@ from lungct.request import CHOICES
 
 from scripts.formats import format_table
 from scripts.instance import DEFAULT_PORTS, ROOT, find_ports
-from tests.conftest import run_script
+from tests.conftest import show_help
 
 README = (ROOT / "README.md").read_text()
 
@@ -115,7 +115,7 @@ def test_every_make_target_script_and_option_named_in_readme_and_runbook_exists(
     assert sum(map(len, options.values())) > 8
     used = [script for script in options if options[script]]
     with ThreadPoolExecutor(2) as pool:
-        shown = pool.map(lambda script: run_script(script, "--help").stdout, used)
+        shown = pool.map(lambda script: show_help(script).stdout, used)
     for script, text in zip(used, shown, strict=True):
         assert not [option for option in options[script] if not re.search(rf"{option}\b", text)], script
 

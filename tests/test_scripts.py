@@ -20,7 +20,7 @@ from scripts import setup
 from scripts.archive import is_current
 from scripts.instance import ROOT, SOCKET_PATH_LIMIT, find_ports, make_temp
 from scripts.predict import make_table
-from tests.conftest import MODEL, run_script
+from tests.conftest import MODEL, run_script, show_help
 
 COMMANDS = [
     path.stem for path in sorted((ROOT / "scripts").glob("*.py")) if 'if __name__ == "__main__"' in path.read_text()
@@ -29,7 +29,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_script_explains_itself(name):
-    shown = run_script(name, "--help")
+    shown = show_help(name)
     assert shown.returncode == 0
     assert len(shown.stdout) > 200
 
@@ -69,12 +69,12 @@ def test_a_torchvision_checkpoint_becomes_a_model_folder_and_an_archive(checkpoi
     assert (tmp_path / "store" / "lung_ct.mar").is_file()
 
 
-def test_other_classes_may_be_named(checkpoint, tmp_path):
-    done = run_script("import_checkpoint", checkpoint, "--out", tmp_path / "m", "--classes", "A, B ,C")
-    assert done.returncode == 0
+def test_other_classes_may_be_named(checkpoint, tmp_path, run_here):
+    command = ("import_checkpoint", checkpoint, "--out", tmp_path / "m", "--classes")
+    assert run_here(*command, "A, B ,C")[0] == 0
     assert load_model_folder(tmp_path / "m").contract.classes == ("A", "B", "C")
-    wrong = run_script("import_checkpoint", checkpoint, "--out", tmp_path / "m", "--classes", "A,B")
-    assert (wrong.returncode, "--classes" in wrong.stderr) == (1, True)
+    code, said = run_here(*command, "A,B")
+    assert (code, "--classes" in said) == (1, True)
 
 
 class Planted:

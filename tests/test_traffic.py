@@ -8,7 +8,7 @@ from scripts.client import Client, RefusedError, ServerBusy, ServerDown, ServerE
 from scripts.instance import Instance, find_ports
 from tests.calls import wait_until
 from tests.fault_table import HEAD, RULE, count, format_row, write_table
-from tests.traffic import ANSWERED, Call, Traffic, attempt
+from tests.traffic import ANSWERED, Call, Traffic, attempt, count_rate
 
 
 class Failing:
@@ -40,6 +40,13 @@ def test_the_longest_gap_is_between_answers_and_starts_with_the_fault():
     assert traffic.longest_gap(0) == 5
     assert traffic.longest_gap(3.5) == 5
     assert traffic.longest_gap(10) == float("inf")
+
+
+def test_a_rate_counts_whole_batches():
+    every_two_seconds = [Call(0, at, ANSWERED) for at in (1, 3, 3, 3, 3, 5, 5, 5, 5, 7, 7, 7, 7)]
+    assert count_rate(every_two_seconds, 3.5, 6.5) == 2
+    assert count_rate([*every_two_seconds, Call(0, 4, "503")], 2.9, 7) == 2
+    assert count_rate(every_two_seconds, 8, 9) == 0
 
 
 def test_callers_of_a_server_that_is_not_there_count_every_loss(tmp_path):

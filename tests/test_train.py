@@ -18,7 +18,6 @@ from scripts.modelling.crossvalidation import ANSWERS, ASSIGNMENT, FOLDS, KEPT_O
 from scripts.modelling.dataset import draw_balanced, read_cases
 from scripts.modelling.metrics import Calibration, softmax
 from scripts.modelling.recipe import Recipe, build_network, list_changes, read_recipe
-from tests.conftest import run_script
 from tests.madeup import RECIPE
 
 
@@ -154,17 +153,17 @@ def test_balancing_draws_a_rare_class_as_often_as_asked(power, share):
     assert (labels[drawn] == 0).float().mean().item() == pytest.approx(share, abs=0.03)
 
 
-def test_a_recipe_names_what_differs_and_an_unknown_name_is_refused(trained):
+def test_a_recipe_names_what_differs_and_an_unknown_name_is_refused(trained, run_here):
     assert read_recipe('{"lr": 0.1, "schedule": [[1, 96]]}') == Recipe(lr=0.1, schedule=((1, 96),))
-    wrong = run_script("train", "cv", "--data", trained.data, "--recipe", '{"speed": 1}')
-    assert wrong.returncode == 2
-    assert "speed" in wrong.stderr
+    code, said = run_here("train", "cv", "--data", trained.data, "--recipe", '{"speed": 1}')
+    assert code == 2
+    assert "speed" in said
 
 
-def test_data_without_a_table_is_refused_in_a_sentence(tmp_path):
-    wrong = run_script("train", "cv", "--data", tmp_path)
-    assert wrong.returncode == 2
-    assert "has no cases.csv" in wrong.stderr
+def test_data_without_a_table_is_refused_in_a_sentence(tmp_path, run_here):
+    code, said = run_here("train", "cv", "--data", tmp_path)
+    assert code == 2
+    assert "has no cases.csv" in said
 
 
 def test_softmax_at_a_higher_temperature_is_less_confident():

@@ -95,8 +95,11 @@ class Traffic:
 
 
 def count_rate(calls, begins, ends):
-    """Answers a second in a span of time."""
-    return sum(call.outcome == ANSWERED and begins < call.ended <= ends for call in calls) / (ends - begins)
+    """Answers a second in a span of time, from the last answer before it to the last in it: batches count whole."""
+    ended = sorted(call.ended for call in calls if call.outcome == ANSWERED and call.ended <= ends)
+    counted = [at for at in ended if at > begins]
+    since = max((at for at in ended if at <= begins), default=begins)
+    return len(counted) / (counted[-1] - since) if counted else 0.0
 
 
 def offer(pool, client, bodies, rate, seconds):
