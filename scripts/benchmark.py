@@ -1,7 +1,7 @@
 """Measure the server, its in-process limit and its peers in one run on the same slices.
 
     make bench                              # about 20 minutes; writes README's table and docs/benchmark*
-    make bench ARGS=--quick                 # about a minute of measuring, results in .run/bench only
+    make bench ARGS=--quick                 # some minutes, results in .run/bench only
     make bench ARGS='--slices DIR'          # on JPEG files of your own
     make bench ARGS=--cold                  # cold start alone
     python scripts/benchmark.py --render docs/benchmark.json

@@ -22,8 +22,8 @@ from rich.progress import track
 from rich.table import Table
 
 from scripts.client import Client, RefusedError, ServerError, TokenError
-from scripts.health import check_live
-from scripts.instance import Instance, add_run_option, add_scoring_options, make_parser
+from scripts.health import connect
+from scripts.instance import add_run_option, add_scoring_options, make_parser
 
 
 def find_files(places: Iterable[Path]) -> list[Path]:
@@ -101,13 +101,9 @@ def main() -> int:
         print(f"predict: there is no folder {args.overlay.parent}.", file=sys.stderr)
         return 2
     options = {"heatmap": args.heatmap} | ({"window": args.window} if args.window else {})
-    instance = Instance.read(args.run)
-    if reason := check_live(instance):  # said at once: the client would wait for a server that comes back
-        print(f"predict: {reason}", file=sys.stderr)
-        return 3
-    client = Client(instance)
     rows = []
     try:
+        client = connect(args.run)
         scored = score_files(client, files, options, args.concurrency)
         errors = Console(stderr=True)
         for row in track(scored, "Scoring", total=len(files), console=errors, transient=True, disable=len(files) < 8):

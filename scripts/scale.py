@@ -14,8 +14,8 @@ import time
 from rich.console import Console
 
 from scripts.client import Client, RefusedError, ServerError, TokenError
-from scripts.health import check_live, count_ready
-from scripts.instance import Instance, add_run_option, make_parser
+from scripts.health import connect, count_ready
+from scripts.instance import add_run_option, make_parser
 from scripts.status import show_workers
 
 
@@ -42,12 +42,8 @@ def main() -> int:
     args = parser.parse_args()
     if args.workers < 0:
         parser.error("workers must be 0 or more")
-    instance = Instance.read(args.run)
-    if reason := check_live(instance):  # said at once: the client would wait for a server that comes back
-        print(f"scale: {reason}", file=sys.stderr)
-        return 3
-    client = Client(instance)
     try:
+        client = connect(args.run)
         client.scale(args.workers)
         done = wait_workers(client, args.workers, args.deadline)
         workers = client.describe()["workers"]

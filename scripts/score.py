@@ -35,8 +35,8 @@ from scripts.folder.report import write_report
 from scripts.folder.rollup import Totals
 from scripts.folder.scoring import Order, run_ordered, score_slice, skip_done
 from scripts.folder.source import Source, SourceError, open_source
-from scripts.health import check_live
-from scripts.instance import ROOT, Instance, add_scoring_options, make_parser
+from scripts.health import connect
+from scripts.instance import ROOT, add_scoring_options, make_parser
 
 INTERRUPTED = 130
 
@@ -131,9 +131,8 @@ def main() -> int:
         source = open_source(args.source)
         if next(source.names(), None) is None:
             raise SourceError(f"There are no files in {args.source}.")
-        if reason := next(filter(None, (check_live(Instance.read(run)) for run in args.run)), None):
-            print(f"score: {reason}", file=sys.stderr)
-            return 3
+        for run in args.run:
+            connect(run)
         fleet = Fleet(args.run, args.deadline)
         order = Order.make(fleet.contract(), args.heatmap, args.window, args.uids)
         args.out.mkdir(parents=True, exist_ok=True)

@@ -45,11 +45,11 @@ def judge(result: Result) -> list[Verdict]:
         verdicts.append(Verdict(name, f"≥ {least:.2f}", found.show(2), found.mean >= least, why))
     page, ours = ratio(result, GRIDS, PAGE_CAM), ratio(result, FP32, PAGE_CAM)
     reached = f"{page.show(1)} (our fp32 in-process, classes: {ours.show(1)})"
-    why = f"{_tell_processor(result)}; {tell_stages(result, 'classes + grids, 32 callers')}"
+    why = _tell_cost(result, "classes + grids, 32 callers")
     verdicts.append(Verdict("served grids against the original page", "≥ 20 x", reached, page.mean >= 20, why))
     stock, lit = ratio(result, CLASSES, STOCK), ratio(result, CLASSES, LITSERVE)
     reached = f"{stock.show(1)} (LitServe: {lit.show(1)})"
-    why = f"{_tell_processor(result)}; {tell_stages(result, 'classes, 32 callers')}"
+    why = _tell_cost(result, "classes, 32 callers")
     verdicts.append(Verdict("against TorchServe's image_classifier", "≥ 4 x", reached, stock.mean >= 4, why))
     verdicts.append(_judge_latency(result))
     if endurance := result.get("endurance"):
@@ -67,7 +67,7 @@ def tell_stages(result: Result, name: str) -> str:
 def _judge_limit(result: Result) -> Verdict:
     found, engine = ratio(result, LIMIT, FORWARD), result["engine"]
     least = 3 if "bf16" in engine else 5
-    why = f"{_tell_processor(result)}; {tell_stages(result, 'classes, 32 callers')}"
+    why = _tell_cost(result, "classes, 32 callers")
     reached = f"{found.show(1)} ({engine})"
     name = "in-process limit against eager fp32 torch, forward only"
     return Verdict(name, "≥ 5 x (int8), ≥ 3 x (bf16)", reached, found.mean >= least, why)
@@ -91,7 +91,10 @@ def _judge_endurance(endurance: Result) -> Verdict:
     return Verdict(name, "no error, worker's memory + < 3 % after a tenth", reached, met)
 
 
-def _tell_processor(result: Result) -> str:
+def _tell_cost(result: Result, name: str) -> str:
+    """Where the time of a slice goes, and what the processor lacks to make it less."""
     flags = result["machine"]["instructions"]
     lacking = [name for name, flag in (("VNNI", "vnni"), ("bf16", "bf16")) if not any(flag in each for each in flags)]
-    return f"the processor has no {' and no '.join(lacking)} instructions" if lacking else "int8 and bf16 in hardware"
+    present = "int8 and bf16 in hardware"
+    processor = f"the processor has no {' and no '.join(lacking)} instructions" if lacking else present
+    return f"{processor}; {tell_stages(result, name)}"
