@@ -42,9 +42,13 @@ def ship(trial: Trial, out: Path, version: str) -> ModelContract:
     """Write the network without fold KEPT_OUT as a model folder, with the folds and out-of-fold answers beside it.
 
     Raises:
-        ValueError: a fold of the trial is not done, or it was begun with another seed or other data.
+        ValueError: a fold of the trial is not done, it was begun with another seed or other data, or it saw lungs only.
     """
     trial.keep_record()
+    if any(part.recipe.lungs for part in trial.ancestry):
+        raise ValueError(
+            "The server shows the network whole slices; a trial that cuts them to the lungs is no model for it."
+        )
     if not trial.finished:
         raise ValueError(f"Not all folds of {trial.folder} are done; run `train.py cv` first.")
     cases, answers = trial.cases, trial.collect()

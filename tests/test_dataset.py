@@ -1,10 +1,12 @@
+import cv2
 import numpy as np
 import pytest
 import torch
 from lungct.preprocess import to_input
 from lungct.window import LUNG
 
-from scripts.modelling.dataset import CLASSES, Cases, augmentation, read_cases, split_by_case
+from scripts.anatomy import draw_slice
+from scripts.modelling.dataset import CLASSES, Cases, augmentation, crop_to_lungs, read_cases, split_by_case
 from tests.madeup import CASES, SLICES
 
 
@@ -34,6 +36,24 @@ def test_inputs_are_what_the_server_would_make_of_the_slices(made):
     rows = np.array([4, 1])
     expected = [to_input(cases.slices[row], 224, "pad", LUNG.air) for row in rows]
     assert np.array_equal(cases.inputs(rows, 224), np.stack(expected))
+
+
+@pytest.mark.parametrize("top", [0, 20])
+def test_a_crop_to_the_lungs_holds_them_and_little_else(top):
+    pixels = LUNG.render(draw_slice(0, "none", 256))[top:].copy()
+    regions = cv2.connectedComponents((pixels < 128).astype(np.uint8))[1]
+    edge = np.unique(np.concatenate([regions[0], regions[-1], regions[:, 0], regions[:, -1]]))
+    lungs = ~np.isin(regions, edge)
+    pixels[lungs] = 7
+    cropped = crop_to_lungs(pixels)
+    assert lungs.sum() > 5000
+    assert (cropped == 7).sum() > 0.98 * lungs.sum()
+    assert cropped.size < 0.6 * pixels.size
+
+
+def test_a_slice_without_lungs_is_left_whole():
+    blank = np.full((64, 48), LUNG.air, np.uint8)
+    assert np.array_equal(crop_to_lungs(blank), blank)
 
 
 def test_a_split_keeps_cases_whole_and_every_class_in_every_fold():

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -47,6 +48,27 @@ def test_good_replies_in_any_batch_are_the_solo_replies_to_the_byte(pipeline, sl
         else:
             assert reply.status == 200
             assert reply.body == solo[item].body
+
+
+def test_the_engine_begins_while_later_slices_are_still_being_decoded(pipeline, slices, monkeypatch):
+    begun = threading.Event()
+    prepare, predict = Pipeline._prepare, pipeline._engine.predict
+
+    def prepare_late(self, job):
+        assert job.request_id == "id-0" or begun.wait(60), "the engine has not begun"
+        return prepare(self, job)
+
+    def predict_early(inputs):
+        def draw():
+            for pixels in inputs:
+                yield pixels
+                begun.set()  # asked for the next one
+
+        return predict(draw())
+
+    monkeypatch.setattr(Pipeline, "_prepare", prepare_late)
+    monkeypatch.setattr(pipeline, "_engine", SimpleNamespace(name="early", predict=predict_early))
+    assert {reply.status for reply in score(pipeline, *slices)} == {200}
 
 
 def test_a_batch_may_mix_plain_heatmap_picture_and_protocol_requests(pipeline, slices):

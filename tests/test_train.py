@@ -17,7 +17,8 @@ from scripts.modelling import recipe as recipes
 from scripts.modelling.crossvalidation import ANSWERS, ASSIGNMENT, FOLDS, KEPT_OUT, TRIALS, Trial
 from scripts.modelling.dataset import draw_balanced, read_cases
 from scripts.modelling.metrics import Calibration, softmax
-from scripts.modelling.recipe import Recipe, build_network, list_changes, read_recipe
+from scripts.modelling.recipe import Recipe, build_mixing, build_network, list_changes, read_recipe
+from scripts.train import ship
 from tests.madeup import RECIPE
 
 
@@ -31,15 +32,16 @@ def test_a_file_gives_the_same_tensor_in_training_and_in_serving(trained, cases)
     seen = []
 
     class Spy(TorchEngine):
-        def predict(self, batch):
-            seen.append(batch)
-            return super().predict(batch)
+        def predict(self, inputs):
+            drawn = list(inputs)
+            seen.extend(drawn)
+            return super().predict(drawn)
 
     pipeline = Pipeline(folder, Spy(folder, torch.device("cpu")), Settings(), threads=1)
     rows = np.arange(0, len(cases.files), 4)
     for row in rows:
         pipeline.score([Job({"body": (trained.data / cases.files[row]).read_bytes()}, {"X-Gate": "off"})])
-    assert np.array_equal(np.concatenate(seen), cases.inputs(rows, folder.contract.size))
+    assert np.array_equal(np.stack(seen), cases.inputs(rows, folder.contract.size))
 
 
 def test_training_reads_the_same_pixels_that_the_server_decodes(trained, cases):
@@ -169,6 +171,53 @@ def test_data_without_a_table_is_refused_in_a_sentence(tmp_path, run_here):
 def test_softmax_at_a_higher_temperature_is_less_confident():
     logits = np.array([[2.0, 0.0, -1.0]])
     assert softmax(logits, 3.0).max() < softmax(logits, 1.0).max()
+
+
+def test_a_trial_without_epochs_is_the_mean_of_the_networks_it_begins_with(trained, cases):
+    Trial(trained.work, "other", cases, Recipe(schedule=((1, 64),), batch=6, draws=1), str(trained.start), 0).train(1)
+    recipe = Recipe(schedule=(), start="base+other")
+    mean = Trial(trained.work, "mean", cases, recipe, str(trained.start), 0)
+    mean.train(1)
+    weights = [trial.network(1).layer4[1].conv2.weight for trial in mean.ancestry]
+    assert [trial.name for trial in mean.ancestry] == ["base", "other", "mean"]
+    assert not torch.allclose(weights[0], weights[1])
+    assert torch.allclose((weights[0] + weights[1]) / 2, weights[2], atol=1e-6)
+    assert float(mean.collect([1])["minutes"]) == 0
+
+
+def test_mixing_blends_slices_and_labels_alike():
+    inputs, labels = torch.eye(4)[:, None, None].expand(4, 3, 8, 4).contiguous(), torch.tensor([0, 1, 2, 0])
+    same, untouched = build_mixing(Recipe())(inputs, labels)
+    assert torch.equal(same, inputs)
+    assert torch.equal(untouched, labels)
+    torch.manual_seed(1)
+    mixed, shares = build_mixing(Recipe(mixup=1.0))(inputs, labels)
+    assert torch.allclose(mixed.sum(-1), torch.ones(4, 3, 8))
+    assert torch.allclose(shares.sum(1), torch.ones(4))
+    assert ((shares > 0) & (shares < 1)).any()
+    cut, _ = build_mixing(Recipe(cutmix=1.0))(inputs, labels)
+    assert set(cut.unique().tolist()) <= {0.0, 1.0}
+    assert not torch.equal(cut, inputs)
+
+
+def test_a_trial_recorded_before_a_recipe_knew_a_setting_goes_on(trained, cases, tmp_path):
+    trial = Trial(tmp_path, "old", cases, Recipe(lr=1e-3), str(trained.start), 0)
+    trial.keep_record()
+    record = trial.folder / "recipe.json"
+    known = json.loads(record.read_text())
+    del known["draws"]
+    record.write_text(json.dumps(known))
+    trial.keep_record()
+    record.write_text(json.dumps(known | {"draws": 3}))
+    with pytest.raises(ValueError, match="begun otherwise"):
+        trial.keep_record()
+
+
+def test_a_network_that_saw_only_lungs_is_not_shipped(trained, cases, tmp_path):
+    trial = Trial(tmp_path / "work", "lungs", cases, Recipe(lungs=True), str(trained.start), 0)
+    with pytest.raises(ValueError, match="whole slices"):
+        ship(trial, tmp_path / "model", "1.0")
+    assert not (tmp_path / "model").exists()
 
 
 def test_a_trial_can_go_on_from_the_networks_of_another(trained, cases):

@@ -17,6 +17,7 @@ class Body(NamedTuple):
 
     Attributes:
         mask: (SIDE, SIDE) bool, lungs included.
+        lungs: (SIDE, SIDE) bool, dark regions that the body encloses.
         frame_share: body over the picture.
         lung_share: dark regions that the body encloses, over the body.
         edge_share: the picture's border that the body touches.
@@ -26,6 +27,7 @@ class Body(NamedTuple):
     """
 
     mask: npt.NDArray[np.bool_]
+    lungs: npt.NDArray[np.bool_]
     frame_share: float
     lung_share: float
     edge_share: float
@@ -56,14 +58,15 @@ def outline(pixels: npt.NDArray[np.uint8]) -> Body | None:
     around[1:-1, 1:-1] = tissue
     cv2.floodFill(around, None, (0, 0), 2)
     mask = around[1:-1, 1:-1] < 2
-    lung = mask & ~tissue
+    lungs = mask & ~tissue
     rim = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
     return Body(
         mask=mask,
+        lungs=lungs,
         frame_share=float(mask.mean()),
-        lung_share=float(lung.sum() / mask.sum()),
+        lung_share=float(lungs.sum() / mask.sum()),
         edge_share=float(rim.mean()),
         aspect=float(stats[largest, cv2.CC_STAT_WIDTH] / stats[largest, cv2.CC_STAT_HEIGHT]),
         tissue=float(small[tissue].mean()),
-        lung=float(small[lung].mean()) if lung.any() else 0.0,
+        lung=float(small[lungs].mean()) if lungs.any() else 0.0,
     )

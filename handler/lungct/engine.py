@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -32,8 +33,11 @@ class Engine(Protocol):
 
     name: str
 
-    def predict(self, batch: npt.NDArray[np.uint8]) -> Prediction:
-        """(N, 1, S, S) uint8 -> Prediction of N rows."""
+    def predict(self, inputs: Iterable[npt.NDArray[np.uint8]]) -> Prediction:
+        """(1, S, S) uint8 each, at least one -> Prediction of as many rows, in their order.
+
+        An iterator may still be making the later inputs: an engine that can begins with the first ones.
+        """
         ...
 
 

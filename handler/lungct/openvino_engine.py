@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain, islice
 from threading import Lock
 
 import numpy as np
@@ -52,29 +54,30 @@ class OpenVinoEngine:
         self._together = ov.AsyncInferQueue(core.compile_model(graph, "CPU", {**options, "NUM_STREAMS": threads}))
         self._alone = core.compile_model(graph, "CPU", {**options, "NUM_STREAMS": 1}).create_infer_request()
         self._lock = Lock()  # a request object holds one slice at a time
-        self._shapes = [tuple(graph.output(name).shape)[1:] for name in OUTPUTS]
 
-    def predict(self, batch: npt.NDArray[np.uint8]) -> Prediction:
-        """(N, 1, S, S) uint8 -> Prediction of N rows; a row does not depend on the others, to the byte.
+    def predict(self, inputs: Iterable[npt.NDArray[np.uint8]]) -> Prediction:
+        """(1, S, S) uint8 each -> Prediction of as many rows; a row does not depend on the others, to the byte.
 
-        May be called from several threads; they take turns.
+        A slice is on its way as soon as it is drawn, while the iterator makes the next. May be called from several
+        threads; they take turns.
         """
-        found = Prediction(*(np.empty((len(batch), *shape), np.float32) for shape in self._shapes))
+        drawn = enumerate(inputs)
+        found: dict[int, list[npt.NDArray[np.float32]]] = {}
 
         def store(request: ov.InferRequest, row: int) -> None:
-            for part, name in zip(found, OUTPUTS, strict=True):
-                part[row] = request.get_tensor(name).data[0]
+            found[row] = [request.get_tensor(name).data[0].copy() for name in OUTPUTS]
 
         with self._lock:
-            if len(batch) == 1:
-                self._alone.infer([batch])
+            first = list(islice(drawn, 2))
+            if len(first) == 1:
+                self._alone.infer([first[0][1][None]])
                 store(self._alone, 0)
             else:
                 self._together.set_callback(store)
-                for row in range(len(batch)):
-                    self._together.start_async([batch[row : row + 1]], row)
+                for row, pixels in chain(first, drawn):
+                    self._together.start_async([pixels[None]], row)
                 self._together.wait_all()
-        return found
+        return Prediction(*map(np.stack, zip(*(found[row] for row in range(len(found))), strict=True)))
 
 
 def _read(core: ov.Core, folder: ModelFolder, precision: str) -> ov.Model:

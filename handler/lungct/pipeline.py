@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from time import perf_counter
 from typing import Any, NamedTuple, TypeVar
 
@@ -63,6 +64,26 @@ class Scored:
     features: npt.NDArray[np.float32]  # (512,)
 
 
+class Arrivals:
+    """Hands the engine each input of a batch as soon as it is decoded; keeps every item, those that failed too."""
+
+    def __init__(self, prepared: Iterator[Prepared | LungCTError]) -> None:
+        self.items: list[Prepared | LungCTError] = []
+        self.ended = perf_counter()  # when the last one was decoded
+        self._prepared = prepared
+
+    def __iter__(self) -> Iterator[npt.NDArray[np.uint8]]:
+        for item in self._prepared:
+            self.items.append(item)
+            self.ended = perf_counter()
+            if isinstance(item, Prepared):
+                yield item.input
+
+    def finish(self) -> None:
+        """Keep what nobody draws any more."""
+        self.items += self._prepared
+
+
 class Batch(NamedTuple):
     """Replies in the order of the jobs, and the wall seconds of each stage."""
 
@@ -87,22 +108,28 @@ class Pipeline:
     def score(self, jobs: Sequence[Job]) -> Batch:
         """Answer every job; never raises for what a client sent."""
         started = perf_counter()
-        prepared = self._each(self._prepare, jobs, jobs)
-        decoded = perf_counter()
-        scored = self._forward(prepared, jobs)
+        arrivals = Arrivals(self._each(self._prepare, jobs, jobs))
+        scored = self._forward(arrivals, jobs)
         inferred = perf_counter()
         replies = self._each(self._answer, scored, jobs)
         final = [
             item if isinstance(item, Reply) else result.refuse(item, job.request_id)
             for item, job in zip(replies, jobs, strict=True)
         ]
-        seconds = {"decode": decoded - started, "inference": inferred - decoded, "render": perf_counter() - inferred}
+        seconds = {
+            "decode": arrivals.ended - started,
+            "inference": inferred - arrivals.ended,  # what of it was not done meanwhile
+            "render": perf_counter() - inferred,
+        }
         return Batch(final, seconds)
 
     def _each(
         self, work: Callable[[T], U], items: Sequence[T | LungCTError], jobs: Sequence[Job]
-    ) -> list[U | LungCTError]:
-        """`work` on every item that has not failed yet, in threads; a failure takes the item's place."""
+    ) -> Iterator[U | LungCTError]:
+        """`work` on every item that has not failed yet, in threads; a failure takes the item's place.
+
+        All of it begins at once; the iterator hands out what is done, in order.
+        """
 
         def run(item: T | LungCTError, job: Job) -> U | LungCTError:
             if isinstance(item, LungCTError):
@@ -115,8 +142,8 @@ class Pipeline:
                 return _report(fault, job.request_id)
 
         if len(items) == 1:
-            return [run(items[0], jobs[0])]
-        return list(self._pool.map(run, items, jobs))
+            return iter([run(items[0], jobs[0])])
+        return self._pool.map(run, items, jobs)
 
     def _prepare(self, job: Job) -> Prepared:
         contract = self.contract
@@ -133,19 +160,18 @@ class Pipeline:
             return (gate.NO_GATE,)
         return gate.check_body(body) if request.gate == "on" else (gate.GATE_OFF,)
 
-    def _forward(
-        self, prepared: Sequence[Prepared | LungCTError], jobs: Sequence[Job]
-    ) -> Sequence[Scored | LungCTError]:
-        ready = [item for item in prepared if isinstance(item, Prepared)]
-        if not ready:
-            return [item for item in prepared if isinstance(item, LungCTError)]
+    def _forward(self, arrivals: Arrivals, jobs: Sequence[Job]) -> list[Scored | LungCTError]:
+        inputs = iter(arrivals)
         try:
-            found = self._engine.predict(np.stack([item.input for item in ready]))
+            if (first := next(inputs, None)) is None:
+                return [item for item in arrivals.items if isinstance(item, LungCTError)]
+            found = self._engine.predict(chain([first], inputs))
         except Exception as fault:
             error = _report(fault, ", ".join(str(job.request_id) for job in jobs))
-            return [item if isinstance(item, LungCTError) else error for item in prepared]
+            arrivals.finish()
+            return [item if isinstance(item, LungCTError) else error for item in arrivals.items]
         rows = iter(zip(found.logits, found.maps, found.features, strict=True))
-        return [item if isinstance(item, LungCTError) else Scored(item, *next(rows)) for item in prepared]
+        return [item if isinstance(item, LungCTError) else Scored(item, *next(rows)) for item in arrivals.items]
 
     def _answer(self, scored: Scored) -> Reply:
         request = scored.prepared.request

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -52,8 +52,9 @@ class TorchEngine:
         self.name = f"torch-{self._device.type}-{'fp16' if gpu else 'fp32'}"
 
     @torch.inference_mode()
-    def predict(self, batch: npt.NDArray[np.uint8]) -> Prediction:
-        """(N, 1, S, S) uint8 -> Prediction of N rows, fp32; batches over the largest bucket go in parts."""
+    def predict(self, inputs: Iterable[npt.NDArray[np.uint8]]) -> Prediction:
+        """(1, S, S) uint8 each -> Prediction of as many rows, fp32; more than the largest bucket go in parts."""
+        batch = np.stack(list(inputs))
         step = self._buckets[-1] if self._buckets else len(batch)
         parts = [self._run(batch[start : start + step]) for start in range(0, len(batch), step)]
         logits, features, maps = np.split(np.concatenate(parts), [self._classes, self._classes + FEATURES], axis=1)

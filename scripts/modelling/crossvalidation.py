@@ -59,21 +59,29 @@ class Trial:
 
     def keep_record(self) -> None:
         """Write down how this trial is done; ValueError if it was begun with another recipe, seed, start or data."""
-        for name, known in ((RECIPE, asdict(self.recipe)), (CIRCUMSTANCES, self.circumstances)):
+        known = (
+            (RECIPE, asdict(self.recipe), lambda text: asdict(read_recipe(text))),
+            (CIRCUMSTANCES, self.circumstances, json.loads),
+        )
+        for name, record, read in known:
             path = self.folder / name
             if not path.is_file():
                 self.folder.mkdir(parents=True, exist_ok=True)
-                path.write_text(json.dumps(known))
-            elif json.loads(path.read_text()) != json.loads(json.dumps(known)):
+                path.write_text(json.dumps(record))
+            elif read(path.read_text()) != record:
                 raise ValueError(f"{path} differs: the trial was begun otherwise. Name another trial.")
+
+    @property
+    def parents(self) -> list[Trial]:
+        """The trials whose networks this one begins with."""
+        names = [name for name in self.recipe.start.split("+") if name]
+        return [replace(self, name=name, recipe=read_recipe((self.work / name / RECIPE).read_text())) for name in names]
 
     @property
     def ancestry(self) -> list[Trial]:
         """The trials this one goes on from, the first one first, and itself."""
-        if not self.recipe.start:
-            return [self]
-        begun = read_recipe((self.work / self.recipe.start / RECIPE).read_text())
-        return [*replace(self, name=self.recipe.start, recipe=begun).ancestry, self]
+        older = {trial.name: trial for parent in self.parents for trial in parent.ancestry}
+        return [*older.values(), self]
 
     @property
     def finished(self) -> bool:
@@ -90,17 +98,20 @@ class Trial:
         if self.answers(fold).is_file():
             return
         torch.manual_seed(self.seed)
-        start = self.ancestry[-2:-1]
-        network = start[0].network(fold) if start else build_network(self.init)
+        begun = [parent.network(fold) for parent in self.parents]
+        network = average(begun) if begun else build_network(self.init)
+        cases = self.cases.crop_to_lungs() if self.recipe.lungs else self.cases
         inside, outside = np.flatnonzero(self.folds != fold), np.flatnonzero(self.folds == fold)
         checkpoint = self.folder / f"fold-{fold}.checkpoint"
-        trained = fit(network, self.cases, inside, self.recipe, self.seed, checkpoint)
-        save_file(trained.state_dict(), self.folder / f"fold-{fold}.safetensors")
-        logits, features = predict(trained, self.cases, outside, self.size)
-        minutes = torch.tensor(torch.load(checkpoint, weights_only=True)["seconds"] / 60)
-        found = {"logits": torch.from_numpy(logits), "features": torch.from_numpy(features), "minutes": minutes}
-        save_file(found, self.answers(fold))
-        checkpoint.unlink()
+        seconds = 0.0
+        if self.recipe.sides:
+            network = fit(network, cases, inside, self.recipe, self.seed, checkpoint)
+            seconds = torch.load(checkpoint, weights_only=True)["seconds"]
+        save_file(network.state_dict(), self.folder / f"fold-{fold}.safetensors")
+        logits, features = predict(network, cases, outside, self.size)
+        found = {"logits": torch.from_numpy(logits), "features": torch.from_numpy(features)}
+        save_file(found | {"minutes": torch.tensor(seconds / 60)}, self.answers(fold))
+        checkpoint.unlink(missing_ok=True)
 
     def network(self, fold: int) -> LungResNet18:
         """The network that was trained without `fold`."""
@@ -117,3 +128,12 @@ class Trial:
         order = np.argsort(np.concatenate([np.flatnonzero(self.folds == fold) for fold in folds]))
         joined = {key: torch.cat([part[key] for part in found])[order] for key in ("logits", "features")}
         return joined | {"minutes": torch.stack([part["minutes"] for part in found]).sum()}
+
+
+def average(networks: Sequence[LungResNet18]) -> LungResNet18:
+    """The network whose weights are the mean of those of `networks`."""
+    states = [network.state_dict() for network in networks]
+    mean = {key: torch.stack([state[key].float() for state in states]).mean(0) for key in states[0]}
+    found = LungResNet18(len(CLASSES))
+    fill(found, mean)
+    return found

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from lungct.body import SIDE, outline
 from lungct.preprocess import to_input
 from lungct.window import LUNG
 from PIL import Image
@@ -41,6 +42,10 @@ class Cases:
     def inputs(self, rows: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.uint8]:
         """(len(rows), 1, size, size) uint8, prepared as the server does it."""
         return np.stack([to_input(self.slices[i], size, "pad", LUNG.air) for i in rows])
+
+    def crop_to_lungs(self) -> Cases:
+        """The same cases, each slice cut to the box of its lungs; whole where none are found."""
+        return replace(self, slices=[crop_to_lungs(pixels) for pixels in track(self.slices, "Finding lungs")])
 
 
 def find_table(folder: Path) -> Path:
@@ -83,6 +88,21 @@ def split_by_case(cases: Cases, folds: int, seed: int) -> npt.NDArray[np.int64]:
     for fold, (_, rows) in enumerate(splitter.split(cases.labels, cases.labels, cases.groups)):
         assignment[rows] = fold
     return assignment
+
+
+def crop_to_lungs(pixels: npt.NDArray[np.uint8], margin: float = 0.03) -> npt.NDArray[np.uint8]:
+    """(H, W) uint8 -> the box around the air that the body encloses, with a margin: a share of the longer side."""
+    side = max(pixels.shape)
+    square = to_input(pixels, side, "pad", LUNG.air)
+    body = outline(square)
+    if body is None or not body.lungs.any():
+        return pixels
+    box = []
+    for axis in (1, 0):
+        inside = np.flatnonzero(body.lungs.any(axis))
+        first, last = inside[0] / SIDE - margin, (inside[-1] + 1) / SIDE + margin
+        box.append(slice(max(0, round(first * side)), min(side, round(last * side))))
+    return square[0][tuple(box)]
 
 
 def augmentation(size: int, jitter: float) -> v2.Transform:

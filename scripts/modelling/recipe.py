@@ -10,12 +10,13 @@ from time import monotonic
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 import torchvision
 from lungct.network import LungResNet18
 from lungct.preprocess import normalize
 from rich.progress import track
+from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torchvision.transforms import v2
 
 from scripts.modelling.dataset import CLASSES, Cases, augmentation, draw_balanced
 
@@ -34,10 +35,14 @@ class Recipe:
         slower: factor on it for the layers before them, which begin with ImageNet weights.
         balance: 0 draws slices as they come, 1 every class equally often.
         mixup: parameter of mixup's Beta distribution (Zhang et al. 2018); 0 is off.
+        cutmix: of CutMix's (Yun et al. 2019); with both, every batch gets one of them.
         smoothing: of the labels.
         decay: of the weights' moving average.
         jitter: share by which brightness and contrast may change.
-        start: trial whose networks these begin with, fold by fold; none: the start weights.
+        lungs: cut every slice to the box of its lungs, in training and in scoring.
+        draws: added to the seed of views and batches, not to that of the folds.
+        start: trial whose networks these begin with, fold by fold; several, joined by +: the mean of their weights
+            (Wortsman et al. 2022); none: the start weights.
     """
 
     schedule: tuple[tuple[int, int], ...] = ((6, 160), (4, 224))
@@ -46,10 +51,13 @@ class Recipe:
     slower: float = 1.0
     balance: float = 1.0
     mixup: float = 0.0
+    cutmix: float = 0.0
     smoothing: float = 0.05
     decay: float = 0.98
     batch: int = 16
     jitter: float = 0.2
+    lungs: bool = False
+    draws: int = 0
     start: str = ""
 
     @property
@@ -82,6 +90,13 @@ def build_network(init: str) -> LungResNet18:
     return network
 
 
+def build_mixing(recipe: Recipe) -> v2.Transform:
+    """Mixes the slices of a batch and their labels as the recipe says; without, it hands both on as they are."""
+    kinds = ((v2.MixUp, recipe.mixup), (v2.CutMix, recipe.cutmix))
+    chosen = [kind(alpha=alpha, num_classes=len(CLASSES)) for kind, alpha in kinds if alpha]
+    return v2.RandomChoice(chosen) if chosen else v2.Identity()
+
+
 def fit(network: LungResNet18, cases: Cases, rows: Ints, recipe: Recipe, seed: int, checkpoint: Path) -> LungResNet18:
     """Train on `rows`, going on from `checkpoint` if it is there; return the moving average of the weights.
 
@@ -106,20 +121,19 @@ def fit(network: LungResNet18, cases: Cases, rows: Ints, recipe: Recipe, seed: i
         for key, part in parts.items():
             part.load_state_dict(saved[key])
     network.train()
+    mix = build_mixing(recipe)
     for epoch, side in list(enumerate(recipe.sides))[done:]:
-        torch.manual_seed(hash((seed, epoch)) % 2**32)  # torchvision's transforms draw from the global generator
+        torch.manual_seed(
+            hash((seed + recipe.draws, epoch)) % 2**32
+        )  # torchvision's transforms draw from the global generator
         view = augmentation(side, recipe.jitter)
         batches = draw_balanced(labels, drawn, recipe.batch, recipe.balance)
         losses = []
         for picked in track(batches, f"{name} epoch {epoch + 1}/{len(recipe.sides)}", len(rows) // recipe.batch):
             inputs = normalize(torch.stack([view(stored[row]) for row in picked]))
-            truth = F.one_hot(labels[picked], len(CLASSES)).float()
-            if recipe.mixup:
-                share = torch.distributions.Beta(recipe.mixup, recipe.mixup).sample((len(picked),))[:, None]
-                inputs = inputs.lerp(inputs.flip(0), share[:, :, None, None])
-                truth = truth.lerp(truth.flip(0), share)
+            inputs, truth = mix(inputs, labels[picked])
             answers = network(inputs.to(device, memory_format=torch.channels_last))
-            loss = F.cross_entropy(answers, truth.to(device), label_smoothing=recipe.smoothing)
+            loss = cross_entropy(answers, truth.to(device), label_smoothing=recipe.smoothing)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
