@@ -44,7 +44,7 @@ def test_a_crop_to_the_lungs_holds_them_and_little_else(top):
     pixels[pixels == 60] = 61
     regions = cv2.connectedComponents((pixels < 128).astype(np.uint8))[1]
     edge = np.unique(np.concatenate([regions[0], regions[-1], regions[:, 0], regions[:, -1]]))
-    lungs = ~np.isin(regions, edge)
+    lungs = ~np.isin(regions, [0, *edge])
     pixels[lungs] = 60
     cropped = crop_to_lungs(pixels)
     assert lungs.sum() > 5000
