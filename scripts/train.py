@@ -3,6 +3,7 @@
     python scripts/train.py cv --data DIR --init FILE                      # five networks; resumes where it stopped
     python scripts/train.py cv --data DIR --init imagenet --trial wide --recipe '{"lr": 1e-3}' --folds 0 1
     python scripts/train.py ship --data DIR --init FILE --trial base       # one of them -> model folder
+    python scripts/train.py list --data DIR                                # the trials so far -> its table of trials
 
 DIR holds cases.csv and its images, or iq_othnccd/ with both. `cv` may run in several processes at once, each with its
 own --folds. `ship` writes the network that never saw fold 0: that fold sets its temperature, refer threshold and gate.
@@ -14,6 +15,7 @@ import argparse
 import csv
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,20 +94,19 @@ def ship(trial: Trial, out: Path, version: str) -> ModelContract:
         table = csv.writer(stream, lineterminator="\n")
         table.writerow(["file", "case", "fold"])
         table.writerows(zip(cases.files, cases.groups.tolist(), trial.folds.tolist(), strict=True))
-    tried = out / TRIALS
-    rows = tabulate_trials(trial, json.loads(tried.read_text()) if tried.is_file() else [])
-    tried.write_text(json.dumps(rows, indent=2) + "\n")
+    write_trials(trial, out / TRIALS)
     return written
 
 
-def tabulate_trials(shipped: Trial, earlier: list[dict[str, object]]) -> list[dict[str, object]]:
-    """One row a trial in the work folder: which folds it has, and its uncalibrated scores on them.
+def write_trials(any_one: Trial, table: Path) -> int:
+    """Write one row a trial of the work folder: which folds it has, and its uncalibrated scores on them.
 
-    Rows of `earlier` trials that are no longer in the work folder are kept.
+    Rows that `table` has of trials that are no longer in the work folder are kept. Returns the number of rows.
     """
-    rows = [row for row in earlier if not (shipped.work / str(row["trial"]) / RECIPE).is_file()]
-    for path in sorted(shipped.work.glob(f"*/{RECIPE}")):
-        trial = Trial(shipped.work, path.parent.name, shipped.cases, shipped.recipe, shipped.init, shipped.seed)
+    earlier = json.loads(table.read_text()) if table.is_file() else []
+    rows = [row for row in earlier if not (any_one.work / str(row["trial"]) / RECIPE).is_file()]
+    for path in sorted(any_one.work.glob(f"*/{RECIPE}")):
+        trial = replace(any_one, name=path.parent.name)
         if done := [fold for fold in range(FOLDS) if trial.answers(fold).is_file()]:
             found = trial.collect(done)
             labels = trial.cases.labels[np.isin(trial.folds, done)]
@@ -115,12 +116,15 @@ def tabulate_trials(shipped: Trial, earlier: list[dict[str, object]]) -> list[di
                 {"trial": trial.name, "folds": done, "recipe": recipe, "minutes": round(float(found["minutes"]), 1)}
                 | {key: round(value, 4) for key, value in scores.items()}
             )
-    return rows
+    table.write_text(json.dumps(rows, indent=2) + "\n")
+    return len(rows)
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = make_parser(__doc__)
-    parser.add_argument("step", choices=("cv", "ship"), help="cross-validate a recipe, or write the model folder")
+    parser.add_argument(
+        "step", choices=("cv", "ship", "list"), help="cross-validate a recipe, write the model folder, list the trials"
+    )
     parser.add_argument("--data", type=Path, required=True, help="folder with cases.csv and the images it names")
     parser.add_argument("--init", default="imagenet", help="'imagenet' or a state_dict file (default %(default)s)")
     parser.add_argument("--trial", default="base", help="name of the trial (default %(default)s)")
@@ -139,12 +143,15 @@ def main() -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     try:
-        text = args.recipe if args.step == "cv" else (args.work / args.trial / RECIPE).read_text()
+        text = (args.work / args.trial / RECIPE).read_text() if args.step == "ship" else args.recipe
         trial = Trial(args.work, args.trial, read_cases(args.data), read_recipe(text), args.init, args.seed)
         if args.step == "cv":
             for fold in args.folds:
                 trial.train(fold)
                 print(f"train: {trial.name} fold {fold} is done")
+            return 0
+        if args.step == "list":
+            print(f"Wrote {write_trials(trial, args.out / TRIALS)} trials to {args.out / TRIALS}.")
             return 0
         contract = ship(trial, args.out, args.version)
     except (ValueError, TypeError, OSError) as error:

@@ -140,6 +140,17 @@ def test_the_trial_table_has_a_row_with_scores(trained):
     assert 0 <= row["balanced_accuracy"] <= 1
 
 
+def test_the_trial_table_can_be_written_without_shipping_again(trained, tmp_path, run_here):
+    known = [{"trial": "long ago", "folds": [0]}, {"trial": "base", "folds": []}]
+    (tmp_path / TRIALS).write_text(json.dumps(known))
+    place = ("--data", trained.data, "--init", trained.start, "--work", trained.work, "--out", tmp_path)
+    assert run_here("train", "list", *place)[0] == 0
+    rows = {row["trial"]: row["folds"] for row in json.loads((tmp_path / TRIALS).read_text())}
+    assert rows["long ago"] == [0]
+    assert rows["base"] == list(range(FOLDS))
+    assert [path.name for path in tmp_path.iterdir()] == [TRIALS]
+
+
 def test_start_weights_fill_all_but_the_last_layer(trained):
     start = torch.load(trained.start, weights_only=True)
     network = build_network(str(trained.start))

@@ -69,13 +69,17 @@ class Arrivals:
 
     def __init__(self, prepared: Iterator[Prepared | LungCTError]) -> None:
         self.items: list[Prepared | LungCTError] = []
-        self.ended = perf_counter()  # when the last one was decoded
+        self.waited = 0.0  # seconds that the engine waited for decoding
         self._prepared = prepared
 
     def __iter__(self) -> Iterator[npt.NDArray[np.uint8]]:
-        for item in self._prepared:
+        while True:
+            asked = perf_counter()
+            item = next(self._prepared, None)
+            self.waited += perf_counter() - asked
+            if item is None:
+                return
             self.items.append(item)
-            self.ended = perf_counter()
             if isinstance(item, Prepared):
                 yield item.input
 
@@ -85,7 +89,10 @@ class Arrivals:
 
 
 class Batch(NamedTuple):
-    """Replies in the order of the jobs, and the wall seconds of each stage."""
+    """Replies in the order of the jobs, and the wall seconds of each stage.
+
+    The stages add up to the whole. Slices are decoded while others are in the network: decode is what it waits for.
+    """
 
     replies: list[Reply]
     seconds: dict[str, float]
@@ -117,8 +124,8 @@ class Pipeline:
             for item, job in zip(replies, jobs, strict=True)
         ]
         seconds = {
-            "decode": arrivals.ended - started,
-            "inference": inferred - arrivals.ended,  # what of it was not done meanwhile
+            "decode": arrivals.waited,
+            "inference": inferred - started - arrivals.waited,
             "render": perf_counter() - inferred,
         }
         return Batch(final, seconds)
@@ -128,7 +135,7 @@ class Pipeline:
     ) -> Iterator[U | LungCTError]:
         """`work` on every item that has not failed yet, in threads; a failure takes the item's place.
 
-        All of it begins at once; the iterator hands out what is done, in order.
+        Several begin at once; the iterator hands out what is done, in order.
         """
 
         def run(item: T | LungCTError, job: Job) -> U | LungCTError:
@@ -142,7 +149,7 @@ class Pipeline:
                 return _report(fault, job.request_id)
 
         if len(items) == 1:
-            return iter([run(items[0], jobs[0])])
+            return map(run, items, jobs)
         return self._pool.map(run, items, jobs)
 
     def _prepare(self, job: Job) -> Prepared:
