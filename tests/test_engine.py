@@ -49,6 +49,23 @@ def add_graph(path, weights, agreement):
     return load_model_folder(path)
 
 
+@pytest.mark.parametrize("name", ["openvino-fp32", "torch"])
+def test_slices_may_come_one_by_one_and_a_fault_among_them_leaves_the_next_batch_whole(folder, name):
+    engine = choose_engine(folder, threads=2, wanted=name)
+    inputs = np.concatenate([folder.golden.inputs, 255 - folder.golden.inputs])
+    expected = engine.predict(inputs)
+
+    def fail_late():
+        yield from inputs
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        engine.predict(fail_late())
+    turned = engine.predict(iter(inputs[::-1]))
+    for found, rows in zip(turned, expected, strict=True):
+        assert np.allclose(found, rows[::-1], atol=1e-5)
+
+
 @pytest.fixture
 def copy(tmp_path):
     return shutil.copytree(MODEL, tmp_path / "model")

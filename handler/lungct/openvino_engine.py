@@ -74,9 +74,11 @@ class OpenVinoEngine:
                 store(self._alone, 0)
             else:
                 self._together.set_callback(store)
-                for row, pixels in chain(first, drawn):
-                    self._together.start_async([pixels[None]], row)
-                self._together.wait_all()
+                try:
+                    for row, pixels in chain(first, drawn):
+                        self._together.start_async([pixels[None]], row)
+                finally:  # or a slice still on its way would answer for one of the next batch
+                    self._together.wait_all()
         return Prediction(*map(np.stack, zip(*(found[row] for row in range(len(found))), strict=True)))
 
 
