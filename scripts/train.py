@@ -98,22 +98,22 @@ def ship(trial: Trial, out: Path, version: str) -> ModelContract:
     return written
 
 
-def write_trials(any_one: Trial, table: Path) -> int:
-    """Write one row a trial of the work folder: which folds it has, and its uncalibrated scores on them.
+def write_trials(trial: Trial, table: Path) -> int:
+    """Write a row for each trial in the work folder of `trial`: the folds it has, its uncalibrated scores on them.
 
     Rows that `table` has of trials that are no longer in the work folder are kept. Returns the number of rows.
     """
     earlier = json.loads(table.read_text()) if table.is_file() else []
-    rows = [row for row in earlier if not (any_one.work / str(row["trial"]) / RECIPE).is_file()]
-    for path in sorted(any_one.work.glob(f"*/{RECIPE}")):
-        trial = replace(any_one, name=path.parent.name)
-        if done := [fold for fold in range(FOLDS) if trial.answers(fold).is_file()]:
-            found = trial.collect(done)
+    rows = [row for row in earlier if not (trial.work / str(row["trial"]) / RECIPE).is_file()]
+    for path in sorted(trial.work.glob(f"*/{RECIPE}")):
+        tried = replace(trial, name=path.parent.name)
+        if done := [fold for fold in range(FOLDS) if tried.answers(fold).is_file()]:
+            found = tried.collect(done)
             labels = trial.cases.labels[np.isin(trial.folds, done)]
             scores = measure(softmax(found["logits"].double().numpy(), 1.0), labels)
             recipe = list_changes(read_recipe(path.read_text()))
             rows.append(
-                {"trial": trial.name, "folds": done, "recipe": recipe, "minutes": round(float(found["minutes"]), 1)}
+                {"trial": tried.name, "folds": done, "recipe": recipe, "minutes": round(float(found["minutes"]), 1)}
                 | {key: round(value, 4) for key, value in scores.items()}
             )
     table.write_text(json.dumps(rows, indent=2) + "\n")

@@ -123,9 +123,8 @@ def fit(network: LungResNet18, cases: Cases, rows: Ints, recipe: Recipe, seed: i
     network.train()
     mix = build_mixing(recipe)
     for epoch, side in list(enumerate(recipe.sides))[done:]:
-        torch.manual_seed(
-            hash((seed + recipe.draws, epoch)) % 2**32
-        )  # torchvision's transforms draw from the global generator
+        # Of the global generator: torchvision's transforms draw from it.
+        torch.manual_seed(hash((seed + recipe.draws, epoch)) % 2**32)
         view = augmentation(side, recipe.jitter)
         batches = draw_balanced(labels, drawn, recipe.batch, recipe.balance)
         losses = []
