@@ -7,7 +7,7 @@ OUT    ?= .run/scores
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup archive serve gateway key stop status demo predict score ui screenshots scale bench audit train quantize evaluate exporter image sbom lint test test-ops faults soak lock clean
+.PHONY: help setup archive serve gateway key stop status demo predict score ui screenshots scale update bench audit train quantize evaluate exporter image sbom lint test test-ops faults soak lock clean
 
 help:     ## this help
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -52,6 +52,9 @@ screenshots:  ## README's pictures of the page, from synthetic slices; needs `ma
 scale:    ## change the number of workers and wait for them: make scale WORKERS=2
 	@$(PY) scripts/scale.py $(WORKERS) $(ARGS)
 
+update: setup   ## serve another archive, tried beside the server first: make update MAR=new/lung_ct.mar
+	@$(PY) scripts/update.py $(MAR) $(ARGS)
+
 bench: archive  ## served against in-process rates in one run
 	@$(PY) scripts/benchmark.py $(ARGS)
 
@@ -86,10 +89,10 @@ test-ops: archive  ## the tests of what stands around the server: monitoring, ga
 	@$(PY) -m pytest -m ops $(ARGS)
 
 faults: archive  ## break the server under load, count what is lost, write README's table of it; about 6 minutes
-	@$(PY) -m pytest tests/test_faults.py --faults README.md $(ARGS)
+	@$(PY) -m pytest tests/faults --faults README.md $(ARGS)
 
 soak: archive   ## an hour of load through the gateway: no error, flat memory
-	@LUNG_CT_SOAK_S=3600 $(PY) -m pytest tests/test_faults.py -k soak --faults README.md $(ARGS)
+	@LUNG_CT_SOAK_S=3600 $(PY) -m pytest tests/faults -k soak --faults README.md $(ARGS)
 
 lock:     ## pin the newest versions that pyproject.toml allows
 	@.venv/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --all-extras --no-annotate --no-header pyproject.toml -o requirements.lock

@@ -50,6 +50,11 @@ class Instance:
         return self.run / "server.log"
 
     @property
+    def store(self) -> Path:
+        """Folder of the archive that a recorded server was started from."""
+        return Path(self.options[self.options.index("--store") + 1])
+
+    @property
     def canary(self) -> Path:
         return self.run / "canary.png"
 

@@ -109,8 +109,19 @@ def find_busy(ports: tuple[int, ...]) -> list[int]:
     return [port for port in ports if answers("127.0.0.1", port)]
 
 
+def read_log(path: Path) -> list[str]:
+    """Lines of a log without the inner ones of tracebacks; none of what is no file, such as a device."""
+    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+    return [line for line in lines if not line.partition(" - ")[2].startswith(" ")]
+
+
+def gives_up(log: Path) -> bool:
+    """Whether the log says that workers failed to load, and again: TorchServe would go on trying for minutes."""
+    return sum("Auto recovery failed again" in line for line in read_log(log)) >= 2
+
+
 def wait_ready(instance: Instance, process: subprocess.Popen[bytes], deadline_s: float) -> str | None:
-    """None once ready; the last reason when the deadline passes or the server dies."""
+    """None once ready; the last reason when the deadline passes, the server dies or its model does not load."""
     ends = time.monotonic() + deadline_s
     reason: str | None = "not started"
     with Console(stderr=True).status("serve: starting") as status:
@@ -120,6 +131,8 @@ def wait_ready(instance: Instance, process: subprocess.Popen[bytes], deadline_s:
             reason = check_ready(instance)
             if reason is None:
                 return None
+            if gives_up(instance.log):
+                return "the model does not load"
             status.update(f"serve: {reason}")
             time.sleep(0.1)
     return reason
@@ -171,8 +184,7 @@ def main() -> int:
     reason = wait_ready(instance, process, args.deadline)
     if reason is not None:
         print(f"serve: not ready: {reason}. The end of {instance.log}:", file=sys.stderr)
-        if instance.log.is_file():  # and no device
-            print("\n".join(instance.log.read_text(errors="replace").splitlines()[-15:]), file=sys.stderr)
+        print("\n".join(read_log(instance.log)[-15:]), file=sys.stderr)
         stop(instance)
         return 1
     print(

@@ -34,6 +34,8 @@ def group_is_alive(pid: int) -> bool:
 
 def stop(instance: Instance, grace_s: float = 20) -> bool:
     """End the whole process group, by force after `grace_s`; tokens and sockets go with it. True once it is gone."""
+    if not instance.pid:  # none was started; signals to group 0 would reach our own
+        return True
     for number, patience_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 5.0)):
         with suppress(ProcessLookupError):
             os.killpg(instance.pid, number)

@@ -74,3 +74,10 @@ def test_augmented_views_differ_and_keep_shape_and_type():
     assert first.shape == second.shape == (1, 96, 96)
     assert first.dtype == torch.uint8
     assert not torch.equal(first, second)
+
+
+def test_noise_has_the_strength_that_was_asked_for():
+    flat = torch.full((1, 256, 256), 128, dtype=torch.uint8)
+    noisy = augmentation(96, jitter=0.0, noise=0.04)(flat)[0, 30:66, 30:66]  # the middle: air may come in at the sides
+    assert noisy.dtype == torch.uint8
+    assert noisy.float().std() / 255 == pytest.approx(0.04, rel=0.1)

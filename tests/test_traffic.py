@@ -7,12 +7,12 @@ import pytest
 from scripts.client import Client, RefusedError, ServerBusy, ServerDown, ServerError
 from scripts.instance import Instance, find_ports
 from tests.calls import wait_until
-from tests.fault_table import HEAD, RULE, count, format_row, write_table
+from tests.faults.table import HEAD, RULE, count, format_row, write_table
 from tests.traffic import ANSWERED, Call, Traffic, attempt, count_rate
 
 
 class Failing:
-    """Raises in place of a server; the real one is in test_faults.py."""
+    """Raises in place of a server; the real one is in tests/faults."""
 
     def __init__(self, error):
         self.error = error

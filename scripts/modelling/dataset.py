@@ -105,8 +105,11 @@ def crop_to_lungs(pixels: npt.NDArray[np.uint8], margin: float = 0.03) -> npt.ND
     return square[0][tuple(box)]
 
 
-def augmentation(size: int, jitter: float) -> v2.Transform:
-    """Random views of a (1, S', S') uint8 slice as (1, size, size): what position, scanner and window may change."""
+def augmentation(size: int, jitter: float, noise: float = 0.0) -> v2.Transform:
+    """Random views of a (1, S', S') uint8 slice as (1, size, size): what position, scanner, window and dose may change.
+
+    Args: `jitter` share by which brightness and contrast change, `noise` standard deviation, in shares of 255.
+    """
     return v2.Compose(
         [
             v2.RandomHorizontalFlip(),
@@ -116,6 +119,7 @@ def augmentation(size: int, jitter: float) -> v2.Transform:
             ),
             v2.RandomResizedCrop(size, scale=(0.7, 1.0), ratio=(0.85, 1.18), antialias=True),
             v2.ColorJitter(brightness=jitter, contrast=jitter),
+            v2.GaussianNoise(sigma=noise) if noise else v2.Identity(),
         ]
     )
 

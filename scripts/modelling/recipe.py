@@ -39,6 +39,7 @@ class Recipe:
         smoothing: of the labels.
         decay: of the weights' moving average.
         jitter: share by which brightness and contrast may change.
+        noise: standard deviation of the noise that is added, in shares of 255.
         lungs: cut every slice to the box of its lungs, in training and in scoring.
         draws: added to the seed of views and batches, not to that of the folds.
         start: trial whose networks these begin with, fold by fold; several, joined by +: the mean of their weights
@@ -56,6 +57,7 @@ class Recipe:
     decay: float = 0.98
     batch: int = 16
     jitter: float = 0.2
+    noise: float = 0.0
     lungs: bool = False
     draws: int = 0
     start: str = ""
@@ -125,7 +127,7 @@ def fit(network: LungResNet18, cases: Cases, rows: Ints, recipe: Recipe, seed: i
     for epoch, side in list(enumerate(recipe.sides))[done:]:
         # Of the global generator: torchvision's transforms draw from it.
         torch.manual_seed(hash((seed + recipe.draws, epoch)) % 2**32)
-        view = augmentation(side, recipe.jitter)
+        view = augmentation(side, recipe.jitter, recipe.noise)
         batches = draw_balanced(labels, drawn, recipe.batch, recipe.balance)
         losses = []
         for picked in track(batches, f"{name} epoch {epoch + 1}/{len(recipe.sides)}", len(rows) // recipe.batch):

@@ -52,9 +52,7 @@ class Watchdog:
 
 def restart(instance: Instance, ended: threading.Event) -> None:
     """Stop what is left of the server and start it again as it was started; leaves off when `ended` is set."""
-    left = Instance.read(instance.run)  # another process than at first, or none, if it was started again before
-    if left.pid:
-        stop(left)
+    stop(Instance.read(instance.run))  # another process than at first, or none, if it was started again before
     command = [sys.executable, str(ROOT / "scripts" / "serve.py"), *instance.options]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None:

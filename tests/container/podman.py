@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from scripts.instance import ROOT
 
 TOOLS = ("podman", "runc", "mmdebstrap")
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-# Neither host's limits nor systemd can be counted on where CI runs.
-CONFINED = ("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges", "--tmpfs=/tmp", "--no-healthcheck")
-LIMITS = ("--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096", "--memory=3g")
+USER = 10001  # of the image
 
 
 def require_tools() -> None:
@@ -34,9 +33,13 @@ class Podman:
 
     folder: Path
 
+    @property
+    def store(self) -> list[str]:
+        """Options that every call has."""
+        return [f"--root={self.folder / 'images'}", f"--runroot={self.folder / 'run'}", "--runtime=runc"]
+
     def __call__(self, *arguments: object, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
-        store = ("--root", self.folder / "images", "--runroot", self.folder / "run", "--runtime", "runc")
-        command = ["podman", *map(str, (*store, *arguments))]
+        command = ["podman", *self.store, *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
 
     def do(self, *arguments: object, timeout_s: float = 60) -> str:
@@ -63,10 +66,6 @@ class Podman:
         self.do("build", *options, "--file", ROOT / "Containerfile", "--tag", "lung-ct:test", ROOT, timeout_s=580)
         return "lung-ct:test"
 
-    def run(self, image: str, name: str, *options: object, command: tuple[str, ...] = ()) -> None:
-        """Start a container as compose.yaml confines it."""
-        self.do("run", "--detach", "--name", name, *CONFINED, *LIMITS, *options, image, *command)
-
     def inspect(self, what: str) -> Mapping[str, Any]:
         return json.loads(self.do("inspect", what))[0]
 
@@ -75,3 +74,11 @@ class Podman:
         self("rm", "--force", "--all", "--time", "0")
         self("volume", "rm", "--force", "--all")
         self("rmi", "--force", "--all", timeout_s=120)
+
+
+def reach(url: str, method: str = "GET", **options: Any) -> int:
+    """The status that comes back; 0 when nothing listens there."""
+    try:
+        return requests.request(method, url, verify=False, timeout=20, **options).status_code  # noqa: S501 self-signed
+    except requests.ConnectionError:
+        return 0

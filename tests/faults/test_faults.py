@@ -1,8 +1,4 @@
-"""Break the real server behind the real gateway under load, and count. `make faults` writes README's table of it.
-
-Two kinds of callers run at once: `alice` uses our client with its retries, `raw` gives up at the first trouble. What
-raw callers see is the gateway's own merit; alice must lose nothing.
-"""
+"""Break the real server behind the real gateway under load, and count. `make faults` writes README's table of it."""
 
 import os
 import socket
@@ -12,66 +8,25 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import ExitStack
 
 import psutil
 import pytest
 
-from scripts.instance import Instance, find_ports
 from scripts.proxy.record import reload
 from scripts.tokens import Tokens
 from tests.calls import wait_until
-from tests.conftest import run_script
-from tests.fault_table import count, format_row, write_table
+from tests.faults.site import BACK_S, QUEUE, RETRY_S, GivenUp, kill
+from tests.faults.table import count, format_row
 from tests.gateways import stop_in_background
 from tests.pictures import encode
-from tests.sites import QUEUE, RETRY_S, GivenUp, build_store, change_archive, kill, open_site
 from tests.traffic import ANSWERED, Traffic, count_rate, is_ended, offer, strict_call
 
 pytestmark = [pytest.mark.server, pytest.mark.ops, pytest.mark.timeout(600)]  # the site's start included
 
 ROUTE = "/predictions/lung_ct"
 SOAK_S = float(os.environ.get("LUNG_CT_SOAK_S", "20"))
-BACK_S = 120  # to be ready again, on a machine that is busy with other things
 WINDOW_S = 6  # of load, to measure a rate in
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    with open_site(tmp_path_factory.mktemp("site")) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def rows(request):
-    """Rows of the table; written into the file that --faults names."""
-    measured = []
-    yield measured
-    if file := request.config.getoption("--faults"):
-        write_table(Path(file), measured)
-
-
-@pytest.fixture
-def load(site, slices, rows):
-    """Patient and impatient callers around a fault; asserts what every fault must leave whole, and adds the row."""
-
-    @contextmanager
-    def run(fault):
-        wait_until(site.is_ready, BACK_S, "ready before the fault")
-        patient = Traffic(site.door.client("alice", deadline_s=180, timeout_s=90), slices, 3)
-        raw = Traffic(site.door.client("raw", deadline_s=0, timeout_s=90), slices, 3)
-        with patient, raw:
-            wait_until(lambda: min(patient.answered, raw.answered) > 5, 60, "traffic flows")
-            broken = time.monotonic()
-            yield raw
-            wait_until(site.is_ready, BACK_S, "ready after the fault")
-            after = raw.answered
-            wait_until(lambda: raw.answered > after + 5, 60, "traffic flows again")
-        rows.append(format_row(fault, count(raw.failures()), sum(patient.failures().values()), raw.longest_gap(broken)))
-        assert not patient.failures(), fault
-
-    return run
 
 
 def test_one_killed_worker_of_two_costs_at_most_a_503(site, load):
@@ -108,16 +63,6 @@ def test_workers_that_crash_until_torchserve_gives_up_come_back_through_the_watc
         site.flag.unlink()
         assert not site.worker_pids()
         wait_until(lambda: site.instance.pid not in (0, before), 90, "another server")
-    assert set(raw.failures()) <= {"503"}
-
-
-def test_an_archive_that_is_overwritten_with_garbage_does_not_hurt_the_server_that_runs(site, load):
-    archive = site.store / "lung_ct.mar"
-    good = archive.read_bytes()
-    with load("archive overwritten with garbage, then a worker dies") as raw:
-        archive.write_bytes(b"no archive")
-        kill(site.worker_pids()[0])
-    archive.write_bytes(good)
     assert set(raw.failures()) <= {"503"}
 
 
@@ -211,19 +156,6 @@ def test_a_soak_of_steady_load_loses_nothing_and_memory_stays_flat(site, slices,
     assert set(site.worker_pids()) <= set(before), "a worker was replaced"
     assert not traffic.failures()
     assert share < 0.03, sorted((rss, processes[pid].name()) for pid, rss in grown.items())
-
-
-def test_a_damaged_model_never_becomes_ready_and_says_why(tmp_path, rows):
-    build_store(tmp_path / "store", tmp_path / "no-crash")
-    change_archive(tmp_path / "store" / "lung_ct.mar", {"weights.safetensors": lambda bits: bits[:-1] + b"?"})
-    place = ("--run", tmp_path / "run", "--store", tmp_path / "store", "--ports", *find_ports(5))
-    started = run_script("serve", *place, "--deadline", 25)
-    sees = "no server: `make serve` ends with 1, its log names the file"
-    rows.append(format_row("a damaged model at the start", sees))
-    assert started.returncode == 1
-    assert "not ready" in started.stderr
-    assert "weights.safetensors" in (tmp_path / "run" / "server.log").read_text()
-    assert not Instance.read(tmp_path / "run").running
 
 
 def test_stopping_under_load_finishes_every_request_that_was_accepted(site, slices, rows):

@@ -18,6 +18,7 @@ from tests.conftest import run_script
 from tests.gateways import Door, open_gateway, skip_without_nginx
 
 QUEUE, WORKERS, RETRY_S, PATIENCE_S = 32, 2, 5, 45  # longer than a worker takes to load on a busy machine
+BACK_S = 120  # to be ready again, on a machine that is busy with other things
 CRASH = "\nimport os, pathlib\nif pathlib.Path({flag!r}).exists():\n    os._exit(3)\n"
 
 

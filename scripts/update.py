@@ -1,0 +1,114 @@
+"""Put another archive in the place of the one that is served, once it has shown that it works.
+
+    make archive ARGS='--model my_model --out new'
+    make update MAR=new/lung_ct.mar
+
+A second server starts from the new archive, on other ports, and must score a canary; callers notice nothing. Only then
+the archive takes its place in the model store (the old one stays beside it, as lung_ct.mar.previous: updating to that
+goes back) and the server restarts. Callers of the gateway get 503 with Retry-After meanwhile, for some seconds.
+
+Exit codes: 0 the new archive serves, 1 it did not become ready, or could not be put in its place: the old one serves
+on, 2 that file is no archive, 3 no server runs, 4 the new archive took its place and the server is not ready.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+from rich.console import Console
+
+from scripts.health import check_ready
+from scripts.instance import ROOT, Instance, add_run_option, find_ports, make_parser
+from scripts.proxy.record import find
+from scripts.stop import stop
+
+NAME = "lung_ct.mar"
+
+
+def serve(*options: object) -> bool:
+    """Start a server as a user does and wait; False when it does not become ready, which it has said by then."""
+    command = [sys.executable, str(ROOT / "scripts" / "serve.py"), *map(str, options)]
+    return subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def try_out(archive: Path, instance: Instance, deadline_s: float) -> bool:
+    """Whether a server of its own, set up like `instance`, becomes ready with the archive."""
+    with tempfile.TemporaryDirectory(prefix="lung-ct-update-") as folder:
+        store, run = Path(folder) / "store", Path(folder) / "run"
+        store.mkdir()
+        shutil.copy(archive, store / NAME)
+        place = ("--run", run, "--store", store, "--ports", *find_ports(5), "--deadline", deadline_s)
+        try:
+            with Console(stderr=True).status("update: trying the new archive beside the server"):
+                return serve(*instance.options, *place)  # of options that stand twice the last ones count
+        finally:
+            stop(Instance.read(run))
+
+
+def put(archive: Path, store: Path) -> None:
+    """Give the archive its place in one stroke; the one before stays as .previous."""
+    fresh, place = store / f"{NAME}.new", store / NAME
+    shutil.copy(archive, fresh)
+    if place.exists():
+        shutil.copy(place, store / f"{NAME}.previous.new")
+        (store / f"{NAME}.previous.new").replace(store / f"{NAME}.previous")
+    fresh.replace(place)
+
+
+def restart(instance: Instance, deadline_s: float) -> str | None:
+    """Start the server again; None once it is ready, else why it is not."""
+    if find(instance.run) is None:
+        stop(instance)
+        return None if serve(*instance.options, "--deadline", deadline_s) else "see above"
+    os.killpg(instance.pid, signal.SIGTERM)  # the gateway's watchdog starts another one at once
+    ends = time.monotonic() + deadline_s
+    reason: str | None = "the gateway did not start it"
+    with Console(stderr=True).status("update: waiting for the server"):
+        while time.monotonic() < ends:
+            now = Instance.read(instance.run)
+            if now.pid not in (0, instance.pid):
+                reason = check_ready(now)
+                if reason is None:
+                    return None
+            time.sleep(0.2)
+    return reason
+
+
+def main() -> int:
+    parser = make_parser(__doc__)
+    add_run_option(parser)
+    parser.add_argument("archive", type=Path, help="the new lung_ct.mar")
+    parser.add_argument("--deadline", type=float, default=180, help="seconds to become ready (default %(default)s)")
+    args = parser.parse_args()
+    if not zipfile.is_zipfile(args.archive):
+        print(f"update: {args.archive} is no archive; write one with scripts/archive.py.", file=sys.stderr)
+        return 2
+    instance = Instance.read(args.run.resolve())
+    if not instance.running:
+        print("update: no server runs; start one with `make serve`.", file=sys.stderr)
+        return 3
+    if not try_out(args.archive, instance, args.deadline):
+        print("update: the new archive does not work, see above; the old one serves on.", file=sys.stderr)
+        return 1
+    try:
+        put(args.archive, instance.store)
+    except OSError as error:
+        print(f"update: {error}; the old archive serves on.", file=sys.stderr)
+        return 1
+    if reason := restart(instance, args.deadline):
+        print(f"update: the server is not ready: {reason}. Back: update to {NAME}.previous.", file=sys.stderr)
+        return 4
+    print(f"update: {args.archive} serves")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""What container tests share: podman, the image, and all of compose.yaml started from it."""
+
+import os
+from dataclasses import dataclass
+
+import pytest
+
+from scripts.instance import find_ports
+from scripts.proxy.nginx import make_certificate
+from tests.calls import wait_until
+from tests.conftest import run_script
+from tests.container.compose import DECLARED, HERE, Compose
+from tests.container.podman import USER, Podman, reach, require_tools
+
+
+@pytest.fixture(scope="package")
+def podman(tmp_path_factory):
+    require_tools()
+    podman = Podman(tmp_path_factory.mktemp("podman"))
+    yield podman
+    podman.clear()
+
+
+@pytest.fixture(scope="package")
+def image(podman):
+    return podman.build(podman.make_base())
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Attributes: `key` is a client's, `gateway` and `prometheus` are ports on this machine, `address` the pod's."""
+
+    compose: Compose
+    key: str
+    gateway: int
+    prometheus: int
+    address: str
+    server: str = "lung-ct_server_1"
+
+    def is_ready(self):
+        return reach(f"https://127.0.0.1:{self.gateway}/readyz") == 200
+
+
+@pytest.fixture(scope="package")
+def deployment(podman, image, tmp_path_factory):
+    """What README's commands for compose start, but Grafana; ready."""
+    home = tmp_path_factory.mktemp("home")
+    folder = home / ".config" / "lung-ct"
+    (folder / "tls").mkdir(parents=True)
+    added = run_script("keys", "add", "alice", "--clients", folder / "clients.map", "--run", home)
+    assert added.returncode == 0, added.stderr
+    for made, name in zip(make_certificate(folder / "tls"), ("tls.crt", "tls.key"), strict=True):
+        made.rename(folder / "tls" / name)
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, USER, USER)
+    for path in (home, *home.parents[:-1]):  # pytest's own folders are root's alone
+        path.chmod(path.stat().st_mode | 0o011)
+    gateway, prometheus = find_ports(2)
+    podman.do("tag", image, DECLARED["services"]["server"]["image"])
+    compose = Compose(podman, home, home / "changes.yaml")
+    compose.write_changes(gateway, prometheus, image)
+    compose("up", "--detach", *HERE)
+    networks = podman.inspect("lung-ct-pod")["NetworkSettings"]["Networks"]
+    found = Deployment(compose, added.stdout.strip(), gateway, prometheus, networks["lung-ct_default"]["IPAddress"])
+    wait_until(found.is_ready, 180, "the gateway is ready")
+    yield found
+    compose("down", "--volumes", "--timeout", "5")

@@ -1,0 +1,110 @@
+"""The image is built, and compose.yaml started from it for real: no root, a read-only root folder, no capabilities."""
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+from compose_spec import PyCompose
+
+from scripts.anatomy import draw_slice
+from scripts.instance import DEFAULT_PORTS, EXPORTER_PORT, ROOT
+from scripts.phantom import write_png
+from tests.calls import wait_until
+from tests.container.compose import DECLARED
+from tests.container.podman import USER, reach
+
+LARGEST_MB = 1000
+BUILD_TOOLS = ("/opt/tools", "/opt/venv/bin/uv", "/opt/venv/bin/torch-model-archiver", "/usr/bin/gcc", "/usr/bin/make")
+# Prints what is there of them, then every file that looks like a key.
+LOOK = f"""for f in {" ".join(BUILD_TOOLS)}; do test -e $f && echo $f; done
+find / -xdev -name key_file.json -o -name clients.map -o -name '*.key'
+echo looked"""
+# Of the server, from inside its container.
+INSTANCE = "from scripts.health import *; import os; instance = Instance.read(Path(os.environ['LUNG_CT_RUN'])); "
+ops = [pytest.mark.ops, pytest.mark.server, pytest.mark.timeout(1500)]
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+class TestContainers:
+    pytestmark = ops
+
+    def test_the_image_holds_no_build_tool_and_no_secret_and_is_small(self, podman, image):
+        found = podman.inspect(image)
+        assert found["Size"] < LARGEST_MB * 1e6
+        assert found["Config"]["User"] == str(USER)
+        assert found["Healthcheck"]["Test"] == ["CMD", "python", "scripts/health.py", "ready"]
+        limits = ("--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096")
+        as_root = ("run", "--rm", *limits, "--user=0", "--entrypoint=sh", image)
+        assert podman.do(*as_root, "-c", LOOK, timeout_s=180) == "looked"
+
+    def test_it_scores_a_phantom_without_root_on_a_read_only_root(self, podman, deployment, tmp_path):
+        server = deployment.server
+        write_png(draw_slice(3), tmp_path / "slice.png")
+        podman.do("cp", tmp_path / "slice.png", f"{server}:/run/lung-ct/slice.png")
+        scored = podman.do("exec", server, "python", "scripts/predict.py", "/run/lung-ct/slice.png", "--json")
+        assert json.loads(scored)["label"] in ("Normal", "Benign", "Malignant")
+        for container in (server, "lung-ct_gateway_1", "lung-ct_exporter_1"):
+            assert podman.do("exec", container, "id", "--user") == str(USER)
+            assert podman("exec", container, "touch", "/app/file").returncode != 0
+            status = podman.do("exec", container, "cat", "/proc/self/status")
+            assert "CapEff:\t0000000000000000" in status
+            assert "NoNewPrivs:\t1" in status
+
+    def test_the_gateway_serves_clients_with_a_key_and_hides_the_rest(self, deployment, slices):
+        bearer, door = {"Authorization": f"Bearer {deployment.key}"}, f"https://127.0.0.1:{deployment.gateway}"
+        url, body = f"{door}/predictions/lung_ct", slices[0]
+        assert reach(url, "POST", data=body, headers=bearer) == 200
+        assert reach(url, "POST", data=body) == 401
+        assert reach(f"{door}/models", headers=bearer) == 403
+        for port in (*DEFAULT_PORTS, EXPORTER_PORT):
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection((deployment.address, port), timeout=20)
+
+    def test_prometheus_scrapes_server_and_exporter_and_has_our_rules(self, deployment):
+        def ask(what):
+            return requests.get(f"http://127.0.0.1:{deployment.prometheus}/api/v1/{what}", timeout=20).json()["data"]
+
+        def scraped():
+            return {target["labels"]["job"] for target in ask("targets")["activeTargets"] if target["health"] == "up"}
+
+        wait_until(lambda: scraped() == {"lung_ct", "lung_ct_exporter"}, 60, "both are scraped")
+        assert {group["file"].rpartition("/")[2] for group in ask("rules")["groups"]} == {"alerts.yml", "recording.yml"}
+
+    def test_a_server_that_dies_is_started_again(self, podman, deployment):
+        def run(code):
+            return podman.do("exec", deployment.server, "python", "-c", INSTANCE + code)
+
+        before = run("print(instance.pid)")
+        podman("exec", deployment.server, "python", "-c", INSTANCE + "os.killpg(instance.pid, 9)")
+        wait_until(lambda: not deployment.is_ready(), 30, "not ready")
+        wait_until(deployment.is_ready, 120, "ready again")
+        assert run("print(instance.pid)") != before
+
+    def test_it_stops_on_sigterm_the_gateway_first(self, podman, deployment):
+        """The last one: the deployment is gone after it."""
+        for service in ("gateway", "server"):
+            deployment.compose("stop", "--timeout", "60", service)
+            state = podman.inspect(f"lung-ct_{service}_1")["State"]
+            assert not state["Running"]
+            assert state["ExitCode"] != 137, "killed: it did not stop by itself"
+        assert podman.inspect("lung-ct_gateway_1")["State"]["ExitCode"] == 0
+
+
+def test_hadolint_has_nothing_to_say_about_the_containerfile():
+    hadolint = Path(sys.executable).parent / "hadolint"
+    done = subprocess.run([hadolint, ROOT / "Containerfile"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_compose_is_valid_and_opens_the_gateway_alone():
+    PyCompose.from_json(json.dumps(DECLARED)).validate()  # it knows no YAML merge keys
+    ports = {name: service.get("ports", []) for name, service in DECLARED["services"].items()}
+    beyond = [port for port in sum(ports.values(), []) if not port.startswith("127.0.0.1:")]
+    assert beyond == ["8443:8443"]
+    for name in ("server", "gateway", "exporter"):
+        assert DECLARED["services"][name]["read_only"]
+        assert DECLARED["services"][name]["cap_drop"] == ["ALL"]

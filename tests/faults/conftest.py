@@ -1,0 +1,53 @@
+"""What all fault tests share: one site to break, callers around it, and the table of what they saw.
+
+Two kinds of callers run at once: `alice` uses our client with its retries, `raw` gives up at the first trouble. What
+raw callers see is the gateway's own merit; alice must lose nothing.
+"""
+
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.calls import wait_until
+from tests.faults.site import BACK_S, open_site
+from tests.faults.table import count, format_row, write_table
+from tests.traffic import Traffic
+
+
+@pytest.fixture(scope="package")
+def site(tmp_path_factory):
+    with open_site(tmp_path_factory.mktemp("site")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="package")
+def rows(request):
+    """Rows of the table; written into the file that --faults names."""
+    measured = []
+    yield measured
+    if file := request.config.getoption("--faults"):
+        write_table(Path(file), measured)
+
+
+@pytest.fixture
+def load(site, slices, rows):
+    """Patient and impatient callers around a fault; asserts what every fault must leave whole, and adds the row."""
+
+    @contextmanager
+    def run(fault):
+        wait_until(site.is_ready, BACK_S, "ready before the fault")
+        patient = Traffic(site.door.client("alice", deadline_s=180, timeout_s=90), slices, 3)
+        raw = Traffic(site.door.client("raw", deadline_s=0, timeout_s=90), slices, 3)
+        with patient, raw:
+            wait_until(lambda: min(patient.answered, raw.answered) > 5, 60, "traffic flows")
+            broken = time.monotonic()
+            yield raw
+            wait_until(site.is_ready, BACK_S, "ready after the fault")
+            after = raw.answered
+            wait_until(lambda: raw.answered > after + 5, 60, "traffic flows again")
+        rows.append(format_row(fault, count(raw.failures()), sum(patient.failures().values()), raw.longest_gap(broken)))
+        assert not patient.failures(), fault
+
+    return run
