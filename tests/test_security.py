@@ -25,7 +25,7 @@ def test_every_file_that_it_names_exists():
 def test_every_weak_point_is_shown_to_be_covered_by_a_test_in_the_file_named_beside_it():
     assert len(table()) > 10
     for point, _, shown in table():
-        named = re.findall(r"(?:`(test_\w+)` in )?`(tests/\w+\.py)`", shown)
+        named = re.findall(r"(?:`(test_\w+)` in )?`(tests/[\w/]+\.py)`", shown)
         assert named, point
         for test, file in named:
             assert not test or f"def {test}(" in (ROOT / file).read_text(), f"{test} is not in {file}"
