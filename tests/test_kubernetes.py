@@ -104,11 +104,11 @@ def test_scaling_follows_the_metric_that_the_adapter_makes(manifests):
     wanted = {metric["pods"]["metric"]["name"] for metric in manifests["HorizontalPodAutoscaler"]["spec"]["metrics"]}
     rules = yaml.safe_load((FOLDER / "prometheus" / "adapter.yaml").read_text())["rules"]["custom"]
     assert wanted == {rule["name"]["as"] for rule in rules}
-    kinds = yaml.safe_load((ROOT / "config" / "metrics.yaml").read_text())["ts_metrics"].values()
-    counted = {metric["name"] for kind in kinds for metric in kind}
+    settings = yaml.safe_load((ROOT / "config" / "metrics.yaml").read_text())
+    counted = {metric["name"] for part in ("ts_metrics", "model_metrics") for metric in settings[part]["counter"]}
     for rule in rules:
         assert "rate(" in rule["metricsQuery"], "a sum that only rises would never scale down"
-        used = set(re.findall(r"\bts_\w+", rule["metricsQuery"]))
+        used = set(re.findall(r"\b(?:ts|lung_ct)_\w+", rule["metricsQuery"]))
         assert len(used) == 2
         assert used <= counted
         assert any(f'__name__="{name}"' in rule["seriesQuery"] for name in used)

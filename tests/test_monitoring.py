@@ -53,6 +53,37 @@ def test_alerts_fire_when_they_should_and_only_then(path):
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
+def test_the_autoscalers_query_gives_the_mean_wait_of_each_pod_and_refusals_do_not_thin_it_out(tmp_path):
+    (rule,) = yaml.safe_load((ROOT / "config" / "kubernetes" / "prometheus" / "adapter.yaml").read_text())["rules"][
+        "custom"
+    ]
+    filled = {"<<.GroupBy>>": "pod", "<<.LabelMatchers>>": 'namespace="lung-ct",pod=~"busy|idle"'}
+    query = re.sub("<<.+?>>", lambda hole: filled[hole[0]], rule["metricsQuery"])
+
+    def rising(metric, pod, step, **labels):
+        told = {"namespace": "lung-ct", "pod": pod, **labels}
+        series = ",".join(f'{name}="{value}"' for name, value in told.items())
+        return {"series": f"{metric}{{{series}}}", "values": f"0+{step}x20"}
+
+    case = {
+        "interval": "15s",
+        "input_series": [
+            rising("ts_queue_latency_microseconds", "busy", 10_000_000),
+            rising("ts_inference_requests_total", "busy", 1000),
+            rising("lung_ct_requests_total", "busy", 16, Outcome="report"),
+            rising("lung_ct_requests_total", "busy", 4, Outcome="canary"),
+            rising("ts_queue_latency_microseconds", "idle", 0),
+            rising("lung_ct_requests_total", "idle", 0, Outcome="report"),
+        ],
+        "promql_expr_test": [
+            {"expr": query, "eval_time": "4m", "exp_samples": [{"labels": '{pod="busy"}', "value": 0.5}]}
+        ],
+    }
+    (tmp_path / "adapter.yml").write_text(yaml.safe_dump({"tests": [case]}))
+    tested = promtool("test", "rules", tmp_path / "adapter.yml")
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
 def test_every_alert_is_tested_firing_and_not_firing():
     fires, stays = set(), set()
     for path in (FOLDER / "tests").glob("*.yml"):
