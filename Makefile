@@ -6,6 +6,9 @@ IN     ?= .run/sample
 OUT    ?= .run/scores
 ARGS   ?=
 
+# One word for the shell, whatever is in it; nothing where it is empty.
+quote = $(if $1,'$(subst ','\'',$1)')
+
 .DEFAULT_GOAL := help
 .PHONY: help setup archive serve gateway key stop status demo predict score ui screenshots scale update bench audit train quantize evaluate exporter image sbom lint test test-ops faults soak lock clean
 
@@ -37,11 +40,11 @@ key: setup      ## a new key for a client of the gateway, shown once: make key N
 status:   ## the server's workers, engine and readiness
 	@$(PY) scripts/status.py $(ARGS)
 
-predict:  ## score files or folders: make predict IN=slice.png ARGS='--overlay out.png'
-	@$(PY) scripts/predict.py $(IN) $(ARGS)
+predict:  ## score a file or folder: make predict IN=slice.png ARGS='--overlay out.png'
+	@$(PY) scripts/predict.py $(call quote,$(IN)) $(ARGS)
 
 score:    ## score a folder, ZIP or list of any size: make score IN=scans OUT=scores ARGS=--resume
-	@$(PY) scripts/score.py $(IN) $(OUT) $(ARGS)
+	@$(PY) scripts/score.py $(call quote,$(IN)) $(call quote,$(OUT)) $(ARGS)
 
 ui:       ## the page for people, on this machine only; needs `make serve`
 	@$(PY) scripts/app.py $(ARGS)
@@ -53,7 +56,7 @@ scale:    ## change the number of workers and wait for them: make scale WORKERS=
 	@$(PY) scripts/scale.py $(WORKERS) $(ARGS)
 
 update: setup   ## serve another archive, tried beside the server first: make update MAR=new/lung_ct.mar
-	@$(PY) scripts/update.py $(MAR) $(ARGS)
+	@$(PY) scripts/update.py $(call quote,$(MAR)) $(ARGS)
 
 bench: archive  ## served against in-process rates in one run
 	@$(PY) scripts/benchmark.py $(ARGS)
@@ -82,16 +85,16 @@ sbom: setup     ## bill of materials of what is served, TorchServe's frozen jar 
 lint: setup     ## ruff, ruff format, mypy --strict
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 
-test: archive   ## all tests that this machine can run, but those of test-ops
+test: setup     ## all tests that this machine can run, but those of test-ops
 	@$(PY) -m pytest -m "not ops" $(ARGS)
 
-test-ops: archive  ## the tests of what stands around the server: monitoring, gateway, faults, container
+test-ops: setup  ## the tests of what stands around the server: monitoring, gateway, faults, container
 	@$(PY) -m pytest -m ops $(ARGS)
 
-faults: archive  ## break the server under load, count what is lost, write README's table of it; about 6 minutes
+faults: setup   ## break the server under load, count what is lost, write README's table of it; about 6 minutes
 	@$(PY) -m pytest tests/faults --faults README.md $(ARGS)
 
-soak: archive   ## an hour of load through the gateway: no error, flat memory
+soak: setup     ## an hour of load through the gateway: no error, flat memory
 	@LUNG_CT_SOAK_S=3600 $(PY) -m pytest tests/faults -k soak --faults README.md $(ARGS)
 
 lock:     ## pin the newest versions that pyproject.toml allows

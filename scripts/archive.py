@@ -2,6 +2,8 @@
 
 python scripts/archive.py
 python scripts/archive.py --model my_model --out my_store
+
+An archive that `make update` put there stays, unless --force is given.
 """
 
 from __future__ import annotations
@@ -25,15 +27,19 @@ def newest(*places: Path) -> float:
     return max(f.stat().st_mtime for f in files if "__pycache__" not in f.parts)
 
 
-def is_current(target: Path, model: Path, settings: Path) -> bool:
-    """Whether the archive is newer than all that goes into it, and holds this model and these settings."""
-    if not target.is_file() or target.stat().st_mtime <= newest(ROOT / "handler", model, settings):
-        return False
+def holds(target: Path, model: Path, settings: Path) -> bool:
+    """Whether the archive holds this model and these settings."""
     try:
         with zipfile.ZipFile(target) as archive:  # model.json has the hash of every file of its model
             return all(archive.read(path.name) == path.read_bytes() for path in (model / CONTRACT, settings))
     except (KeyError, OSError, zipfile.BadZipFile):
         return False
+
+
+def came_by_update(target: Path) -> bool:
+    """Whether scripts/update.py put the archive there: it copies the one before to .previous after the new one."""
+    previous = target.with_name(f"{target.name}.previous")
+    return previous.is_file() and previous.stat().st_mtime >= target.stat().st_mtime
 
 
 def build(model: Path, out: Path, settings: Path) -> Path:
@@ -66,9 +72,17 @@ def main() -> int:
     parser.add_argument("--force", action="store_true", help="build even when nothing changed")
     args = parser.parse_args()
     target = args.out / "lung_ct.mar"
-    if not args.force and is_current(target, args.model, args.settings):
-        print(f"archive: {target} is up to date")
-        return 0
+    if not args.force and target.is_file():
+        same = holds(target, args.model, args.settings)
+        if same and target.stat().st_mtime > newest(ROOT / "handler", args.model, args.settings):
+            print(f"archive: {target} is up to date")
+            return 0
+        if not same and came_by_update(target):
+            print(
+                f"archive: {target} holds another model or other settings, put there by `make update`; "
+                f"`make archive ARGS=--force` builds that of {args.model}"
+            )
+            return 0
     try:
         target = build(args.model, args.out, args.settings)
     except (ModelFolderError, OSError, subprocess.CalledProcessError) as error:

@@ -1,23 +1,17 @@
 """Scripts as a user runs them: help, exit codes, sentences. What needs a server is tested in files of its own."""
 
-import json
-import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
-import time
-import zipfile
 from pathlib import Path
 
 import pytest
-import torch
-import torchvision
 import yaml
 from lungct.model import load_model_folder
 
 from scripts import setup
-from scripts.archive import is_current
 from scripts.instance import ROOT, SOCKET_PATH_LIMIT, find_ports, make_temp
 from scripts.predict import make_table
 from tests.conftest import MODEL, run_script, show_help
@@ -46,106 +40,12 @@ def test_a_key_can_be_made_in_a_fresh_clone():
     assert re.findall(r"scripts/(\w+)\.py", steps.stdout) == ["setup", "keys"]
 
 
-@pytest.fixture
-def checkpoint(tmp_path):
-    """A state_dict as the original project saves it."""
-    torch.manual_seed(5)
-    network = torchvision.models.resnet18(num_classes=3)
-    torch.save(network.state_dict(), tmp_path / "lung_cancer_model_40.pth")
-    return tmp_path / "lung_cancer_model_40.pth"
-
-
-def test_a_torchvision_checkpoint_becomes_a_model_folder_and_an_archive(checkpoint, tmp_path):
-    out = tmp_path / "mine"
-    done = run_script("import_checkpoint", checkpoint, "--out", out)
-    assert done.returncode == 0, done.stderr
-    folder = load_model_folder(out)
-    assert folder.contract.classes == ("Benign", "Malignant", "Normal")
-    assert folder.contract.geometry == "squash"
-    original = torch.load(checkpoint, weights_only=True)
-    assert torch.allclose(folder.network.conv1.weight, original["conv1.weight"], atol=1e-3)
-    packed = run_script("archive", "--model", out, "--out", tmp_path / "store")
-    assert packed.returncode == 0, packed.stderr
-    assert (tmp_path / "store" / "lung_ct.mar").is_file()
-
-
-def test_other_classes_may_be_named(checkpoint, tmp_path, run_here):
-    command = ("import_checkpoint", checkpoint, "--out", tmp_path / "m", "--classes")
-    assert run_here(*command, "A, B ,C")[0] == 0
-    assert load_model_folder(tmp_path / "m").contract.classes == ("A", "B", "C")
-    code, said = run_here(*command, "A,B")
-    assert (code, "--classes" in said) == (1, True)
-
-
-class Planted:
-    """Pickles into a command; loading it would leave a trace."""
-
-    def __reduce__(self):
-        return (print, ("code ran",))
-
-
-@pytest.mark.parametrize("kind", ["whole model", "code", "text", "other network", "missing", "list"])
-def test_anything_else_is_refused_in_a_sentence_and_runs_no_code(kind, tmp_path):
-    path = tmp_path / "file.pth"
-    if kind == "whole model":
-        torch.save(torchvision.models.resnet18(num_classes=3), path)
-    elif kind == "code":
-        torch.save(Planted(), path)
-    elif kind == "text":
-        path.write_text("no checkpoint")
-    elif kind == "other network":
-        torch.save(torch.nn.Linear(2, 3).state_dict(), path)
-    elif kind == "list":
-        torch.save([torch.zeros(1)], path)
-    done = run_script("import_checkpoint", path, "--out", tmp_path / "out")
-    assert done.returncode == 1
-    assert done.stderr.startswith("import: ")
-    assert "Traceback" not in done.stderr
-    assert "code ran" not in done.stdout
-    assert not (tmp_path / "out").exists()
-
-
-def test_the_archive_holds_handler_core_model_and_settings_and_nothing_else(tmp_path):
-    assert run_script("archive", "--out", tmp_path).returncode == 0
-    with zipfile.ZipFile(tmp_path / "lung_ct.mar") as archive:
-        names = set(archive.namelist())
-        manifest = json.loads(archive.read("MAR-INF/MANIFEST.json"))
-    core = {f"lungct/{path.name}" for path in (ROOT / "handler" / "lungct").glob("*.py")}
-    files = {"model.json", *load_model_folder(MODEL).contract.files}
-    assert {n for n in names if not n.endswith("/")} == core | files | {
-        "lung_ct_handler.py", "model-config.yaml", "MAR-INF/MANIFEST.json",
-    }  # fmt: skip
-    assert manifest["model"]["modelVersion"] == load_model_folder(MODEL).contract.version
-
-
-def test_the_archive_is_built_again_only_when_something_changed(tmp_path):
-    first = run_script("archive", "--out", tmp_path)
-    again = run_script("archive", "--out", tmp_path)
-    assert ("wrote" in first.stdout, "up to date" in again.stdout) == (True, True)
-
-
-def test_the_archive_is_built_again_when_it_holds_another_model_or_other_settings(tmp_path):
-    settings, other = tmp_path / "model-config.yaml", tmp_path / "other"
-    other.mkdir()
-    settings.write_text("minWorkers: 1")
-    (other / "model.json").write_text("{}")
-    with zipfile.ZipFile(tmp_path / "lung_ct.mar", "w") as packed:
-        packed.write(MODEL / "model.json", "model.json")
-        packed.write(settings, "model-config.yaml")
-    later = time.time() + 10
-    os.utime(tmp_path / "lung_ct.mar", (later, later))
-    assert is_current(tmp_path / "lung_ct.mar", MODEL, settings)
-    assert not is_current(tmp_path / "lung_ct.mar", other, settings)
-    assert not is_current(tmp_path / "lung_ct.mar", MODEL, ROOT / "config" / "model-config.yaml")
-
-
-def test_a_damaged_model_folder_is_not_packed(tmp_path):
-    for file in MODEL.iterdir():
-        if file.is_file():
-            (tmp_path / file.name).write_bytes(file.read_bytes())
-    (tmp_path / "golden.safetensors").write_bytes(b"x")
-    done = run_script("archive", "--model", tmp_path, "--out", tmp_path / "store")
-    assert (done.returncode, "golden.safetensors" in done.stderr) == (1, True)
+def test_names_with_blanks_brackets_and_quotes_reach_the_scripts_as_they_are():
+    names = {"IN": "Normal case (26), it's.jpg", "OUT": "my scores", "MAR": "new model/lung_ct.mar"}
+    make = ("make", "--dry-run", "predict", "score", "update", *(f"{key}={name}" for key, name in names.items()))
+    steps = subprocess.run(make, capture_output=True, text=True, check=True, cwd=ROOT).stdout.splitlines()
+    words = [shlex.split(step)[2:] for step in steps if "setup" not in step]
+    assert words == [[names["IN"]], [names["IN"], names["OUT"]], [names["MAR"]]]
 
 
 def test_serve_without_an_archive_says_how_to_build_it(tmp_path):
