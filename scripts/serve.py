@@ -27,6 +27,8 @@ from scripts.instance import ROOT, Instance, add_run_option, default_ports, make
 from scripts.phantom import write_png
 from scripts.stop import stop
 
+STAND_IN = ROOT / "scripts" / "standin"  # holds a torch.py that says why
+
 
 def write_settings(instance: Instance, store: Path, chosen: list[str]) -> Path:
     """config/config.properties with this instance's addresses, paths and `chosen` KEY=VALUE, in its run folder."""
@@ -57,6 +59,7 @@ def environment(instance: Instance) -> dict[str, str]:
         **os.environ,
         "JAVA_HOME": java_home,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join([str(STAND_IN), *filter(None, [os.environ.get("PYTHONPATH")])]),
         "LOG_LOCATION": str(instance.run),
         "METRICS_LOCATION": str(instance.run),
         "TEMP": instance.temp,

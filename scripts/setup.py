@@ -66,6 +66,8 @@ def make_environment(torch_index: str) -> None:
     print("setup: the installer (uv)", flush=True)
     install(lock["uv"], [python, "-m", "pip", "install", "--quiet"])
     uv = [str(VENV / "bin" / "uv"), "pip", "install", "--python", python]
+    if os.environ.get("PYTHONDONTWRITEBYTECODE"):  # else every start of every process would compile torch anew
+        uv.append("--compile-bytecode")
     env = {**os.environ, **index_of_pip(python)}
     if torch_index:
         print("setup: torch and torchvision from LUNG_CT_TORCH_INDEX, not hash-checked", flush=True)

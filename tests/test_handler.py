@@ -3,6 +3,9 @@
 import ast
 import json
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import ts
 import yaml
 from lung_ct_handler import LungCTHandler
 from lungct.errors import ModelFolderError
+from lungct.settings import count_cores
 from ts.context import Context, RequestProcessor
 from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 
@@ -131,3 +135,69 @@ def test_the_shipped_settings_are_accepted_and_leave_no_time_to_torchserves_defa
     assert config["maxBatchDelay"] >= 1, "0 silently becomes 100"
     assert {"responseTimeout", "startupTimeout"} <= set(config), "their defaults beat every other place"
     LungCTHandler().initialize(make_context(**config))
+
+
+WORKER = """
+import json
+import sys
+from ts.protocol import otf_message_handler
+from lungct.settings import count_cores
+from ts.context import Context
+from lung_ct_handler import LungCTHandler
+
+assert not hasattr(otf_message_handler.torch, "__path__"), "TorchServe did not get the stand-in"
+model, engine = sys.argv[1:]
+config = {"handler": {"engine": engine}}
+handler = LungCTHandler()
+handler.initialize(Context("lung_ct", model, {}, 1, None, "0.12.0", True, None, config))
+print(json.loads(handler._pipeline.describe())["engine"], "torch" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "engine", "loaded"), [("openvino-fp32", "openvino-fp32", False), ("torch", "torch-cpu-fp32", True)]
+)
+def test_a_worker_loads_torch_only_for_an_engine_that_computes_with_it(wanted, engine, loaded):
+    paths = os.pathsep.join(map(str, [ROOT / "scripts" / "standin", ROOT / "handler"]))
+    command = [sys.executable, "-c", WORKER, str(MODEL), wanted]
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": paths}, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [engine, str(loaded)]
+
+
+@pytest.mark.parametrize(
+    ("group", "quotas", "cores"),
+    [
+        ("/", {}, 64),
+        ("/", {"": "max 100000"}, 64),
+        ("/", {"": "200000 100000"}, 2),
+        ("/", {"": "150000 100000"}, 2),
+        ("/", {"": "20000 100000"}, 1),
+        ("/", {"": "12800000 100000"}, 64),
+        ("/system.slice/lung-ct.service", {"system.slice/lung-ct.service": "400000 100000"}, 4),
+        ("/pod/server", {"pod/server": "max 100000", "pod": "300000 100000"}, 3),
+        ("/of/the/machine", {"": "200000 100000"}, 2),  # a container that sees its group by the machine's path
+    ],
+)
+def test_threads_are_for_the_cores_that_a_quota_leaves(group, quotas, cores, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    (tmp_path / "proc" / "self").mkdir(parents=True)
+    (tmp_path / "proc" / "self" / "cgroup").write_text(f"1:cpu:/old\n0::{group}\n")
+    for place, text in quotas.items():
+        folder = tmp_path / "sys" / "fs" / "cgroup" / place
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "cpu.max").write_text(f"{text}\n")
+    assert count_cores(tmp_path) == cores
+
+
+def test_without_control_groups_all_cores_are_used(tmp_path):
+    assert count_cores(tmp_path) == len(os.sched_getaffinity(0))
+
+
+def test_a_worker_under_a_quota_computes_with_the_threads_that_the_quota_leaves(monkeypatch, caplog):
+    monkeypatch.setattr("lung_ct_handler.count_cores", lambda: 6)
+    with caplog.at_level(logging.INFO, logger="lung_ct_handler"):
+        LungCTHandler().initialize(make_context(minWorkers=3))
+    assert "2 threads" in caplog.text
