@@ -4,7 +4,6 @@ TorchServe's model loader wants exactly one class in this module.
 """
 
 import logging
-import os
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from lungct.errors import PHRASES
 from lungct.model import load_model_folder
 from lungct.pipeline import Batch, Job, Pipeline
 from lungct.result import band
-from lungct.settings import Settings
+from lungct.settings import Settings, count_cores
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +40,7 @@ class LungCTHandler:
         """Load the model on the device that TorchServe assigned; any exception makes the worker fail to load."""
         properties, config = context.system_properties, context.model_yaml_config
         settings = Settings.read(config.get("handler") or {})
-        threads = settings.threads or max(1, len(os.sched_getaffinity(0)) // config.get("minWorkers", 1))
+        threads = settings.threads or max(1, count_cores() // config.get("minWorkers", 1))
         gpu_id = properties.get("gpu_id")
         if gpu_id is None and config.get("deviceType") == "gpu":
             raise RuntimeError("model-config.yaml asks for a GPU and TorchServe found none (is nvidia-smi on PATH?).")

@@ -1,9 +1,13 @@
-"""What an operator may set: the `handler:` section of model-config.yaml, checked once at start."""
+"""What an operator may set: the `handler:` section of model-config.yaml, checked once at start; the cores there are."""
 
 from __future__ import annotations
 
+import math
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 
@@ -13,7 +17,7 @@ class Settings:
 
     Attributes:
         engine: "auto", or the name of one in `engine.TOLERANCES`, for which nothing stands in when it fails.
-        threads: CPU threads for decoding and for the network; workers x threads should equal the cores. 0: all cores.
+        threads: CPU threads for decoding and for the network; workers x threads should equal the cores. 0: they do.
         max_bytes: largest accepted file, bytes.
         max_pixels: largest accepted rows x columns, checked before decoding.
         max_side: largest accepted rows or columns.
@@ -37,3 +41,24 @@ class Settings:
             if type(given) is not known[name]:
                 raise ValueError(f"model-config.yaml: handler setting {name!r} must be {known[name].__name__}.")
         return cls(**section)
+
+
+def count_cores(root: Path = Path("/")) -> int:
+    """Cores that this process may use: its affinity, and no more than the CPU quota of its control groups (version 2).
+
+    In a container with a limit of 2 CPUs the affinity still names all cores of the machine; a thread for each would
+    spend the quota at once, and all would stand still for the rest of the period.
+    """
+    cores = len(os.sched_getaffinity(0))
+    try:
+        group = re.search(r"^0::/(.*)$", (root / "proc/self/cgroup").read_text(), re.MULTILINE)
+    except OSError:
+        return cores
+    top = root / "sys/fs/cgroup"
+    place = top / group[1] if group else top
+    for folder in (place, *place.parents[: len(place.parts) - len(top.parts)]):  # a parent's quota binds as well
+        limit = folder / "cpu.max"
+        quota, period = limit.read_text().split() if limit.is_file() else ("max", "")
+        if quota != "max":
+            cores = min(cores, math.ceil(int(quota) / int(period)))
+    return cores
