@@ -4,6 +4,7 @@ TorchServe's model loader wants exactly one class in this module.
 """
 
 import logging
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -25,6 +26,14 @@ def quieten():
         logging.getLogger(name).setLevel(logging.INFO)
 
 
+def drop_stand_in():
+    """Let the real torch be found, if it is here: TorchServe has what it wanted of scripts/standin/torch.py."""
+    stand_in = sys.modules.get("torch")
+    if stand_in is not None and not hasattr(stand_in, "__path__"):  # one file, where torch is a package
+        del sys.modules["torch"]
+        sys.path.remove(str(Path(stand_in.__file__).parent))
+
+
 class LungCTHandler:
     """Answers batches of slices.
 
@@ -38,6 +47,7 @@ class LungCTHandler:
 
     def initialize(self, context):
         """Load the model on the device that TorchServe assigned; any exception makes the worker fail to load."""
+        drop_stand_in()
         properties, config = context.system_properties, context.model_yaml_config
         settings = Settings.read(config.get("handler") or {})
         threads = settings.threads or max(1, count_cores() // config.get("minWorkers", 1))

@@ -4,6 +4,8 @@ import ast
 import json
 import logging
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -133,6 +135,35 @@ def test_the_shipped_settings_are_accepted_and_leave_no_time_to_torchserves_defa
     assert config["maxBatchDelay"] >= 1, "0 silently becomes 100"
     assert {"responseTimeout", "startupTimeout"} <= set(config), "their defaults beat every other place"
     LungCTHandler().initialize(make_context(**config))
+
+
+WORKER = """
+import json
+import sys
+from ts.protocol import otf_message_handler
+from ts.context import Context
+from lung_ct_handler import LungCTHandler
+
+assert not hasattr(otf_message_handler.torch, "__path__"), "TorchServe did not get the stand-in"
+model, engine = sys.argv[1:]
+config = {"handler": {"engine": engine}}
+handler = LungCTHandler()
+handler.initialize(Context("lung_ct", model, {}, 1, None, "0.12.0", True, None, config))
+print(json.loads(handler._pipeline.describe())["engine"], "torch" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "engine", "loaded"), [("openvino-fp32", "openvino-fp32", False), ("torch", "torch-cpu-fp32", True)]
+)
+def test_a_worker_loads_torch_only_for_an_engine_that_computes_with_it(wanted, engine, loaded):
+    paths = os.pathsep.join(map(str, [ROOT / "scripts" / "standin", ROOT / "handler"]))
+    command = [sys.executable, "-c", WORKER, str(MODEL), wanted]
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": paths}, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [engine, str(loaded)]
 
 
 @pytest.mark.parametrize(
