@@ -10,6 +10,7 @@ original page did it: squashed to a square.
 from __future__ import annotations
 
 import pickle
+import struct
 import sys
 from pathlib import Path
 
@@ -20,6 +21,14 @@ from lungct.network import LungResNet18
 from scripts.instance import make_parser
 from scripts.phantom import golden_inputs
 
+# Folders of the data set: ImageFolder names the classes of the original checkpoints after them.
+CLASSES = {"Bengin cases": "Benign", "Malignant cases": "Malignant", "Normal cases": "Normal"}
+# All that torch.load raised for thousands of damaged files.
+_FAULTS = (
+    pickle.UnpicklingError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, AssertionError, EOFError,
+    struct.error,
+)  # fmt: skip
+
 
 class CheckpointError(Exception):
     """The file is no three-class resnet18 state_dict."""
@@ -29,7 +38,9 @@ def read_checkpoint(path: Path, classes: tuple[str, ...]) -> LungResNet18:
     """The network in a checkpoint; CheckpointError with what is wrong otherwise."""
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
+    except _FAULTS as error:
         raise CheckpointError(
             f"{path} is no plain state_dict. Save it with torch.save(model.state_dict(), path); whole pickled models "
             "are refused because loading one runs its code."
@@ -38,7 +49,7 @@ def read_checkpoint(path: Path, classes: tuple[str, ...]) -> LungResNet18:
         raise CheckpointError(f"{path} holds no state_dict (a mapping of names to tensors).")
     if "fc.weight" in weights and weights["fc.weight"].shape != (len(classes), 512):
         raise CheckpointError(
-            f"{path} has {weights['fc.weight'].shape[0]} outputs, {len(classes)} classes were named; see --classes."
+            f"{path} has {weights['fc.weight'].shape[0]} outputs, and this server tells {len(classes)} classes apart."
         )
     network = LungResNet18(len(classes))
     try:
@@ -55,13 +66,14 @@ def main() -> int:
     parser.add_argument(
         "--classes",
         default="Benign,Malignant,Normal",
-        help="class names in the order of the outputs (default %(default)s, ImageFolder's order)",
+        help="the classes in the order of the outputs (default %(default)s, ImageFolder's order); "
+        "its names, such as 'Bengin cases', are taken too",
     )
     parser.add_argument("--version", default="imported", help="version written into model.json (default %(default)s)")
     args = parser.parse_args()
-    classes = tuple(name.strip() for name in args.classes.split(","))
-    if len(set(classes)) < 2 or not all(classes):
-        parser.error("--classes needs two or more different names, separated by commas")
+    classes = tuple(CLASSES.get(name.strip(), name.strip()) for name in args.classes.split(","))
+    if sorted(classes) != sorted(CLASSES.values()):  # others would have no place between Normal and Malignant
+        parser.error("--classes must be Benign, Malignant and Normal in some order, separated by commas")
     try:
         network = read_checkpoint(args.checkpoint, classes)
     except CheckpointError as error:

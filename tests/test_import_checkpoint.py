@@ -5,6 +5,7 @@ import torch
 import torchvision
 from lungct.model import load_model_folder
 
+from scripts.import_checkpoint import CheckpointError, read_checkpoint
 from tests.conftest import run_script
 
 
@@ -31,12 +32,40 @@ def test_a_torchvision_checkpoint_becomes_a_model_folder_and_an_archive(checkpoi
     assert (tmp_path / "store" / "lung_ct.mar").is_file()
 
 
-def test_other_classes_may_be_named(checkpoint, tmp_path, run_here):
-    command = ("import_checkpoint", checkpoint, "--out", tmp_path / "m", "--classes")
-    assert run_here(*command, "A, B ,C")[0] == 0
-    assert load_model_folder(tmp_path / "m").contract.classes == ("A", "B", "C")
-    code, said = run_here(*command, "A,B")
-    assert (code, "--classes" in said) == (1, True)
+def test_the_outputs_may_be_in_another_order_and_have_the_names_of_the_data_sets_folders(
+    checkpoint, tmp_path, run_here
+):
+    names = "Normal cases, Bengin cases ,Malignant"
+    assert run_here("import_checkpoint", checkpoint, "--out", tmp_path / "m", "--classes", names)[0] == 0
+    assert load_model_folder(tmp_path / "m").contract.classes == ("Normal", "Benign", "Malignant")
+
+
+@pytest.mark.parametrize("names", ["A,B,C", "Benign,Malignant", "Benign,Benign,Normal", "benigno,Malignant,Normal"])
+def test_classes_without_a_place_in_the_order_from_normal_to_malignant_are_refused(names, tmp_path, run_here, capsys):
+    """The most suspicious slice, heatmaps of abnormal ones and the order in replies all need to know the classes."""
+    with pytest.raises(SystemExit):
+        run_here("import_checkpoint", "any.pth", "--out", tmp_path / "m", "--classes", names)
+    assert "--classes must be Benign, Malignant and Normal" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_other_classes_is_refused_by_the_number_of_its_outputs(tmp_path, run_here):
+    torch.save(torchvision.models.resnet18(num_classes=4).state_dict(), tmp_path / "four.pth")
+    code, said = run_here("import_checkpoint", tmp_path / "four.pth", "--out", tmp_path / "m")
+    assert (code, "has 4 outputs" in said) == (1, True)
+
+
+def test_a_checkpoint_that_cannot_be_read_is_told_from_one_that_is_none(tmp_path, run_here):
+    code, said = run_here("import_checkpoint", tmp_path / "missing.pth", "--out", tmp_path / "m")
+    assert (code, said) == (1, f"import: {tmp_path / 'missing.pth'} cannot be read: No such file or directory.\n")
+
+
+@pytest.mark.parametrize(
+    "body", [b"\x80\x02h\x07.", b"\x80\x02.", b"\x80\x02K", b"\xff" * 40, b"\x80\x02X\x01\0\0\0\xff."]
+)
+def test_bytes_that_are_no_pickle_are_refused_whatever_they_make_it_stumble_over(body, tmp_path):
+    (tmp_path / "junk.pth").write_bytes(body)
+    with pytest.raises(CheckpointError, match="no plain state_dict"):
+        read_checkpoint(tmp_path / "junk.pth", ("Benign", "Malignant", "Normal"))
 
 
 class Planted:
@@ -46,7 +75,7 @@ class Planted:
         return (print, ("code ran",))
 
 
-@pytest.mark.parametrize("kind", ["whole model", "code", "text", "other network", "missing", "list"])
+@pytest.mark.parametrize("kind", ["whole model", "code", "text", "other network", "list"])
 def test_anything_else_is_refused_in_a_sentence_and_runs_no_code(kind, tmp_path):
     path = tmp_path / "file.pth"
     if kind == "whole model":
