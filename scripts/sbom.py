@@ -30,15 +30,96 @@ from packaging.utils import canonicalize_name
 from scripts.instance import ROOT, make_parser
 
 JAR = "ts/frontend/model-server.jar"
+# Package in the jar -> the library that it comes from; of several that fit the longest counts. A test looks for others.
+PACKAGES = {
+    "android/annotation": "com.google.android:annotations",
+    "com/beust/jcommander": "com.beust:jcommander",
+    "com/github/javaparser": "com.github.javaparser:javaparser-core",
+    "com/google/api": "com.google.api.grpc:proto-google-common-protos",
+    "com/google/cloud": "com.google.api.grpc:proto-google-common-protos",
+    "com/google/common": "com.google.guava:guava",
+    "com/google/common/util/concurrent/internal": "com.google.guava:failureaccess",
+    "com/google/errorprone": "com.google.errorprone:error_prone_annotations",
+    "com/google/geo": "com.google.api.grpc:proto-google-common-protos",
+    "com/google/gson": "com.google.code.gson:gson",
+    "com/google/j2objc": "com.google.j2objc:j2objc-annotations",
+    "com/google/logging": "com.google.api.grpc:proto-google-common-protos",
+    "com/google/longrunning": "com.google.api.grpc:proto-google-common-protos",
+    "com/google/protobuf": "com.google.protobuf:protobuf-java",
+    "com/google/rpc": "com.google.api.grpc:proto-google-common-protos",
+    "com/google/thirdparty": "com.google.guava:guava",
+    "com/google/type": "com.google.api.grpc:proto-google-common-protos",
+    "com/lmax/disruptor": "com.lmax:disruptor",
+    "com/thoughtworks/qdox": "com.thoughtworks.qdox:qdox",
+    "groovy": "org.codehaus.groovy:groovy",
+    "groovyjarjarantlr": "antlr:antlr",
+    "groovyjarjarantlr4/runtime": "org.antlr:antlr-runtime",
+    "groovyjarjarantlr4/v4": "com.tunnelvisionlabs:antlr4",
+    "groovyjarjarasm": "org.ow2.asm:asm",
+    "groovyjarjarpicocli": "info.picocli:picocli",
+    "io/grpc": "io.grpc:grpc-api",
+    "io/grpc/inprocess": "io.grpc:grpc-core",
+    "io/grpc/internal": "io.grpc:grpc-core",
+    "io/grpc/netty/shaded": "io.grpc:grpc-netty-shaded",
+    "io/grpc/protobuf": "io.grpc:grpc-protobuf",
+    "io/grpc/protobuf/lite": "io.grpc:grpc-protobuf-lite",
+    "io/grpc/stub": "io.grpc:grpc-stub",
+    "io/grpc/util": "io.grpc:grpc-core",
+    "io/netty": "io.netty:netty-common",  # and the parts that the jar names itself
+    "io/perfmark": "io.perfmark:perfmark-api",
+    "io/prometheus/client": "io.prometheus:simpleclient",
+    "io/prometheus/client/exporter": "io.prometheus:simpleclient_servlet",
+    "io/prometheus/client/exporter/common": "io.prometheus:simpleclient_common",
+    "io/prometheus/client/filter": "io.prometheus:simpleclient_servlet",
+    "javax/annotation": "com.google.code.findbugs:jsr305",
+    "jline": "jline:jline",
+    "junit": "junit:junit",
+    "org/apache/commons/cli": "commons-cli:commons-cli",
+    "org/apache/commons/compress": "org.apache.commons:commons-compress",
+    "org/apache/commons/io": "commons-io:commons-io",
+    "org/apache/groovy": "org.codehaus.groovy:groovy",
+    "org/apache/logging/log4j": "org.apache.logging.log4j:log4j-api",
+    "org/apache/logging/log4j/core": "org.apache.logging.log4j:log4j-core",
+    "org/apache/logging/slf4j": "org.apache.logging.log4j:log4j-slf4j-impl",
+    "org/apache/tools": "org.apache.ant:ant",
+    "org/checkerframework": "org.checkerframework:checker-qual",
+    "org/codehaus/groovy": "org.codehaus.groovy:groovy",
+    "org/codehaus/mojo/animal_sniffer": "org.codehaus.mojo:animal-sniffer-annotations",
+    "org/fusesource/hawtjni": "org.fusesource.hawtjni:hawtjni-runtime",
+    "org/fusesource/jansi": "org.fusesource.jansi:jansi",
+    "org/hamcrest": "org.hamcrest:hamcrest",
+    "org/junit": "junit:junit",
+    "org/junit/jupiter/api": "org.junit.jupiter:junit-jupiter-api",
+    "org/junit/jupiter/engine": "org.junit.jupiter:junit-jupiter-engine",
+    "org/junit/platform/commons": "org.junit.platform:junit-platform-commons",
+    "org/junit/platform/engine": "org.junit.platform:junit-platform-engine",
+    "org/junit/platform/launcher": "org.junit.platform:junit-platform-launcher",
+    "org/opentest4j": "org.opentest4j:opentest4j",
+    "org/slf4j": "org.slf4j:slf4j-api",
+    "org/slf4j/impl": "org.apache.logging.log4j:log4j-slf4j-impl",
+    "org/testng": "org.testng:testng",
+    "org/yaml/snakeyaml": "org.yaml:snakeyaml",
+    "picocli": "info.picocli:picocli",
+}
 # frontend/gradle.properties of TorchServe v0.12.0, for what leaves no trace in the jar
 BUILD_FILE = {
     "com.google.code.gson:gson": "2.9.0",
     "com.lmax:disruptor": "3.4.4",
     "io.prometheus:simpleclient": "0.9.0",
+    "io.prometheus:simpleclient_common": "0.9.0",
+    "io.prometheus:simpleclient_servlet": "0.9.0",
     "org.yaml:snakeyaml": "2.1",
 }
-# in the jar, of a version that neither it nor the build file tells
-UNKNOWN = ("com.google.guava:guava", "com.google.protobuf:protobuf-java", "io.perfmark:perfmark-api")
+CONSTANT = rb"\x01\x00.(\d+\.\d+\.\d+)"  # a string of a class file
+# Library -> the file in the jar that tells its version, and how
+TELLING = {
+    "antlr:antlr": ("groovyjarjarantlr/Version.class", CONSTANT),
+    "info.picocli:picocli": ("picocli/CommandLine.class", CONSTANT),
+    "io.grpc:grpc-core": ("io/grpc/internal/GrpcUtil.class", CONSTANT),
+    "junit:junit": ("junit/runner/Version.class", CONSTANT),
+    "org.apache.ant:ant": ("org/apache/tools/ant/version.txt", rb"(?m)^VERSION=(\S+)"),
+    "org.codehaus.groovy:groovy": ("META-INF/groovy-release-info.properties", rb"(?m)^ImplementationVersion=(\S+)"),
+}
 
 
 def find_jar() -> Path:
@@ -53,13 +134,14 @@ def read_traces(jar: Path) -> dict[str, str]:
     """Maven coordinates -> version, of everything in the jar that left a trace of its version."""
     with ZipFile(jar) as archive:
         netty = archive.read("META-INF/io.netty.versions.properties").decode()
-        groovy = archive.read("META-INF/groovy-release-info.properties").decode()
         logging = archive.read("META-INF/DEPENDENCIES").decode()
-        grpc = archive.read("io/grpc/internal/GrpcUtil.class")  # IMPLEMENTATION_VERSION, a string constant
+        told = {name: re.findall(pattern, archive.read(file), re.S) for name, (file, pattern) in TELLING.items()}
+        pages = next(name for name in archive.namelist() if name.endswith("/jquery.js"))
     found = {f"io.netty:{name}": number for name, number in re.findall(r"^([a-z0-9-]+)\.version=(.+)$", netty, re.M)}
     found |= dict(re.findall(r"((?:org.apache.logging.log4j|org.slf4j):[\w-]+(?<!-ext)):jar:([\d.]+)", logging))
-    found["org.codehaus.groovy:groovy"] = re.findall(r"^ImplementationVersion=(.+)$", groovy, re.M)[0].strip()
-    found["io.grpc:grpc-netty-shaded"] = re.findall(rb"\x01\x00.(\d+\.\d+\.\d+)", grpc, re.S)[0].decode()
+    found |= {name: numbers[0].decode() for name, numbers in told.items()}
+    found |= {name: found["io.grpc:grpc-core"] for name in PACKAGES.values() if name.startswith("io.grpc:")}
+    found["org.webjars:jquery"] = Path(pages).parent.name
     return found
 
 
@@ -67,7 +149,7 @@ def describe_jar(jar: Path) -> list[dict[str, Any]]:
     """One component for each library in the jar."""
     traces = {name: (number, "the jar itself") for name, number in read_traces(jar).items()}
     stated = {name: (number, "TorchServe's build file") for name, number in BUILD_FILE.items()}
-    rows = {**stated, **{name: ("", "class files alone") for name in UNKNOWN}, **traces}
+    rows = {name: ("", "class files alone") for name in PACKAGES.values()} | stated | traces
     return [describe_library(name, number, source) for name, (number, source) in sorted(rows.items())]
 
 
