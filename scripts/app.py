@@ -3,8 +3,8 @@
     python scripts/app.py
     python scripts/app.py --port 8600 --run /tmp/b
 
-It listens on this machine only, keeps uploads in memory until the browser tab is closed, takes files up to 32 MB and
-sends no usage statistics. The server must run: `make serve`.
+It listens on this machine only, keeps uploads in memory until the browser tab is closed, takes slices up to 32 MB and
+ZIPs up to 512 MB, and sends no usage statistics. The server must run: `make serve`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from __future__ import annotations
 import os
 import sys
 
-from scripts.folder.source import MAX_BYTES
 from scripts.instance import ROOT, add_run_option, make_parser
+from scripts.page.study import MAX_TOTAL
 
 PAGE = ROOT / "scripts" / "page" / "layout.py"
 SETTINGS = {
     "server.address": "127.0.0.1",
     "server.headless": "true",
-    "server.maxUploadSize": MAX_BYTES >> 20,
+    "server.maxUploadSize": MAX_TOTAL >> 20,
     "server.fileWatcherType": "none",
     "browser.gatherUsageStats": "false",
     "client.showErrorDetails": "none",  # a traceback could quote a file name

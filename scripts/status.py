@@ -22,9 +22,9 @@ from scripts.instance import Instance, add_run_option, make_parser
 def describe(instance: Instance) -> dict[str, Any]:
     """State, model and workers as one document."""
     if (reason := check_live(instance)) is not None:
-        return {"ready": False, "reason": reason, "workers": []}
+        return {"live": False, "ready": False, "reason": reason, "workers": []}
     reason = check_ready(instance)
-    document: dict[str, Any] = {"ready": reason is None, "reason": reason, "workers": []}
+    document: dict[str, Any] = {"live": True, "ready": reason is None, "reason": reason, "workers": []}
     client = Client(instance, deadline_s=0)
     try:
         document["workers"] = client.describe()["workers"]

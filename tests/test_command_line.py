@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from scripts.instance import ROOT, add_scoring_options, make_parser
-from tests.conftest import run_script
+from tests.conftest import run_script, show_help
 from tests.test_scripts import COMMANDS
 
 SYNONYMS = {"--output", "--timeout", "--run-dir", "--folder", "--workdir", "--as-json", "--dir"}  # of names we have
@@ -84,14 +84,14 @@ def test_scoring_a_folder_starts_without_loading_torch_or_streamlit():
     assert done.stderr.strip() == "set()"
 
 
-def test_the_page_listens_on_loopback_sends_no_statistics_and_states_its_limit():
+def test_the_page_listens_on_loopback_sends_no_statistics_and_takes_what_a_session_may_hold():
     from scripts.app import make_command
 
     command = make_command(8501)
     assert "--server.address=127.0.0.1" in command
     assert "--browser.gatherUsageStats=false" in command
-    assert "--server.maxUploadSize=32" in command
-    assert "32 MB" in run_script("app", "--help").stdout
+    assert "--server.maxUploadSize=512" in command
+    assert "ZIPs up to 512 MB" in show_help("app").stdout
 
 
 @pytest.mark.server

@@ -14,10 +14,11 @@ from scripts.anatomy import draw_slice
 from scripts.client import RefusedError, ServerDown, ServerError, TokenError
 from scripts.instance import ROOT
 from scripts.phantom import encode_dicom
+from tests.pictures import encode
 
 LAYOUT = str(ROOT / "scripts" / "page" / "layout.py")
-READY = {"ready": True, "reason": None, "workers": [{}], "version": "1.0", "engine": "torch-cpu-float32", "classes": []}
-DOWN = {"ready": False, "reason": "No server", "workers": []}
+READY = {"live": True, "ready": True, "reason": None, "workers": [{}], "version": "1.0", "engine": "torch-cpu-float32"}
+DOWN = {"live": False, "ready": False, "reason": "No server", "workers": []}
 
 
 class Desk:
@@ -201,6 +202,24 @@ def test_a_zip_is_unpacked_and_counted(page, slices):
         archive.writestr("__MACOSX/._0.png", b"noise")
     upload(page, ("scan.zip", stream.getvalue()))
     assert list(page.dataframe[0].value["file"]) == ["scan/0.png", "scan/1.png", "scan/2.png"]
+
+
+def test_a_file_name_that_markdown_would_fetch_a_picture_for_stays_text(page, slices):
+    names = ["![x](http://tracker.example/1.png)", "![x](http://tracker.example/2.png)"]
+    upload(page, (names[0], slices[0]), (names[1], b"junk"))
+    assert list(page.dataframe[0].value["file"]) == names
+    for number in (1, 2):
+        page.slider(key="at").set_value(number).run()
+        assert f"tracker.example/{number}" in said(page)
+        assert "![" not in said(page)
+
+
+def test_the_caption_says_how_gray_levels_came_about(page, slices, phantoms):
+    upload(page, ("one.png", slices[0]))
+    assert "gray levels as in the file" in said(page)
+    page.file_uploader[0].clear()
+    upload(page, ("deep.png", encode(phantoms[0].astype(np.uint16) * 200 + 5000, "PNG")))
+    assert "values stretched to gray levels" in said(page)
 
 
 def test_results_of_other_files_are_not_mistaken_for_those_of_new_ones(page, slices):

@@ -106,20 +106,32 @@ def test_slices_without_header_are_ordered_as_a_person_counts():
     assert [f.name for f in Study([Finding(Upload(name, b"")) for name in names]).series()[0]] == names[::-1]
 
 
+def test_a_name_with_a_raised_number_has_its_place_too():
+    names = ["1²10.png", "1²2.png"]
+    assert [f.name for f in Study([Finding(Upload(name, b"")) for name in names]).series()[0]] == names[::-1]
+
+
+def test_a_series_of_refused_files_comes_after_those_that_were_scored(dicom):
+    refused = Finding(Upload("readme.txt", b"x"), error="unsupported_format")
+    scored = Finding(Upload("slice", dicom), find_place(dicom), {"label": "Normal"})
+    assert Study([refused, scored]).series() == [[scored], [refused]]
+
+
 def test_a_page_holds_a_limited_number_of_slices_and_names_the_way_for_more():
     found, notes = unpack(Upload(f"{number}", b"x") for number in range(MAX_SLICES + 5))
     assert len(found) == MAX_SLICES
     assert "make score" in notes[0]
 
 
-def test_a_damaged_zip_is_a_note_and_not_the_end():
+def test_a_damaged_zip_is_a_note_in_which_names_stay_text_and_not_the_end():
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr("a.png", b"a" * 1000)
+        archive.writestr("![x](http://tracker.example/p.png)", b"a" * 1000)
     broken = stream.getvalue().replace(b"a" * 1000, b"b" * 1000)
     found, notes = unpack([Upload("broken.zip", broken), Upload("fine.png", b"x")])
     assert [upload_.name for upload_ in found] == ["fine.png"]
     assert "pack it again" in notes[0]
+    assert "![" not in notes[0]  # Markdown for a picture that the browser would fetch
 
 
 @pytest.mark.parametrize("number", [["4", "2"], None])
@@ -147,9 +159,12 @@ def test_a_server_that_hangs_holds_the_page_up_no_longer_than_a_person_waits(mon
 
 def test_every_state_and_decision_has_words():
     assert "busy" in explain_failure(ServerError("x"))
-    loading = {"ready": False, "reason": "0 of 1 workers are READY", "workers": [{}]}
+    loading = {"live": True, "ready": False, "reason": "0 of 1 workers are READY", "workers": [{}]}
     assert "may still be loading" in explain_state(loading)
+    assert "make scale WORKERS=1" in explain_state({**loading, "workers": []})
+    assert "Not running" in explain_state({**loading, "live": False, "workers": []})
     assert explain_decision({"decision": "report", "confidence": 0.9}, 0.5)[0] == "Report"
+    assert "No limit" in explain_decision({"decision": "report", "confidence": 0.4}, 0)[1]
     assert "below" in explain_decision({"decision": "refer", "confidence": 0.4}, 0.5)[1]
     assert "unlike" in explain_decision({"decision": "refer", "confidence": 0.9}, 0.5)[1]
 

@@ -25,14 +25,18 @@ def explain_state(state: Mapping[str, Any]) -> str:
     if state["ready"]:
         workers = len(state["workers"])
         return f"Ready: model {state['version']} on {state['engine']}, {workers} worker{'s' if workers != 1 else ''}"
-    if not state["workers"]:
+    if not state["live"]:
         return "Not running. Start it with `make serve`."
+    if not state["workers"]:
+        return f"Not ready: {state['reason']}. Unless it is just starting, `make scale WORKERS=1` brings a worker."
     return f"Not ready yet: {state['reason']}. It may still be loading; `make status` tells more."
 
 
 def explain_decision(reply: Mapping[str, Any], refer_below: float) -> tuple[str, str]:
     """Headline and reason of a reply's decision."""
     if reply["decision"] != "refer":
+        if not refer_below:
+            return "Report", "No limit of confidence is known for this model: every slice is reported."
         return "Report", "The model is confident enough for its class to be reported."
     if reply["confidence"] < refer_below:
         limit = f"The confidence, {reply['confidence']:.0%}, is below this model's limit of {refer_below:.0%}."

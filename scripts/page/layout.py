@@ -17,7 +17,7 @@ from scripts.instance import ROOT, Instance
 from scripts.page import markup
 from scripts.page.advice import explain_failure, explain_state
 from scripts.page.overview import AT, SERIES, choose_finding, make_csv
-from scripts.page.study import Study, Upload, analyze, connect, unpack
+from scripts.page.study import MAX_TOTAL, Study, Upload, analyze, connect, unpack
 from scripts.page.viewer import show_finding
 from scripts.status import describe
 
@@ -39,14 +39,15 @@ def read_state(run: Path) -> dict[str, Any]:
 def show_server() -> None:
     """The line that says whether the server is ready, and what to do when it is not."""
     state = read_state(find_run())
-    colour = markup.READY if state["ready"] else markup.WAITING if state["workers"] else markup.DOWN
+    colour = markup.READY if state["ready"] else markup.WAITING if state["live"] else markup.DOWN
     st.html(markup.show_state(explain_state(state), colour))
 
 
 def ask_files() -> list[Upload]:
     """What the person uploaded. Any name is allowed: DICOM files often have no suffix."""
+    each, together = f"up to {MAX_BYTES >> 20} MB each", f"up to {MAX_TOTAL >> 20} MB"
     files = st.file_uploader(
-        f"CT slices: PNG, JPEG, TIFF, DICOM, or a ZIP of them; up to {MAX_BYTES >> 20} MB each",
+        f"CT slices: PNG, JPEG, TIFF, DICOM, {each}, or a ZIP of them, {together}",
         accept_multiple_files=True,
         key="files",
         help="They stay in memory until you close this tab; nothing is stored.",

@@ -45,6 +45,11 @@ ul.ls-bars li{display:grid;grid-template-columns:5.2rem 1fr 3.4rem;align-items:c
 READY, WAITING, DOWN = "#2a7540", "#b36b00", "#b3261e"
 
 
+def plain(text: str) -> str:
+    """Text for st.markdown that stays text: a file's name could hold a picture that the browser would fetch."""
+    return re.sub(r"([\\`*_~\[\]<>$&:])", r"\\\1", text)
+
+
 def show_head(notice: str) -> str:
     """Name, what it is, and the notice."""
     return (

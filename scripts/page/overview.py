@@ -9,6 +9,7 @@ import altair as alt
 import streamlit as st
 
 from scripts.folder.record import order_classes, probability_column, write_csv
+from scripts.page.markup import plain
 from scripts.page.study import Finding, Study
 
 AT, SERIES = "at", "series"  # session state: number of the slice that is shown, from 1; which series
@@ -35,7 +36,7 @@ def choose_finding(study: Study, classes: tuple[str, ...]) -> Finding:
         show_curve(chosen, classes[-1])
     scroll(len(chosen))
     finding = chosen[st.session_state[AT] - 1]
-    st.markdown(f"**Slice {st.session_state[AT]} of {len(chosen)}:** {finding.name.replace('*', '')}")
+    st.markdown(f"**Slice {st.session_state[AT]} of {len(chosen)}:** {plain(finding.name)}")
     return finding
 
 

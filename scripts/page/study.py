@@ -25,6 +25,7 @@ from scripts.folder.header import Place, find_place
 from scripts.folder.record import Row, describe_file, describe_reply
 from scripts.folder.source import Archive, SourceError, UnreadableError
 from scripts.page.advice import explain_failure
+from scripts.page.markup import plain
 from scripts.page.picture import make_thumbnail
 
 MAX_SLICES, MAX_TOTAL = 1000, 512 * 2**20  # what one browser session may hold: slices, bytes
@@ -82,13 +83,17 @@ class Study:
     failure: str = ""
 
     def series(self) -> list[list[Finding]]:
-        """Findings by series, each from head to feet; files without a DICOM header are one series by name."""
+        """Findings by series, each from head to feet; files without a DICOM header are one series by name.
+
+        Series of which no slice was scored come last: the first one is what a person sees.
+        """
         ordered = sorted(self.findings, key=_series_order)
-        return [list(group) for _, group in groupby(ordered, key=_series_key)]
+        groups = [list(group) for _, group in groupby(ordered, key=_series_key)]
+        return sorted(groups, key=lambda group: all(finding.reply is None for finding in group))
 
 
 def unpack(uploads: Iterable[Upload]) -> tuple[list[Upload], list[str]]:
-    """Slices from files and ZIPs, and sentences about what was left out."""
+    """Slices from files and ZIPs, and sentences in Markdown about what was left out."""
     slices: list[Upload] = []
     notes: list[str] = []
     total = 0
@@ -156,13 +161,13 @@ def _members(uploads: Iterable[Upload], notes: list[str]) -> Iterator[Upload]:
         try:
             archive = Archive(io.BytesIO(upload.body))
         except SourceError as error:
-            notes.append(f"{upload.name}: {error}")
+            notes.append(f"{plain(upload.name)}: {error}")
             continue
         for name in archive.names():
             try:
                 yield Upload(name, archive.read(name))
             except UnreadableError as error:
-                notes.append(f"{name}: {error}")
+                notes.append(f"{plain(name)}: {error}")
 
 
 def _series_key(finding: Finding) -> tuple[str, str]:
@@ -172,4 +177,4 @@ def _series_key(finding: Finding) -> tuple[str, str]:
 def _series_order(finding: Finding) -> tuple[tuple[str, str], float, list[tuple[int, str]]]:
     order = finding.place.order if finding.place else 0.0
     parts = re.split(r"(\d+)", finding.name)
-    return _series_key(finding), order, [(int(part), "") if part.isdigit() else (0, part) for part in parts]
+    return _series_key(finding), order, [(int(part), "") if part.isdecimal() else (0, part) for part in parts]

@@ -17,6 +17,7 @@ from scripts.page.study import Finding, view
 
 PREDICTED = "Predicted"
 MODEL_VIEW = "As the model"
+GRAY = {"as is": "gray levels as in the file", "stretch": "values stretched to gray levels"}  # where there is no window
 
 
 class Wishes(NamedTuple):
@@ -38,7 +39,8 @@ class Wishes(NamedTuple):
 def show_finding(finding: Finding, contract: dict[str, Any]) -> Callable[[], bytes] | None:
     """Everything about one slice; what makes its picture to keep, None when there is nothing to draw."""
     if finding.reply is None:
-        st.error(f"**{finding.name}** was refused: {finding.message} (`{finding.error}`)", icon=":material/block:")
+        told = f"**{markup.plain(finding.name)}** was refused: {markup.plain(finding.message)} (`{finding.error}`)"
+        st.error(told, icon=":material/block:")
         return None
     read, look = st.columns([4, 8], gap="large")
     with read, st.container(key="aside"):
@@ -55,7 +57,7 @@ def show_reply(finding: Finding, reply: dict[str, Any], contract: dict[str, Any]
     for warning in reply["warnings"]:
         st.warning(warning, icon=":material/warning:")
     window = reply["input"]["window"]
-    rendered = f"window {window['center']:g}, {window['width']:g} HU" if window else "gray levels as in the file"
+    rendered = f"window {window['center']:g}, {window['width']:g} HU" if window else GRAY[reply["input"]["rule"]]
     st.caption(f"{reply['input']['format']}, {reply['input']['rows']} x {reply['input']['columns']}, {rendered}")
     show_tags(finding)
 
