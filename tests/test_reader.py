@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -36,6 +37,18 @@ def decode(body, kind, terms):
         if kind == "BLOAT": bytearray(10**9)
     raise ValueError("PLANTED^NAME")
 nursery.decode, nursery.WALL_SECONDS = decode, 3
+nursery.main()
+"""
+# A nursery on a machine that has no room for its first reader.
+FULL = """
+import os
+from lungct import nursery
+usual, calls = os.fork, []
+def fork():
+    calls.append(1)
+    if len(calls) == 1: raise BlockingIOError(11, "no more processes")
+    return usual()
+os.fork = fork
 nursery.main()
 """
 TERMS = Terms(None, None, LUNG, Settings())
@@ -112,6 +125,41 @@ def test_a_dead_nursery_is_replaced():
     while reader._idle:
         reader._idle.pop().close()
     assert np.array_equal(read(build_ct()).pixels, LUNG.render(HU))
+
+
+def test_a_reader_that_died_while_it_waited_costs_no_file():
+    read(build_ct())
+    assert reader._idle
+    nursery = psutil.Process(reader._nursery._process.pid)
+    for child in nursery.children():
+        child.kill()
+    assert np.array_equal(read(build_ct()).pixels, LUNG.render(HU))
+
+
+def test_a_fork_that_fails_is_our_fault_and_the_next_file_is_read(monkeypatch, caplog):
+    reader.close()
+    monkeypatch.setattr(reader.Nursery, "command", (sys.executable, "-W", "ignore", "-c", FULL))
+    with pytest.raises(RuntimeError):
+        reader.read(build_ct(), "DICOM", TERMS)
+    assert "no reader could be forked" in caplog.text
+    assert_good_file_is_read()
+    reader.close()
+
+
+def test_nobody_waits_for_a_nursery_that_dies_while_its_readers_live(monkeypatch):
+    reader.close()
+    read(build_ct())
+    nursery, at_work = reader._nursery._process, reader._idle.pop()
+    waits, usual = threading.Event(), reader.receive
+    monkeypatch.setattr(reader, "receive", lambda peer: waits.set() or usual(peer))
+    nursery.send_signal(signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as pool, at_work:
+        job = pool.submit(reader.read, build_ct(), "DICOM", TERMS)
+        assert waits.wait(5)
+        nursery.kill()
+        with pytest.raises(RuntimeError, match="has ended"):
+            job.result(5)
+    assert_good_file_is_read()
 
 
 def test_a_nursery_that_cannot_start_is_our_fault_and_not_the_file_s(monkeypatch):

@@ -31,13 +31,21 @@ MEMORY = 512 * 2**20  # bytes a file may add to what the process needs anyway
 def main() -> None:
     """Fork a reader for every socket that arrives on stdin, until that closes."""
     control = socket.socket(fileno=os.dup(0))
+    with Path(os.devnull).open() as nothing:  # readers inherit what stands here; this socket must end with this process
+        os.dup2(nothing.fileno(), 0)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for readers
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold pixels
     Image.MAX_IMAGE_PIXELS = None  # our limit is lower, and refuses in our words
     gc.freeze()  # the collector would else touch, and so copy, every shared page
     while sockets := socket.recv_fds(control, 1, 1)[1]:
         with socket.socket(fileno=sockets[0]) as peer:
-            if os.fork():
+            try:
+                child = os.fork()
+            except OSError as fault:  # no room for another process: of the machine, not of the file
+                with suppress(OSError):
+                    send(peer, {"fault": f"no reader could be forked, error {fault.errno}"}, b"")
+                continue
+            if child:
                 continue
             control.close()
             limit_memory()

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict
 
 import numpy as np
@@ -48,18 +49,21 @@ def read(body: bytes, kind: str, terms: Terms) -> Rendering:
             no decoder can be started.
     """
     try:
-        peer = _idle.pop()
+        peer, fresh = _idle.pop(), False
     except IndexError:
-        peer = _nursery.fork()
+        peer, fresh = _nursery.fork(), True
     started = time.monotonic()
     try:
-        send(peer, {"kind": kind, **terms._asdict(), "settings": asdict(terms.settings)}, body)
+        with suppress(ConnectionError):  # what the other end said before it closed is told by `receive`
+            send(peer, {"kind": kind, **terms._asdict(), "settings": asdict(terms.settings)}, body)
         head, blob = receive(peer)
     except (EOFError, OSError):
         peer.close()
-        if not _nursery.alive:
-            raise RuntimeError("the process that forks readers has ended") from None
         seconds = time.monotonic() - started
+        if not fresh and seconds < CPU_SECONDS:
+            return read(body, kind, terms)  # it may have been dead before; in the end a fresh one judges the file
+        if _nursery.ended(within_s=0.05):
+            raise RuntimeError("the process that forks readers has ended") from None
         logger.warning("A reader ended over a file of kind %s after %.1f s.", kind, seconds)
         raise LungCTError("corrupt_image", _TOO_SLOW if seconds >= CPU_SECONDS else _CRASHED) from None
     except BaseException:  # an interrupted thread must not leave half an answer to the next one
@@ -109,16 +113,19 @@ class Nursery:
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
-    @property
-    def alive(self) -> bool:
-        """Whether the process runs."""
-        return self._process is not None and self._process.poll() is None
+    def ended(self, within_s: float = 0.0) -> bool:
+        """Whether the process does not run, or ends within that time."""
+        if self._process is None:
+            return True
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(within_s)
+        return self._process.returncode is not None
 
     def fork(self) -> socket.socket:
         """A connection to a new reader."""
         ours, theirs = socket.socketpair()
         with theirs, self._lock:
-            if self._control is None or not self.alive:
+            if self._control is None or self.ended():
                 self._control = self._start()
             socket.send_fds(self._control, [b"."], [theirs.fileno()])
         return ours
