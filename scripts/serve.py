@@ -3,6 +3,8 @@
 python scripts/serve.py                       # in the background; `make stop` ends it
 python scripts/serve.py --foreground          # for containers and supervisors
 python scripts/serve.py --run /tmp/b --ports 9080 9081 9082 9070 9071
+
+Exit codes: 0 ready, or the same server runs already; 1 not ready; 2 no archive, a busy port, or another server runs.
 """
 
 from __future__ import annotations
@@ -112,6 +114,16 @@ def find_busy(ports: tuple[int, ...]) -> list[int]:
     return [port for port in ports if answers("127.0.0.1", port)]
 
 
+def find_difference(running: Instance, wished: Instance) -> str | None:
+    """What tells a server that runs from the one that is wished for; None when nothing does."""
+    if running.options != wished.options:
+        return "with other options"
+    started_s = (running.run / "instance.json").stat().st_mtime  # written at each start
+    if (running.store / "lung_ct.mar").stat().st_mtime > started_s:
+        return "with the archive as it was before"
+    return None
+
+
 def read_log(path: Path) -> list[str]:
     """Lines of a log without the inner ones of tracebacks; none of what is no file, such as a device."""
     lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
@@ -163,9 +175,16 @@ def main() -> int:
     if not (args.store / "lung_ct.mar").is_file():
         print(f"serve: {args.store}/lung_ct.mar is missing; build it with `make archive`.", file=sys.stderr)
         return 2
-    if Instance.read(run).running:
-        print(f"serve: a server already runs from {run}; stop it with `make stop`.", file=sys.stderr)
-        return 0 if not args.foreground else 1
+    store = args.store.resolve()
+    options = ("--run", run, "--store", store, "--ports", *args.ports, *(f"--set={each}" for each in args.set))
+    instance = Instance(run, tuple(args.ports), options=tuple(map(str, options)))
+    running = Instance.read(run)
+    if running.running:
+        difference = find_difference(running, instance)
+        print(
+            f"serve: a server {difference or 'like this'} already runs from {run}; `make stop` ends it", file=sys.stderr
+        )
+        return 2 if difference or args.foreground else 0
     if busy := find_busy(tuple(args.ports)):
         others = "set LUNG_CT_PORTS to five free ones or stop what listens there."
         print(f"serve: port {', '.join(map(str, busy))} is in use; {others}", file=sys.stderr)
@@ -173,9 +192,7 @@ def main() -> int:
     run.mkdir(parents=True, exist_ok=True)
     run.chmod(0o700)
     (run / "no-workflows").mkdir(exist_ok=True)
-    store = args.store.resolve()
-    options = ("--run", run, "--store", store, "--ports", *args.ports, *(f"--set={each}" for each in args.set))
-    instance = Instance(run, tuple(args.ports), temp=make_temp(run), options=tuple(map(str, options)))
+    instance = replace(instance, temp=make_temp(run))
     write_png(draw_slice(5), instance.canary)
     process = launch(instance, write_settings(instance, store, args.set), store, args.foreground)
     instance = replace(instance, pid=process.pid)

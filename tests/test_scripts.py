@@ -1,10 +1,12 @@
 """Scripts as a user runs them: help, exit codes, sentences. What needs a server is tested in files of its own."""
 
+import os
 import re
 import shlex
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import yaml
 from lungct.model import load_model_folder
 
 from scripts import setup
-from scripts.instance import ROOT, SOCKET_PATH_LIMIT, find_ports, make_temp
+from scripts.instance import ROOT, SOCKET_PATH_LIMIT, Instance, find_ports, make_temp
 from scripts.predict import make_table
 from tests.conftest import MODEL, run_script, show_help
 
@@ -60,6 +62,41 @@ def test_serve_on_a_busy_port_names_it(tmp_path):
         done = run_script("serve", "--run", tmp_path / "run", "--store", tmp_path, "--ports", port, *find_ports(4))
     assert done.returncode == 2
     assert f"port {port} is in use" in done.stderr
+
+
+@pytest.fixture
+def beside_a_server(tmp_path, run_here):
+    """`serve` beside something that passes for a server: exit code and standard error."""
+    (tmp_path / "lung_ct.mar").touch()
+    with subprocess.Popen([sys.executable, "-c", "input()", "torchserve"], stdin=subprocess.PIPE) as process:
+        options = ("--run", tmp_path, "--store", tmp_path, "--ports", *range(9, 14), "--set=a=1")
+        Instance(tmp_path, pid=process.pid, options=tuple(map(str, options))).write()
+        yield lambda *others: run_here("serve", *options, *others)
+        process.terminate()
+
+
+def test_serve_again_is_no_error_while_the_same_is_served(beside_a_server):
+    code, said = beside_a_server()
+    assert (code, "like this already runs" in said) == (0, True)
+
+
+@pytest.mark.parametrize("others", [["--set", "b=2"], ["--ports", *range(19, 24)], ["--store", "OTHER"]])
+def test_serve_with_other_options_says_that_they_are_not_those_of_the_server_that_runs(
+    others, beside_a_server, tmp_path
+):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "lung_ct.mar").touch()
+    code, said = beside_a_server(*(tmp_path / "other" if word == "OTHER" else word for word in others))
+    assert code == 2
+    assert "with other options already runs" in said
+    assert "make stop" in said
+
+
+def test_serve_with_a_newer_archive_says_that_it_is_not_served_yet(beside_a_server, tmp_path):
+    later = time.time() + 10
+    os.utime(tmp_path / "lung_ct.mar", (later, later))
+    code, said = beside_a_server()
+    assert (code, "as it was before already runs" in said) == (2, True)
 
 
 def test_stop_without_a_server_is_no_error(tmp_path):
