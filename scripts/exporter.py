@@ -56,10 +56,12 @@ class ServerCollector(Collector):
             yield from self._describe_model(reply["model"], instance)
             ready = enough
         except ServerBusy:
-            ready = enough  # a full queue is not broken
+            ready = enough  # busy is not broken
         except UNREADY:
             pass  # told by lung_ct_ready; scripts/health.py says why
-        yield GaugeMetricFamily("lung_ct_ready", "1: all wanted workers are READY and the canary was scored", ready)
+        yield GaugeMetricFamily(
+            "lung_ct_ready", "1: all wanted workers are READY and score: the canary, or batches before it", ready
+        )
         yield from self._canary_seconds.collect()
 
     def _time_canary(self, client: Client, instance: Instance) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Tell live from ready, with exit codes for probes.
 
     python scripts/health.py live     # 0: TorchServe answers
-    python scripts/health.py ready    # 0: enough workers are READY and one of them scores a canary slice
+    python scripts/health.py ready    # 0: enough workers are READY and score a canary slice, or other batches before it
     python scripts/health.py ready --workers 2 --json
 
 Exit codes: 0 yes, 1 no. /ping alone is no readiness: it is 200 while every worker crashes and starts again, and 500
@@ -20,6 +20,7 @@ from scripts.instance import Instance, add_run_option, make_parser
 
 # What a server that is down, starting, stopping or sick makes a check raise; OSError where its canary is not there yet.
 UNREADY = (ServerError, RefusedError, TokenError, OSError)
+CANARY_TIMEOUT_S = 15  # less than the timeout of the probes in config/kubernetes and Containerfile
 
 
 def count_ready(description: dict[str, Any]) -> int:
@@ -27,9 +28,25 @@ def count_ready(description: dict[str, Any]) -> int:
     return sum(worker["status"] == "READY" for worker in description["workers"])
 
 
+def count_batches(client: Client) -> float:
+    """Batches that the workers have answered since the server started."""
+    rows = [line for line in client.metrics().splitlines() if line.startswith("lung_ct_batches_total{")]
+    return sum(float(row.rpartition(" ")[2]) for row in rows)
+
+
 def score_canary(client: Client, instance: Instance) -> dict[str, Any]:
-    """The reply for the canary slice; metrics count it apart, so that probes do not pass for traffic."""
-    return client.predict(instance.canary.read_bytes(), canary="yes")
+    """The reply for the canary slice; metrics count it apart, so that probes do not pass for traffic.
+
+    Raises:
+        ServerBusy: as for a full queue, when it is late because others are answered before it.
+    """
+    before = count_batches(client)
+    try:
+        return client.predict(instance.canary.read_bytes(), canary="yes")
+    except ServerSilent as error:
+        if count_batches(client) > before:
+            raise ServerBusy("Batches are answered, and the canary's has to wait.", 0) from error
+        raise  # no worker got on; if one hangs, responseTimeout ends it
 
 
 def check_live(instance: Instance) -> str | None:
@@ -52,8 +69,11 @@ def connect(run: Path) -> Client:
 
 
 def check_ready(instance: Instance, workers: int | None = None) -> str | None:
-    """None when at least `workers` (default: as many as configured) are READY and a canary is scored, else why not."""
-    client = Client(instance, deadline_s=0, timeout_s=15)
+    """None when at least `workers` (default: as many as configured) are READY and a canary is scored, else why not.
+
+    A server that is only busy is ready: a restart would lose what it is about to answer.
+    """
+    client = Client(instance, deadline_s=0, timeout_s=CANARY_TIMEOUT_S)
     try:
         description = client.describe()
         wanted = workers if workers is not None else max(1, description["minWorkers"])
@@ -62,7 +82,7 @@ def check_ready(instance: Instance, workers: int | None = None) -> str | None:
             return f"{ready} of {wanted} workers are READY"
         score_canary(client, instance)
     except ServerBusy:
-        return None  # workers are READY and the queue is full: busy is not broken
+        return None
     except UNREADY as error:
         return str(error)
     return None

@@ -10,7 +10,7 @@ import yaml
 from PIL import Image
 
 from scripts.client import Client, ServerDown
-from scripts.health import check_live, check_ready, count_ready
+from scripts.health import check_live, check_ready, count_batches, count_ready
 from scripts.instance import ROOT, Instance, find_ports
 from scripts.scale import wait_workers
 from tests.calls import wait_until
@@ -45,6 +45,20 @@ def test_ready_says_no_where_ping_still_says_healthy(server, client, slices):
     assert "0 of 1" in check_ready(server, workers=1)
     client.scale(1)
     wait_until(lambda: check_ready(server) is None, 90, "a worker is back")
+
+
+def test_a_worker_that_hangs_is_not_ready_though_torchserve_says_so(server, client, monkeypatch):
+    monkeypatch.setattr("scripts.health.CANARY_TIMEOUT_S", 2)
+    worker = client.describe()["workers"][0]["pid"]
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        assert "No answer within 2 s" in check_ready(server)
+        assert count_ready(client.describe()) == 1
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    before = count_batches(client)
+    wait_until(lambda: check_ready(server) is None, 60, "it goes on")
+    assert count_batches(client) > before
 
 
 def test_scaling_waits_until_the_workers_are_ready_and_back(server, client):
