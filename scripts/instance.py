@@ -128,11 +128,29 @@ def positive(text: str) -> int:
     return number
 
 
-def add_scoring_options(parser: argparse.ArgumentParser) -> None:
-    """The options of all scripts that score files."""
+def window(text: str) -> str:
+    """A window that the server would take, for options."""
+    from lungct.errors import LungCTError
+    from lungct.request import parse  # brings OpenCV, which probes and other scripts can do without
+
+    try:
+        parse({"body": b"?"}, {"X-Window": text}, ())
+    except LungCTError as error:
+        raise argparse.ArgumentTypeError(error.message.removeprefix("X-Window ")) from None
+    return text
+
+
+def add_scoring_options(parser: argparse.ArgumentParser, heatmap: str) -> None:
+    """The options of all scripts that score files; `heatmap` is the help of that one."""
     kinds = ("none", "abnormal", "always")
-    parser.add_argument("--heatmap", choices=kinds, default="none", help="draw it for these (default %(default)s)")
-    parser.add_argument("--window", metavar="CENTRE,WIDTH", help="window in HU for DICOM and 16-bit input")
+    parser.add_argument("--heatmap", choices=kinds, default="none", help=f"{heatmap} (default %(default)s)")
+    parser.add_argument(
+        "--window",
+        type=window,
+        metavar="CENTRE,WIDTH",
+        help="in HU, for DICOM and input of more than 8 bits; 8-bit pictures are refused with a window. "
+        "The word file takes the one that a DICOM file proposes",
+    )
     parser.add_argument("--concurrency", type=positive, default=16, help="requests in flight (default %(default)s)")
 
 

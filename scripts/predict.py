@@ -9,7 +9,9 @@ Exit codes: 0 all scored, 1 some refused, 2 nothing to score or no place for the
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,31 +20,38 @@ from typing import Any
 
 from lungct import NOTICE
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
 from scripts.client import Client, RefusedError, ServerError, TokenError
+from scripts.folder.record import printable
+from scripts.folder.source import Folder, Single, SourceError, UnreadableError
 from scripts.health import connect
 from scripts.instance import add_run_option, add_scoring_options, make_parser
 
 
 def find_files(places: Iterable[Path]) -> list[Path]:
-    """Files as given, folders walked, in order of name."""
-    return [
-        f
-        for place in places
-        for f in (sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place])
-    ]
+    """Files as given, and the slices of folders, as `score` finds them; SourceError where there is no such place."""
+    files: list[Path] = []
+    for place in places:
+        if not place.exists():
+            raise SourceError(f"{place} does not exist.")
+        files += map(place.joinpath, Folder(place).names()) if place.is_dir() else [place]
+    return files
+
+
+def find_root(places: Iterable[Path]) -> str:
+    """The innermost folder that holds all places: names are shown as seen from it."""
+    return os.path.commonpath([(place if place.is_dir() else place.parent).absolute() for place in places])
 
 
 def score_file(client: Client, path: Path, options: dict[str, str]) -> dict[str, Any]:
     """The server's reply with the file's name; a refusal becomes a row with `error`."""
     try:
-        body = path.read_bytes()
-    except OSError as error:
-        return {"file": str(path), "error": "unreadable_file", "message": str(error.strerror)}
-    try:
-        return {"file": str(path), **client.predict(body, **options)}
+        return {"file": str(path), **client.predict(Single(path).read(path.name), **options)}
+    except UnreadableError as error:
+        return {"file": str(path), "error": error.code, "message": str(error)}
     except RefusedError as error:
         return {"file": str(path), "error": error.code, "message": str(error), "request_id": error.request_id}
 
@@ -55,7 +64,7 @@ def score_files(
         yield from pool.map(lambda path: score_file(client, path, options), files)
 
 
-def make_table(rows: list[dict[str, Any]]) -> Table:
+def make_table(rows: list[dict[str, Any]], root: str) -> Table:
     """One line a scored file: class, confidence, decision, probabilities."""
     table = Table(title="Lung-CT slices", caption=NOTICE, row_styles=("", "dim"))
     classes = tuple(rows[0]["probabilities"])
@@ -63,45 +72,71 @@ def make_table(rows: list[dict[str, Any]]) -> Table:
         table.add_column(name, justify="left" if name in ("file", "class", "decision") else "right", overflow="fold")
     for row in rows:
         shares = (f"{row['probabilities'][name]:.3f}" for name in classes)
-        table.add_row(Path(row["file"]).name, row["label"], f"{row['confidence']:.3f}", row["decision"], *shares)
+        table.add_row(shorten(row, root), row["label"], f"{row['confidence']:.3f}", row["decision"], *shares)
     return table
 
 
-def show(rows: list[dict[str, Any]]) -> None:
+def shorten(row: dict[str, Any], root: str) -> str:
+    """A row's file as seen from `root`, for the console, which takes brackets for colours."""
+    return escape(printable(os.path.relpath(row["file"], root)))
+
+
+def show(rows: list[dict[str, Any]], root: str) -> None:
     """The table, then each warning once, then what was refused and why."""
     console = Console()
     scored = [row for row in rows if "error" not in row]
     if scored:
-        console.print(make_table(scored))
+        console.print(make_table(scored, root))
     for warning in dict.fromkeys(warning for row in scored for warning in row["warnings"]):
-        console.print(f"[yellow]warning[/] {warning}", highlight=False)
+        console.print(f"[yellow]warning[/] {escape(warning)}", highlight=False)
     for row in rows:
         if "error" in row:
-            console.print(
-                f"[red]refused[/] {Path(row['file']).name}: {row['error']}. {row['message']}", highlight=False
-            )
+            told = f"{shorten(row, root)}: {row['error']}. {escape(row['message'])}"
+            console.print(f"[red]refused[/] {told}", highlight=False)
+
+
+def write_overlay(client: Client, file: Path, target: Path, options: dict[str, str]) -> tuple[int, str]:
+    """Keep the heatmap over the slice; exit code and what went wrong."""
+    kind = "jpeg" if target.suffix.lower() in (".jpg", ".jpeg") else "png"
+    try:
+        target.write_bytes(client.overlay(file.read_bytes(), kind, **options))
+    except OSError as error:
+        return 2, f"cannot write {target}: {error.strerror}."
+    except (ServerError, TokenError) as error:
+        return 3, str(error)
+    return 0, ""
+
+
+def check_places(args: argparse.Namespace, files: list[Path]) -> str | None:
+    """None when there is something to score and a place for the overlay, said before anything is scored."""
+    if not files:
+        return "no files there."
+    if args.overlay and len(files) != 1:
+        return "--overlay needs exactly one file."
+    if args.overlay and not args.overlay.parent.is_dir():
+        return f"there is no folder {args.overlay.parent}."
+    return None
 
 
 def main() -> int:
     parser = make_parser(__doc__)
     add_run_option(parser)
     parser.add_argument("paths", type=Path, nargs="+", help="files or folders")
-    add_scoring_options(parser)
+    add_scoring_options(parser, "draw it for these, with --json")
     parser.add_argument("--overlay", type=Path, help="write the heatmap over the slice here (one file only)")
     parser.add_argument("--json", action="store_true", help="JSON lines instead of a table")
     args = parser.parse_args()
-    if missing := [p for p in args.paths if not p.exists()]:
-        print(f"predict: {missing[0]} does not exist.", file=sys.stderr)
+    try:
+        files = find_files(args.paths)
+    except SourceError as error:
+        print(f"predict: {error}", file=sys.stderr)
         return 2
-    files = find_files(args.paths)
-    if not files or (args.overlay and len(files) != 1):
-        print("predict: --overlay needs exactly one file." if files else "predict: no files there.", file=sys.stderr)
-        return 2
-    if args.overlay and not args.overlay.parent.is_dir():  # said before anything is scored
-        print(f"predict: there is no folder {args.overlay.parent}.", file=sys.stderr)
+    if reason := check_places(args, files):
+        print(f"predict: {reason}", file=sys.stderr)
         return 2
     options = {"heatmap": args.heatmap} | ({"window": args.window} if args.window else {})
-    rows = []
+    rows: list[dict[str, Any]] = []
+    code, failure = 0, ""
     try:
         client = connect(args.run)
         scored = score_files(client, files, options, args.concurrency)
@@ -110,25 +145,19 @@ def main() -> int:
             if args.json:
                 print(json.dumps(row), flush=True)
             rows.append(row)
-        if not args.json:
-            show(rows)
-        if args.overlay and "error" not in rows[0]:
-            kind = "jpeg" if args.overlay.suffix.lower() in (".jpg", ".jpeg") else "png"
-            picture = client.overlay(files[0].read_bytes(), kind, **options)
-            try:
-                args.overlay.write_bytes(picture)
-            except OSError as error:
-                print(f"predict: cannot write {args.overlay}: {error.strerror}.", file=sys.stderr)
-                return 2
-            if not args.json:
-                print(f"Overlay: {args.overlay}")
     except (ServerError, TokenError) as error:
-        print(f"predict: {error}", file=sys.stderr)
-        return 3
+        code, failure = 3, str(error)
     except KeyboardInterrupt:
-        print(f"predict: stopped after {len(rows)} of {len(files)} files.", file=sys.stderr)
-        return 130
-    return 1 if any("error" in row for row in rows) else 0
+        code, failure = 130, f"stopped after {len(rows)} of {len(files)} files."
+    if not args.json:
+        show(rows, find_root(args.paths))
+    if args.overlay and not code and "error" not in rows[0]:
+        code, failure = write_overlay(client, files[0], args.overlay, options)
+        if not code and not args.json:
+            print(f"Overlay: {args.overlay}")
+    if failure:
+        print(f"predict: {failure}", file=sys.stderr)
+    return code or int(any("error" in row for row in rows))
 
 
 if __name__ == "__main__":

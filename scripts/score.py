@@ -50,7 +50,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("out", type=Path, metavar="OUT", help="folder for what is written")
     parser.add_argument("--run", type=Path, action="append", help=help_run)
     parser.add_argument("--resume", action="store_true", help="go on with the run that OUT holds")
-    add_scoring_options(parser)
+    add_scoring_options(parser, "draw it for these, into OUT/overlays")
     parser.add_argument("--uids", action="store_true", help="write study and series UIDs instead of their hashes")
     parser.add_argument(
         "--format", choices=("parquet", "jsonl"), default="parquet", help="jsonl: without slices.parquet"

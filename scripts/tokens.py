@@ -37,6 +37,8 @@ class Tokens:
 
         Renewing kills the old one for everybody, so only one process does it at a time.
         """
+        if not self.path.is_file():
+            raise TokenError(f"No server was started from {self.path.parent}; see --run.")
         with (self.path.parent / "key_file.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if (current := self.read(kind)) != rejected:

@@ -53,11 +53,20 @@ def test_a_wrong_option_ends_with_two_and_shows_the_usage(name):
     assert "usage:" in wrong.stderr
 
 
-@pytest.mark.parametrize("window", [["--window", "-600,1500"], ["--window=-600,1500"], ["--window", "40,-.5"]])
+@pytest.mark.parametrize("window", [["--window", "-600,1500"], ["--window=-600,1500"], ["--window", "-.5,400"]])
 def test_a_window_may_begin_with_a_minus_as_every_lung_window_does(window):
     parser = make_parser("")
-    add_scoring_options(parser)
+    add_scoring_options(parser, "")
     assert parser.parse_args(window).window == window[-1].removeprefix("--window=")
+
+
+@pytest.mark.parametrize("window", ["lung", "-600", "40,0", "1,2,3"])
+def test_a_window_that_the_server_would_refuse_is_refused_before_anything_is_sent(window, capsys):
+    parser = make_parser("")
+    add_scoring_options(parser, "")
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--window", window])
+    assert "--window: must be centre,width in HU, such as -500,1500, or the word file." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["predict", "score"])

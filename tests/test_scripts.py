@@ -15,7 +15,6 @@ from lungct.model import load_model_folder
 
 from scripts import setup
 from scripts.instance import ROOT, SOCKET_PATH_LIMIT, Instance, find_ports, make_temp
-from scripts.predict import make_table
 from tests.conftest import MODEL, run_script, show_help
 
 COMMANDS = [
@@ -101,20 +100,6 @@ def test_serve_with_a_newer_archive_says_that_it_is_not_served_yet(beside_a_serv
 
 def test_stop_without_a_server_is_no_error(tmp_path):
     assert run_script("stop", "--run", tmp_path).returncode == 0
-
-
-def test_predict_names_what_does_not_exist(tmp_path):
-    done = run_script("predict", tmp_path / "nothing.png", "--run", tmp_path)
-    assert (done.returncode, "does not exist" in done.stderr) == (2, True)
-    (tmp_path / "a.png").touch()
-    done = run_script("predict", tmp_path / "a.png", "--overlay", tmp_path / "none" / "o.png", "--run", tmp_path)
-    assert (done.returncode, "there is no folder" in done.stderr) == (2, True)
-
-
-def test_predicts_table_has_the_classes_that_the_model_has():
-    shares = {"A": 0.3, "B": 0.7}
-    row = {"file": "a.png", "label": "B", "confidence": 0.7, "decision": "report", "probabilities": shares}
-    assert [column.header for column in make_table([row]).columns][4:] == ["A", "B"]
 
 
 def test_sockets_move_out_of_a_run_folder_with_a_long_path(tmp_path):
