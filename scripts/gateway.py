@@ -5,15 +5,16 @@
     python scripts/gateway.py --foreground      # for supervisors; SIGTERM drains it
 
 Run again, it takes over new certificates and settings and opens its logs anew; requests in flight are finished under
-the old ones. --patience and --notice alone stay what they were until `make stop`, which drains the gateway before it
-stops the server. Keys for clients: `make key NAME=alice`.
+the old ones. --patience, --notice and --supervised alone stay what they were until `make stop`, which drains the
+gateway before it stops the server. Keys for clients: `make key NAME=alice`.
 
 Exit codes: 0 it runs, or was drained, 1 nginx ended by itself, 2 it cannot start as it is set up.
 """
 
 from __future__ import annotations
 
-import argparse
+import ipaddress
+import os
 import subprocess
 import sys
 import time
@@ -29,22 +30,36 @@ from scripts.serve import answers
 ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- of every address, the one to look at
 
 
-def find_door(listen: str) -> tuple[str, int]:
-    """Host and port under which this machine reaches `--listen`."""
+def read_address(listen: str) -> tuple[str, int]:
+    """Host and port of `--listen`."""
     host, _, port = listen.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not host or not port.isdecimal():
         raise GatewayError(f"--listen must be address:port, such as 127.0.0.1:8443 or [::1]:8443, not {listen}.")
-    return ANY.get(host, host), int(port)
+    return host, int(port)
 
 
-def check_change(running: Record | None, nginx: Nginx, door: tuple[str, int], args: argparse.Namespace) -> None:
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def warn_root(host: str) -> None:
+    """Tell root that others reach a program of root's: the workers, too, read what is for its owner only."""
+    if os.getuid() == 0 and not is_loopback(host):
+        sentence = "root's nginx, workers included, can be reached from other machines; run the gateway as another user"
+        sysctl = "sysctl net.ipv4.ip_unprivileged_port_start=443 opens ports from 443 on to all users"
+        print(f"gateway: {sentence} ({sysctl}).", file=sys.stderr)
+
+
+def check_change(running: Record | None, nginx: Nginx, door: tuple[str, int], wanted: Record) -> None:
     """GatewayError for what a gateway that runs cannot change, and for an address that another program has."""
-    if running and (running.patience_s, running.notice_s) != (args.patience, args.notice):
-        settled = f"--patience {running.patience_s:g} --notice {running.notice_s:g}"
-        raise GatewayError(f"The gateway that runs has {settled}; give the same, or `make stop` first.")
+    if running and running.options != wanted.options:
+        raise GatewayError(f"The gateway that runs has {running.options}; give the same, or `make stop` first.")
     if answers(*door) and not (running and nginx.listens_there):
-        raise GatewayError(f"{args.listen} is in use; choose another --listen, or stop what listens there.")
+        raise GatewayError(f"{nginx.listen} is in use; choose another --listen, or stop what listens there.")
 
 
 def start(run: Path, door: tuple[str, int]) -> None:
@@ -73,15 +88,23 @@ def main() -> int:
     parser.add_argument(
         "--patience", type=float, default=60, help="seconds not ready before a restart (60); inf: never"
     )
+    parser.add_argument(
+        "--supervised", action="store_true", help="others start a server that has ended: a restart only ends it"
+    )
     parser.add_argument("--notice", type=float, default=0, help="seconds of 'not ready' before a drain (default 0)")
     parser.add_argument("--foreground", action="store_true", help="stay; SIGTERM drains")
+    parser.add_argument("--console", action="store_true", help="log to standard output and error, for containers")
+    parser.add_argument(
+        "--uploads", type=Path, help="folder of your own for large uploads (default: in the run folder)"
+    )
     args = parser.parse_args()
     if (args.certificate is None) != (args.certificate_key is None):
         parser.error("--certificate and --certificate-key go together")
     run = args.run.resolve()
     folder = run / "gateway"
     try:
-        door = find_door(args.listen)
+        host, port = read_address(args.listen)
+        door = (ANY.get(host, host), port)
         instance = Instance.read(run)
         if not instance.running:
             raise GatewayError("No server runs; start it with `make serve`.")
@@ -90,11 +113,14 @@ def main() -> int:
             write_clients(args.clients, {})
         pair = (args.certificate, args.certificate_key) if args.certificate else make_certificate(folder)
         certificate, key = (path.resolve() for path in pair)
-        nginx = Nginx(instance, folder, args.listen, args.clients.resolve(), certificate, key, args.rate)
-        check_change(None if args.foreground else find(run), nginx, door, args)
+        clients, uploads = args.clients.resolve(), (args.uploads or folder / "uploads").resolve()
+        nginx = Nginx(instance, folder, args.listen, clients, certificate, key, args.rate, uploads, args.console)
+        record = Record(os.getpid(), args.patience, args.notice, args.supervised)
+        check_change(None if args.foreground else find(run), nginx, door, record)
         nginx.write()
+        warn_root(host)
         if args.foreground:
-            return Supervisor(nginx, args.patience, args.notice).run()
+            return Supervisor(nginx, record).run()
         if not reload(run):
             start(run, door)
     except GatewayError as error:

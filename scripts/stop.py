@@ -32,8 +32,8 @@ def group_is_alive(pid: int) -> bool:
     return True
 
 
-def stop(instance: Instance, grace_s: float = 20) -> bool:
-    """End the whole process group, by force after `grace_s`; tokens and sockets go with it. True once it is gone."""
+def end(instance: Instance, grace_s: float = 20) -> bool:
+    """End the whole process group, by force after `grace_s`. True once it is gone."""
     if not instance.pid:  # none was started; signals to group 0 would reach our own
         return True
     for number, patience_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 5.0)):
@@ -46,10 +46,16 @@ def stop(instance: Instance, grace_s: float = 20) -> bool:
             time.sleep(0.05)
         if not group_is_alive(instance.pid):
             break
+    return not group_is_alive(instance.pid)
+
+
+def stop(instance: Instance) -> bool:
+    """End the server; its tokens and sockets go with it. True once it is gone."""
+    ended = end(instance)
     instance.keys.unlink(missing_ok=True)
     shutil.rmtree(instance.temp, ignore_errors=True)
     (instance.run / "instance.json").unlink(missing_ok=True)
-    return not group_is_alive(instance.pid)
+    return ended
 
 
 def main() -> int:

@@ -19,6 +19,7 @@ from tests.gateways import open_gateway, skip_without_nginx
 
 pytestmark = pytest.mark.ops
 FOR_EVER = ("--patience", "inf")  # nobody starts the stand-in again
+ANY_ADDRESS = ("0.0.0.0", "[::]")  # noqa: S104
 
 
 @pytest.fixture
@@ -49,9 +50,10 @@ def test_an_address_that_another_program_has_is_refused(server):
 
 
 @pytest.mark.parametrize("host", ["[::1]", "0.0.0.0", "[::]", "127.0.0.2"])  # noqa: S104
-def test_any_address_of_this_machine_will_do(server, host):
+def test_any_address_of_this_machine_will_do_and_root_is_warned_of_those_that_others_reach(server, host):
     started = start(server, f"{host}:{find_ports(1)[0]}")
     assert started.returncode == 0, started.stderr
+    assert ("root's nginx" in started.stderr) == (os.getuid() == 0 and host in ANY_ADDRESS)
     assert drain(server.run, 60)
 
 
@@ -93,6 +95,28 @@ def test_no_nginx_is_left_alone_when_its_supervisor_fails(server):
         (server.run / "instance.json").write_text("{")
         wait_until(lambda: find(server.run) is None, 30, "the supervisor ends")
         assert not answers("127.0.0.1", door.port)
+
+
+def test_nginx_ends_with_a_supervisor_that_is_killed_and_leaves_its_port(server):
+    with open_gateway(server, ("alice",), *FOR_EVER) as door:
+        os.kill(find(server.run).pid, signal.SIGKILL)
+        wait_until(lambda: not answers("127.0.0.1", door.port), 10, "the port is free")
+        assert start(server, f"127.0.0.1:{door.port}").returncode == 0
+
+
+def test_for_containers_it_logs_to_its_output_and_fills_no_folder(server):
+    with open_gateway(server, ("alice",), *FOR_EVER, "--console", "--uploads", server.run / "elsewhere") as door:
+        assert door.ask("GET", "/models").status_code == 401
+        wait_until(lambda: '"status": 401' in (door.folder / "supervisor.log").read_text(), 10, "the line")
+        assert {path.name for path in door.folder.glob("*.log")} == {"supervisor.log"}
+        assert (server.run / "elsewhere").is_dir()
+
+
+def test_a_server_that_does_not_answer_is_neither_live_nor_ready(server):
+    with open_gateway(server, ("alice",), *FOR_EVER) as door:
+        answers_no = [(503, {"live": False}), (503, {"ready": False})]
+        asked = [door.ask("GET", path) for path in ("/healthz", "/readyz")]
+        assert [(answer.status_code, answer.json()) for answer in asked] == answers_no
 
 
 def test_a_drain_ends_when_nginx_dies_during_its_notice(server):

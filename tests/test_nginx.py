@@ -1,22 +1,30 @@
 """The real nginx before an upstream that writes down what arrives: what passes, what is tried again."""
 
+import re
+import socket
+import ssl
 import threading
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
+import psutil
 import pytest
 import requests
+import yaml
 from lungct.request import OPTIONS
 
-from scripts.instance import Instance, find_ports
+from scripts.instance import ROOT, Instance, find_ports
 from scripts.keys import write_clients
-from scripts.proxy.nginx import GatewayError, Nginx, make_certificate
+from scripts.proxy.nginx import TEMPLATE, GatewayError, Nginx, make_certificate
 from scripts.proxy.sidecar import Readiness, Sidecar
 from scripts.serve import find_busy
 from tests.calls import wait_until
-from tests.gateways import skip_without_nginx
+from tests.gateways import assert_refusal, skip_without_nginx
 
 pytestmark = pytest.mark.ops
-KEY = "ab" * 32
+KEY, OTHER_KEY = "ab" * 32, "cd" * 32
+LARGE = bytes(1_000_000)
 HIDDEN = {"canary"}  # a monitor's own option: clients must not be able to hide from the metrics
 
 
@@ -60,10 +68,11 @@ def nginx(upstream, tmp_path_factory):
     skip_without_nginx()
     folder = tmp_path_factory.mktemp("nginx")
     (folder / "key_file.json").write_text('{"inference": {"key": "of the hour"}}')
-    write_clients(folder / "clients.map", {"alice": KEY})
+    write_clients(folder / "clients.map", {"alice": KEY, "bob": OTHER_KEY})
     instance = Instance(folder, (upstream.server_port, 9, 9, 9, 9))
     port = find_ports(1)[0]
-    made = Nginx(instance, folder, f"127.0.0.1:{port}", folder / "clients.map", *make_certificate(folder), rate=1000)
+    pair, uploads = make_certificate(folder), folder / "uploads"
+    made = Nginx(instance, folder, f"127.0.0.1:{port}", folder / "clients.map", *pair, rate=1000, uploads=uploads)
     made.write()
     sidecar = Sidecar(made.socket, instance, Readiness(), lambda: None)
     sidecar.start()
@@ -79,10 +88,10 @@ def nginx(upstream, tmp_path_factory):
 def post(nginx, upstream):
     upstream.seen, upstream.plan = [], []
 
-    def send(path="/predictions/lung_ct", plan=(), **headers):
+    def send(path="/predictions/lung_ct", plan=(), body=b"slice", key=KEY, **headers):
         upstream.plan[:] = plan
-        url, key = f"https://{nginx.listen}{path}", {"Authorization": f"Bearer {KEY}"}
-        return requests.post(url, b"slice", headers={**key, **headers}, verify=nginx.certificate, timeout=20)
+        url, bearer = f"https://{nginx.listen}{path}", {"Authorization": f"Bearer {key}"}
+        return requests.post(url, body, headers={**bearer, **headers}, verify=nginx.certificate, timeout=20)
 
     return send
 
@@ -147,15 +156,86 @@ def test_a_request_gets_a_second_attempt_where_that_helps(post, upstream, plan, 
         assert answer.json()["research_use_only"] is True
 
 
+@contextmanager
+def uploading(nginx, length, sent=b""):
+    """alice's request, of which nothing comes after `sent`."""
+    context = ssl.create_default_context(cafile=str(nginx.certificate))
+    host, port = nginx.listen.split(":")
+    head = ("POST /predictions/lung_ct HTTP/1.1", "Host: x", f"Authorization: Bearer {KEY}", length, "", "")
+    plain = socket.create_connection((host, port), timeout=20)
+    with context.wrap_socket(plain, server_hostname="localhost") as secure:
+        secure.sendall("\r\n".join(head).encode() + sent)
+        yield
+
+
+def read_limit(zone):
+    (limit,) = set(re.findall(rf"limit_conn {zone} (\d+);", TEMPLATE.read_text()))
+    return int(limit)
+
+
+def test_large_files_of_all_clients_and_all_requests_of_one_are_held_back_each_for_itself(nginx, post):
+    of_all, of_one = read_limit("large"), read_limit("in_flight")
+    with ExitStack() as stack:
+        for i in range(of_all):
+            assert post(body=LARGE).status_code == 200
+            length = "Transfer-Encoding: chunked" if i % 2 else f"Content-Length: {len(LARGE)}"
+            stack.enter_context(uploading(nginx, length))
+        wait_until(lambda: post(body=LARGE).status_code == 503, 10, "no more large ones")
+        for body in (LARGE, iter([b"of no ", b"told length"])):
+            refused = post(body=body, key=OTHER_KEY)
+            assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
+            assert_refusal(refused, "unavailable")
+        for _ in range(of_one - of_all):
+            assert post().status_code == 200
+            stack.enter_context(uploading(nginx, "Content-Length: 9"))
+        wait_until(lambda: post().status_code == 429, 10, "no more of one client")
+        assert post(key=OTHER_KEY).status_code == 200
+    wait_until(lambda: post(body=LARGE).status_code == 200, 10, "room again")
+
+
+def test_no_client_can_take_half_of_the_queue_and_large_files_not_half_of_the_heap():
+    queue = yaml.safe_load((ROOT / "config" / "model-config.yaml").read_text())["jobQueueSize"]
+    assert read_limit("in_flight") < queue / 2
+    heap = re.search(r"-Xmx(\d+)g", (ROOT / "config" / "config.properties").read_text())[1]
+    largest = re.search(r"client_max_body_size (\d+)m;", TEMPLATE.read_text())[1]
+    small = queue * len(LARGE)
+    assert read_limit("large") * int(largest) * 2**20 < int(heap) * 2**30 / 2
+    assert read_limit("large") * int(largest) * 2**20 + small < int(heap) * 2**30 * 2 / 3
+
+
+def test_a_file_of_no_told_length_arrives_whole_and_with_one(post, upstream):
+    assert post(body=iter([b"sl", b"ice"])).status_code == 200
+    _, headers, body = upstream.seen[0]
+    assert (headers["Content-Length"], body) == ("5", b"slice")
+
+
+def test_a_large_file_gets_its_second_attempt_too(post, upstream):
+    assert post(body=LARGE, plan=[500]).status_code == 200
+    assert [len(body) for _, _, body in upstream.seen] == [len(LARGE)] * 2
+
+
+def test_a_file_over_two_mebibytes_is_in_the_folder_for_uploads_while_it_arrives_and_has_no_name(nginx):
+    def find_open():
+        workers = psutil.Process(int((nginx.folder / "nginx.pid").read_text())).children()
+        files = [link.readlink() for worker in workers for link in Path(f"/proc/{worker.pid}/fd").iterdir()]
+        return [file for file in files if file.is_relative_to(nginx.folder) and file.name.endswith("(deleted)")]
+
+    with uploading(nginx, "Content-Length: 9000000", bytes(8_999_999)):
+        wait_until(find_open, 10, "it is there")
+        assert {file.parent for file in find_open()} == {nginx.uploads}
+        assert not list(nginx.uploads.iterdir())
+    wait_until(lambda: not find_open(), 10, "it is gone")
+
+
 def test_a_server_that_never_ran_and_a_path_too_long_are_told_in_a_sentence(tmp_path):
-    certificate = make_certificate(tmp_path)
-    nginx = Nginx(Instance(tmp_path), tmp_path, "127.0.0.1:1", tmp_path / "c", *certificate, rate=1)
+    rest = ("127.0.0.1:1", tmp_path / "c", *make_certificate(tmp_path), 1, tmp_path / "uploads")
+    nginx = Nginx(Instance(tmp_path), tmp_path, *rest)
     with pytest.raises(GatewayError, match="make serve"):
         nginx.write()
     deep = tmp_path / ("d" * 90)
     deep.mkdir()
     with pytest.raises(GatewayError, match="LUNG_CT_RUN"):
-        Nginx(Instance(deep), deep, "127.0.0.1:1", tmp_path / "c", *certificate, rate=1).write()
+        Nginx(Instance(deep), deep, *rest).write()
 
 
 def test_a_certificate_is_kept_while_it_is_good(tmp_path):

@@ -1,6 +1,11 @@
 """When the watchdog restarts a server, and when it leaves it alone."""
 
-from scripts.proxy.watchdog import LONGEST_S, Watchdog
+import subprocess
+import sys
+import threading
+
+from scripts.instance import Instance
+from scripts.proxy.watchdog import LONGEST_S, Watchdog, restart
 
 SICK = "0 of 1 workers are READY"
 
@@ -30,6 +35,24 @@ def test_a_server_that_is_gone_is_started_at_once_and_then_with_patience():
 def test_infinite_patience_leaves_restarts_to_others():
     assert restarts(Watchdog(float("inf")), 10_000) == []
     assert restarts(Watchdog(float("inf")), 10_000, running=False) == []
+
+
+def test_a_supervised_server_is_ended_when_it_is_sick_and_left_to_others_when_it_is_gone():
+    watchdog = Watchdog(60, supervised=True)
+    assert restarts(watchdog, 100) == [60]
+    assert restarts(watchdog, 10_000, running=False) == []
+    assert restarts(watchdog, 300) == [120], "the next one gets its time from its start, and twice as much"
+
+
+def test_a_supervised_server_is_ended_whole_and_what_the_next_one_wrote_stays(tmp_path):
+    command = [sys.executable, "-c", "import time; time.sleep(600)", "torchserve"]
+    with subprocess.Popen(command, start_new_session=True) as process:
+        instance = Instance(tmp_path, pid=process.pid)
+        instance.write()
+        instance.keys.write_text("{}")
+        restart(instance, True, threading.Event())
+        assert not instance.running
+    assert (instance.keys.is_file(), Instance.read(tmp_path)) == (True, instance)
 
 
 def test_one_that_dies_while_it_is_not_ready_is_started_at_once():

@@ -31,6 +31,8 @@ class Nginx:
         clients: nginx map lines, `"Bearer KEY" NAME;`, see scripts/keys.py.
         certificate, certificate_key: PEM files.
         rate: requests/s of one client, and as many at once.
+        uploads: private folder for large files while they arrive.
+        console: log to standard output and error instead of files.
     """
 
     instance: Instance
@@ -40,6 +42,8 @@ class Nginx:
     certificate: Path
     certificate_key: Path
     rate: int
+    uploads: Path
+    console: bool = False
 
     @property
     def socket(self) -> Path:
@@ -49,6 +53,10 @@ class Nginx:
     @property
     def settings(self) -> Path:
         return self.folder / "nginx.conf"
+
+    @property
+    def error_log(self) -> str:
+        return "stderr" if self.console else str(self.folder / "error.log")
 
     @property
     def listens_there(self) -> bool:
@@ -64,6 +72,9 @@ class Nginx:
             "user": f"user {pwd.getpwuid(os.getuid()).pw_name};" if root else "",
             "torchserve": self.instance.url("inference").removeprefix("http://"),
             "folder": self.folder,
+            "access_log": "/dev/stdout" if self.console else self.folder / "access.log",
+            "error_log": self.error_log,
+            "uploads": self.uploads,
             "listen": self.listen,
             "clients": self.clients,
             "certificate": self.certificate,
@@ -93,17 +104,24 @@ class Nginx:
         return True
 
     def command(self, settings: Path) -> list[str]:
-        return [find_nginx(), "-c", str(settings), "-e", str(self.folder / "error.log")]
+        return [find_nginx(), "-c", str(settings), "-e", self.error_log]
 
     def start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self.command(self.settings), start_new_session=True)
+        """nginx in a session of its own. It ends with the thread that calls this, even if that is killed: nobody else
+        would find it, and its port would stay taken."""
+        command = [find_program("setpriv", "util-linux"), "--pdeathsig", "TERM", *self.command(self.settings)]
+        return subprocess.Popen(command, start_new_session=True)
 
 
 def find_nginx() -> str:
-    """Its path: Debian keeps it in a folder that users do not have on PATH."""
-    path = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+    return find_program("nginx", "nginx")
+
+
+def find_program(name: str, package: str) -> str:
+    """Its path: Debian keeps nginx in a folder that users do not have on PATH."""
+    path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
     if path is None:
-        raise GatewayError("nginx is not installed; install your system's package.")
+        raise GatewayError(f"{name} is not installed; install your system's package {package}.")
     return path
 
 

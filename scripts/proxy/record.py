@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import time
@@ -23,11 +24,23 @@ class Record:
         pid: its supervisor.
         patience_s: see scripts/proxy/watchdog.py.
         notice_s: how long a drain says not ready before it refuses requests.
+        supervised: whether others start a server again that has ended, see scripts/proxy/watchdog.py.
     """
 
     pid: int
     patience_s: float
     notice_s: float
+    supervised: bool = False
+
+    @property
+    def options(self) -> str:
+        """Those of scripts/gateway.py that it was started with for good."""
+        return f"--patience {self.patience_s:g} --notice {self.notice_s:g}" + " --supervised" * self.supervised
+
+    @property
+    def revives(self) -> bool:
+        """Whether a server that has ended is started again, by its watchdog or by others."""
+        return self.supervised or not math.isinf(self.patience_s)
 
     def write(self, run: Path) -> None:
         write_whole(run / RECORD, json.dumps(asdict(self)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import threading
@@ -22,11 +21,11 @@ LOOK_S, CHECK_S = 0.5, 5.0  # how often the process is looked at, and a canary s
 class Supervisor:
     """Runs until told to drain."""
 
-    def __init__(self, nginx: Nginx, patience_s: float, notice_s: float) -> None:
-        """Args: `patience_s` see Watchdog; a drain says not ready for `notice_s` while it still accepts requests."""
+    def __init__(self, nginx: Nginx, record: Record) -> None:
+        """Args: `record` is of this process; a drain says not ready for its notice while it still accepts requests."""
         self._nginx, self._instance = nginx, nginx.instance
-        self._record = Record(os.getpid(), patience_s, notice_s)
-        self._watchdog = Watchdog(patience_s)
+        self._record = record
+        self._watchdog = Watchdog(record.patience_s, record.supervised)
         self._readiness = Readiness()
         self._ended = threading.Event()
         self._lock = threading.Lock()
@@ -63,8 +62,8 @@ class Supervisor:
                 self._renew()
             if self._watchdog.is_due(sick, running, now):
                 with suppress(OSError):  # a full disk
-                    print(f"gateway: starting the server again: {sick}", flush=True)
-                restart(self._instance, self._ended)
+                    print(f"gateway: restarting the server: {sick}", flush=True)
+                restart(self._instance, self._record.supervised, self._ended)
         return self._drain()
 
     def _renew(self) -> None:

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 
 import psutil
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from scripts.proxy.record import reload
 from scripts.tokens import Tokens
 from tests.calls import wait_until
-from tests.faults.site import BACK_S, QUEUE, RETRY_S, GivenUp, kill
+from tests.faults.site import BACK_S, CROWD, QUEUE, RETRY_S, Crowd, GivenUp, kill
 from tests.faults.table import count, format_row
 from tests.gateways import stop_in_background
 from tests.pictures import encode
@@ -108,18 +109,18 @@ def test_a_token_that_expires_under_load_costs_nothing(site, load):
 
 def test_three_times_more_than_it_can_do_makes_it_refuse_politely_and_not_collapse(site, phantoms, rows):
     bodies = [encode(pixels, "JPEG", quality=92) for pixels in phantoms]
-    client = site.door.client("raw", deadline_s=0)
+    crowd = Crowd(site.door)
     wait_until(site.is_ready, BACK_S, "ready")
     refusals, ratios = Counter(), []
     # One worker of one thread: what the callers themselves cost must not be taken from it.
     with site.scaled_to(1), ThreadPoolExecutor(4 * QUEUE) as pool:
         for _ in range(5):  # side by side, so that whatever else the machine does cancels out
             started = time.monotonic()
-            with Traffic(client, bodies, QUEUE) as steady:
+            with Traffic(crowd, bodies, QUEUE) as steady:
                 threading.Event().wait(WINDOW_S)  # measured: nothing to wait for but time
             peak = count_rate(steady.calls, started + 1, started + WINDOW_S)
             started = time.monotonic()
-            calls = offer(pool, client, bodies, 3 * peak, WINDOW_S)
+            calls = offer(pool, crowd, bodies, 3 * peak, WINDOW_S)
             ratios.append(count_rate(calls, started + 1, started + WINDOW_S) / peak)
             refusals.update(call.outcome for call in calls if call.outcome != ANSWERED)
     ratio = statistics.median(ratios)
@@ -132,8 +133,9 @@ def test_three_times_more_than_it_can_do_makes_it_refuse_politely_and_not_collap
 def test_a_full_queue_says_when_to_come_back(site, slices):
     wait_until(site.is_ready, BACK_S, "ready")
     with ThreadPoolExecutor(4 * QUEUE) as pool:
-        key, bodies = site.door.keys["raw"], slices * QUEUE
-        answers = list(pool.map(lambda body: site.door.ask("POST", ROUTE, key, data=body), bodies[: 4 * QUEUE]))
+        keys, bodies = [site.door.keys[name] for name in CROWD] * QUEUE, slices * QUEUE
+        ask = partial(site.door.ask, "POST", ROUTE)
+        answers = list(pool.map(lambda key, body: ask(key, data=body), keys, bodies))
     refused = [answer for answer in answers if answer.status_code != 200]
     said = {(answer.status_code, answer.headers["Retry-After"], answer.json()["error"]) for answer in refused}
     assert said == {(503, "2", "unavailable")}
