@@ -65,12 +65,13 @@ def put(archive: Path, store: Path) -> None:
 
 def restart(instance: Instance, deadline_s: float) -> str | None:
     """Start the server again; None once it is ready, else why it is not."""
-    if find(instance.run) is None:
+    gateway = find(instance.run)
+    if gateway is None or not gateway.revives:
         stop(instance)
         return None if serve(*instance.options, "--deadline", deadline_s) else "see above"
-    os.killpg(instance.pid, signal.SIGTERM)  # the gateway's watchdog starts another one at once
+    os.killpg(instance.pid, signal.SIGTERM)  # the gateway's watchdog, or who supervises, starts another one at once
     ends = time.monotonic() + deadline_s
-    reason: str | None = "the gateway did not start it"
+    reason: str | None = "nobody started it"
     with Console(stderr=True).status("update: waiting for the server"):
         while time.monotonic() < ends:
             now = Instance.read(instance.run)
