@@ -84,13 +84,31 @@ def test_only_the_gateway_can_be_reached_and_metrics_by_monitoring_alone(manifes
         for rule in manifests["NetworkPolicy"]["spec"]["ingress"]
         for port in rule["ports"]
     }
-    assert opened.pop("https") is None
-    assert set(opened) == {"metrics", "exporter"}
+    named = {p["name"]: p["containerPort"] for c in containers(manifests).values() for p in c["ports"]}
+    assert named == {"metrics": DEFAULT_PORTS[2], "exporter": EXPORTER_PORT, "https": 8443}
+    assert opened.pop(named["https"]) is None
+    assert set(opened) == {named["metrics"], named["exporter"]}
     assert all(who[0]["namespaceSelector"]["matchLabels"].values() for who in opened.values())
     assert manifests["NetworkPolicy"]["spec"]["egress"] == []
     assert [port["targetPort"] for port in manifests["Service"]["spec"]["ports"]] == ["https"]
-    named = {p["name"]: p["containerPort"] for c in containers(manifests).values() for p in c["ports"]}
-    assert named == {"metrics": DEFAULT_PORTS[2], "exporter": EXPORTER_PORT, "https": 8443}
+
+
+def test_what_clients_can_make_grow_does_not_share_memory_with_the_tokens(manifests):
+    gateway = containers(manifests)["gateway"]
+    volumes = {each["name"]: each for each in manifests["Deployment"]["spec"]["template"]["spec"]["volumes"]}
+    mounted = {each["mountPath"]: each["name"] for each in gateway["volumeMounts"]}
+    (uploads,) = [arg.partition("=")[2] for arg in gateway["args"] if arg.startswith("--uploads=")]
+    assert "--console" in gateway["args"]
+    assert mounted[str(Path(uploads).parent)] != mounted["/run/lung-ct"]
+    settings = (ROOT / "config" / "nginx" / "nginx.conf").read_text()
+    most = int(re.search(r"limit_conn large (\d+)", settings)[1])
+    most *= int(re.search(r"client_max_body_size (\d+)m", settings)[1])
+    size = volumes[mounted[str(Path(uploads).parent)]]["emptyDir"]["sizeLimit"]
+    assert most < int(size.removesuffix("Mi")), "a pod whose volume is full is evicted"
+
+
+def test_a_sick_server_is_ended_by_its_probe_and_started_by_the_kubelet(manifests):
+    assert {"--supervised", "--patience=inf"} <= set(containers(manifests)["gateway"]["args"])
 
 
 def test_every_command_is_a_script_with_options_that_it_knows(manifests):

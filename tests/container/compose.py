@@ -18,6 +18,7 @@ from tests.container.podman import Podman
 FILE = ROOT / "compose.yaml"
 # with variables filled in, as compose does
 DECLARED = yaml.safe_load(re.sub(r"\$\{HOME\}|\$\{\w+:[-?]([^}]*)\}", r"\1", FILE.read_text()))
+PATIENCE_S = 30  # of the watchdog
 HERE = ("pod", "server", "gateway", "exporter", "prometheus")  # Grafana's image needs a registry
 
 
@@ -35,11 +36,14 @@ class Compose:
     changes: Path
 
     def write_changes(self, gateway: int, prometheus: int, image: str) -> None:
-        """No systemd, so no health checks by podman; limits that a test's host allows; ports; Debian's Prometheus."""
+        """No systemd, so no health checks by podman; limits that a test's host allows; ports; a watchdog of less
+        patience; Debian's Prometheus."""
         service = {"healthcheck": {"disable": True}, "ulimits": {"nofile": 4096, "nproc": 4096}}
         services = {name: dict(service) for name in HERE}
         services["pod"]["ports"] = [f"127.0.0.1:{gateway}:8443", f"127.0.0.1:{prometheus}:9090"]
         services["gateway"]["depends_on"] = {"server": {"condition": "service_started"}}
+        asked = DECLARED["services"]["gateway"]["command"]
+        services["gateway"]["command"] = [f"--patience={PATIENCE_S}" if "patience" in each else each for each in asked]
         command = ["prometheus", "--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"]
         binary = "/usr/bin/prometheus"
         services["prometheus"] |= {"image": image, "user": "0", "entrypoint": command}

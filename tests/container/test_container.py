@@ -14,7 +14,7 @@ from scripts.anatomy import draw_slice
 from scripts.instance import DEFAULT_PORTS, EXPORTER_PORT, ROOT
 from scripts.phantom import write_png
 from tests.calls import wait_until
-from tests.container.compose import DECLARED
+from tests.container.compose import DECLARED, PATIENCE_S
 from tests.container.podman import USER, reach
 
 LARGEST_MB = 1000
@@ -84,6 +84,21 @@ class TestContainers:
         wait_until(deployment.is_ready, 120, "ready again")
         assert run("print(instance.pid)") != before
 
+    def test_a_server_that_stays_without_workers_is_ended_and_started_again(self, podman, deployment):
+        def run(*command):
+            return podman("exec", deployment.server, "python", *command).stdout
+
+        before = run("-c", INSTANCE + "print(instance.pid)")
+        run("scripts/scale.py", "0")
+        wait_until(lambda: not deployment.is_ready(), 30, "not ready")
+        wait_until(deployment.is_ready, PATIENCE_S + 120, "ready again")
+        assert run("-c", INSTANCE + "print(instance.pid)") not in ("", before)
+
+    def test_requests_are_logged_to_the_engine_and_no_log_grows_beside_the_tokens(self, podman, deployment):
+        assert reach(f"https://127.0.0.1:{deployment.gateway}/models") == 401
+        wait_until(lambda: '"status": 401' in podman.do("logs", "lung-ct_gateway_1"), 10, "the line")
+        assert not podman.do("exec", deployment.server, "find", "/run/lung-ct", "-name", "*.log")
+
     def test_it_stops_on_sigterm_the_gateway_first(self, podman, deployment):
         """The last one: the deployment is gone after it."""
         for service in ("gateway", "server"):
@@ -105,6 +120,7 @@ def test_compose_is_valid_and_opens_the_gateway_alone():
     ports = {name: service.get("ports", []) for name, service in DECLARED["services"].items()}
     beyond = [port for port in sum(ports.values(), []) if not port.startswith("127.0.0.1:")]
     assert beyond == ["8443:8443"]
+    assert {"--supervised", "--console"} <= set(DECLARED["services"]["gateway"]["command"])
     for name in ("server", "gateway", "exporter"):
         assert DECLARED["services"][name]["read_only"]
         assert DECLARED["services"][name]["cap_drop"] == ["ALL"]
