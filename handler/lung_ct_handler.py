@@ -37,7 +37,7 @@ def drop_stand_in():
 class LungCTHandler:
     """Answers batches of slices.
 
-    1. `initialize` verifies the model folder, chooses and proves an engine, warms up the smallest and largest batch.
+    1. `initialize` verifies the model folder, chooses and proves an engine, warms it up for every size of batch.
     2. `handle` gets a list of rows, one a request, and returns a list of the same length; status and content type are
        set for each index. It never raises for what a client sent: an exception would answer 503 to the whole batch.
     """
@@ -58,8 +58,7 @@ class LungCTHandler:
         reader.warm()  # its imports take as long as the model's
         folder = load_model_folder(Path(properties["model_dir"]))
         engine = choose_engine(folder, device, threads, settings.engine)
-        for size in {1, properties["batch_size"]}:
-            engine.predict(folder.golden.inputs[:1].repeat(size, axis=0))
+        engine.warm(properties["batch_size"])
         self._pipeline = Pipeline(folder, engine, settings, threads)
         reader.prove()
         quieten()

@@ -171,7 +171,7 @@ class Client:
                 renewed = True
             except ServerError as error:
                 asked = error.retry_after_s if isinstance(error, ServerBusy) else 0
-                pause = max(asked, min(2.0, 0.05 * 2**attempt)) * random.uniform(0.5, 1.5)  # noqa: S311 -- jitter
+                pause = asked + min(2.0, 0.05 * 2**attempt) * random.uniform(0.5, 1.5)  # noqa: S311 -- jitter
                 if time.monotonic() + pause > ends:
                     raise
                 time.sleep(pause)
@@ -203,10 +203,11 @@ class Client:
         message = str(problem.get("message", answer.reason))
         if problem.get("type") == "InvalidKeyException":
             raise TokenError("The server does not accept our token.")
-        if answer.status_code in BUSY:
-            raise ServerBusy(f"{answer.status_code}: {message}", float(answer.headers.get("Retry-After", 0)))
-        if answer.status_code in FAILED and "error" not in problem:
+        failed = answer.status_code in FAILED and "error" not in problem
+        if failed or problem.get("type") == "InternalServerException":  # also a 503: the handler itself raised
             raise ServerError(f"{answer.status_code}: {message}")
+        if answer.status_code in BUSY:
+            raise ServerBusy(f"{answer.status_code}: {message}", _read_pause(answer))
         code = str(problem.get("error") or problem.get("type") or "unknown")
         raise RefusedError(answer.status_code, code, message, problem.get("request_id"))
 
@@ -226,6 +227,12 @@ class Client:
 def _as_headers(options: Mapping[str, str]) -> dict[str, str]:
     named = {"X-" + name.replace("_", "-").title(): value for name, value in options.items()}
     return {"Content-Type": "application/octet-stream", **named}
+
+
+def _read_pause(answer: requests.Response) -> float:
+    """Seconds that the server asks to wait; 0 where it does not, or names a date (RFC 9110, 10.2.3)."""
+    asked = answer.headers.get("Retry-After", "")
+    return float(asked) if asked.isdecimal() else 0.0
 
 
 def _read_error(answer: requests.Response) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from scripts.client import Client, ServerSilent
+from scripts.client import Client, ServerBusy, ServerError, ServerSilent
 from scripts.health import check_live
 from scripts.instance import Instance, find_ports
 from scripts.tokens import TokenError, Tokens
@@ -16,12 +16,14 @@ REJECTED = (400, {"code": 400, "type": "InvalidKeyException", "message": "Token 
 
 
 class Told(BaseHTTPRequestHandler):
-    """Answers everything with the server's `answer`: status and JSON."""
+    """Answers everything with the server's `answer`: status, JSON and, where it has them, more headers."""
 
     def do_GET(self):
-        status, document = self.server.answer
+        status, document, *headers = self.server.answer
         body = json.dumps(document).encode()
         self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -60,6 +62,25 @@ def test_nobody_and_somebody_silent_are_not_live(tmp_path, monkeypatch):
         with pytest.raises(ServerSilent, match=r"within 0\.2 s"):
             Client(instance, deadline_s=0, timeout_s=0.2).ping()
         assert "No answer" in check_live(instance)
+
+
+def test_a_full_queue_is_busy_and_a_handler_that_raises_has_failed(told):
+    """TorchServe answers both with 503; a probe forgives the first one."""
+    told.answer = (503, {"code": 503, "type": "ServiceUnavailableException", "message": "no worker is available"})
+    with pytest.raises(ServerBusy):
+        Client(told.instance, deadline_s=0).predict(b"x")
+    told.answer = (503, {"code": 503, "type": "InternalServerException", "message": "Prediction failed"})
+    with pytest.raises(ServerError, match="Prediction failed") as caught:
+        Client(told.instance, deadline_s=0).predict(b"x")
+    assert not isinstance(caught.value, ServerBusy)
+
+
+@pytest.mark.parametrize(("asked", "seconds"), [("7", 7), ("Wed, 25 Nov 2026 22:00:00 GMT", 0), ("-1", 0)])
+def test_a_pause_that_is_asked_for_in_seconds_is_kept_and_a_date_is_no_fault(told, asked, seconds):
+    told.answer = (503, {}, ("Retry-After", asked))
+    with pytest.raises(ServerBusy) as caught:
+        Client(told.instance, deadline_s=0).predict(b"x")
+    assert caught.value.retry_after_s == seconds
 
 
 def test_a_token_that_cannot_be_renewed_is_told_in_a_sentence(told):

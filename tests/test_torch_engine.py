@@ -14,8 +14,9 @@ def inputs(phantoms):
 
 
 def test_it_computes_what_the_plain_network_computes(folder, inputs):
+    network = folder.network  # loaded outside, or its weights could never be differentiated
     with torch.inference_mode():
-        expected = folder.network.explain(normalize(torch.from_numpy(inputs)))
+        expected = network.explain(normalize(torch.from_numpy(inputs)))
     for found, plain in zip(TorchEngine(folder).predict(inputs), expected, strict=True):
         assert np.allclose(found, plain.numpy(), atol=1e-4 * float(plain.abs().max()))
 
@@ -29,6 +30,12 @@ def test_buckets_and_their_padding_change_no_row_whatever_the_batch_before_held(
     for found, expected in zip(padded.predict(inputs[rows]), plain.predict(inputs[rows]), strict=True):
         assert found.shape == expected.shape
         assert np.allclose(found, expected, atol=1e-5 * float(np.abs(expected).max()))
+
+
+def test_every_size_of_batch_is_ready_before_the_first_request(folder):
+    engine = TorchEngine(folder, buckets=(1, 2, 4, 8))
+    engine.warm(3)
+    assert set(engine._lanes) == {1, 2, 4}
 
 
 @pytest.mark.gpu

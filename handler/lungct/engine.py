@@ -40,6 +40,10 @@ class Engine(Protocol):
         """
         ...
 
+    def warm(self, largest: int) -> None:
+        """Do now what the first batch of each size up to `largest` would else wait for."""
+        ...
+
 
 def choose_engine(folder: ModelFolder, device: str = "cpu", threads: int = 1, wanted: str = "auto") -> Engine:
     """The fastest engine for a device that reproduces the golden answers.

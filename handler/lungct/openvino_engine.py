@@ -53,6 +53,7 @@ class OpenVinoEngine:
         }
         self._together = ov.AsyncInferQueue(core.compile_model(graph, "CPU", {**options, "NUM_STREAMS": threads}))
         self._alone = core.compile_model(graph, "CPU", {**options, "NUM_STREAMS": 1}).create_infer_request()
+        self._side = folder.contract.size
         self._lock = Lock()  # a request object holds one slice at a time
 
     def predict(self, inputs: Iterable[npt.NDArray[np.uint8]]) -> Prediction:
@@ -80,6 +81,11 @@ class OpenVinoEngine:
                 finally:  # or a slice still on its way would answer for one of the next batch
                     self._together.wait_all()
         return Prediction(*map(np.stack, zip(*(found[row] for row in range(len(found))), strict=True)))
+
+    def warm(self, largest: int) -> None:
+        """Run both programs once; to neither does the size of a batch matter."""
+        for rows in (1, 2):
+            self.predict(np.zeros((rows, 1, self._side, self._side), np.uint8))
 
 
 def _read(core: ov.Core, folder: ModelFolder, precision: str) -> ov.Model:

@@ -61,6 +61,11 @@ class TorchEngine:
         cells = math.isqrt(maps.shape[1] // self._classes)
         return Prediction(logits, maps.reshape(len(batch), self._classes, cells, cells), features)
 
+    def warm(self, largest: int) -> None:
+        """Run a batch of each size that has a lane of its own; on a GPU that captures its graph."""
+        for rows in {1, *(bucket for bucket in self._buckets if bucket < largest), largest}:
+            self.predict(np.zeros((rows, 1, self._side, self._side), np.uint8))
+
     def _run(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         size = next((bucket for bucket in self._buckets if bucket >= len(batch)), len(batch))
         if size not in self._lanes:
