@@ -1,14 +1,19 @@
 """Programs that watch a real server, for the tests."""
 
+import os
+import re
 import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import requests
+import ts
 from prometheus_client.parser import text_string_to_metric_families
 
-from scripts.instance import ROOT
+from scripts.instance import ROOT, Instance
+from scripts.serve import environment
 from tests.calls import wait_until
 
 
@@ -69,3 +74,25 @@ def exporting(run, folder, port):
     with running(command, folder / "log", page.read) as process:
         yield page
     assert process.returncode == 0
+
+
+def collect(folder, answer):
+    """(name, dimensions) -> value as TorchServe collects them of a machine whose nvidia-smi gives this answer."""
+    tool = folder / "nvidia-smi"
+    asked = "--query-gpu=index,memory.used,memory.total,utilization.gpu --format=csv,noheader,nounits"
+    tool.write_text(f'#!/bin/sh\n[ "$*" = "{asked}" ] || exit 1\n{answer}\n')
+    tool.chmod(0o755)
+    collector = Path(ts.__file__).parent / "metrics" / "metric_collector.py"
+    known = environment(Instance(folder, temp=str(folder)))
+    done = subprocess.run(
+        [sys.executable, str(collector), "--gpu", "2"],
+        env={**known, "PATH": f"{folder}{os.pathsep}{known['PATH']}"},
+        input="",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = re.findall(r"^(\w+)\.\w+:([0-9.]+)\|#(.+)\|#hostname", done.stdout, re.MULTILINE)
+    assert len(rows) == len(done.stdout.strip().splitlines()), done.stdout
+    return {(name, dimensions): float(value) for name, value, dimensions in rows}
