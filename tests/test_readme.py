@@ -1,7 +1,7 @@
 """README cannot lie.
 
-Its console and python blocks run in order and its JSON sample has the fields of a real reply; of its other commands the
-targets, scripts and options exist.
+Its console and python blocks run in order and its JSON sample has the fields of a real reply; of its other commands, and
+those of the pages on operations, the targets, scripts and options exist.
 """
 
 import json
@@ -21,10 +21,11 @@ from scripts.instance import DEFAULT_PORTS, ROOT, find_ports
 from tests.conftest import show_help
 
 README = (ROOT / "README.md").read_text()
+OPERATIONS = "".join((ROOT / "docs" / name).read_text() for name in ("operations.md", "runbook.md"))
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def blocks(language, text=README):
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 def shape(value):
@@ -94,13 +95,13 @@ def test_the_table_of_formats_is_what_the_code_accepts():
 
 
 def commands():
-    """Lines of the sh blocks without their remarks, and what stands in backticks; of the runbook as well."""
-    lines = "".join(blocks("sh")).replace("\\\n", "").splitlines()
-    quoted = re.findall(r"`([^`\n]+)`", README + (ROOT / "docs" / "runbook.md").read_text())
+    """Lines of the sh blocks without their remarks, and what stands in backticks."""
+    lines = "".join(blocks("sh", README + OPERATIONS)).replace("\\\n", "").splitlines()
+    quoted = re.findall(r"`([^`\n]+)`", README + OPERATIONS)
     return [*(line.partition(" #")[0] for line in lines), *quoted]
 
 
-def test_every_make_target_script_and_option_named_in_readme_and_runbook_exists():
+def test_every_make_target_script_and_option_that_the_pages_name_exists():
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     called = dict(re.findall(r"^([a-z-]+):.*\n\t.*scripts/([a-z_]+)\.py", makefile, re.MULTILINE))
