@@ -107,15 +107,18 @@ def test_many_files_become_a_table_a_key_scrolls_and_the_csv_arrives(visit, file
     visit.shoot(ARTEFACTS / "many-files.png")
 
 
-def test_a_zip_is_scored_and_a_refused_file_is_told_why(visit, slices, tmp_path):
+def test_a_zip_is_scored_and_a_refused_file_is_told_why_by_its_name_and_nothing_is_made_of_that(
+    visit, slices, tmp_path
+):
+    white = "a/w_hi_te:smile: ![*x*](http://127.0.0.1:9/p.png) <b>.png"
     with zipfile.ZipFile(tmp_path / "scan.zip", "w") as archive:
         archive.writestr("a/slice.png", slices[0])
-        archive.writestr("a/white.png", encode(np.full((64, 64), 255, np.uint8), "PNG"))
+        archive.writestr(white, encode(np.full((64, 64), 255, np.uint8), "PNG"))
     visit.upload([tmp_path / "scan.zip"])
     visit.press("Analyze")
     visit.read("Slice 1 of 2: a/slice.png")
     visit.type("n")
-    visit.read(f"a/white.png was refused: {NOT_CHEST.format('it is blank')}")
+    visit.read(f"{white} was refused: {NOT_CHEST.format('it is blank')}")
 
 
 def test_readmes_pictures_are_made_from_synthetic_slices(browser, url, downloads, tmp_path):
