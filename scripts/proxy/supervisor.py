@@ -8,11 +8,12 @@ import threading
 import time
 from contextlib import suppress
 
-from scripts.health import check_ready
+from scripts.health import UNREADY, check_ready
 from scripts.instance import Instance
 from scripts.proxy.nginx import Nginx
 from scripts.proxy.record import RECORD, Record
 from scripts.proxy.sidecar import Readiness, Sidecar
+from scripts.proxy.staff import Staff
 from scripts.proxy.watchdog import Watchdog, restart
 
 LOOK_S, CHECK_S = 0.5, 5.0  # how often the process is looked at, and a canary slice is scored
@@ -26,6 +27,7 @@ class Supervisor:
         self._nginx, self._instance = nginx, nginx.instance
         self._record = record
         self._watchdog = Watchdog(record.patience_s, record.supervised)
+        self._staff = Staff()
         self._readiness = Readiness()
         self._ended = threading.Event()
         self._lock = threading.Lock()
@@ -52,7 +54,8 @@ class Supervisor:
         while not self._ended.wait(LOOK_S):
             if self._process.poll() is not None:
                 return 1
-            now, running = time.monotonic(), Instance.read(self._instance.run).running
+            now, instance = time.monotonic(), Instance.read(self._instance.run)
+            running = instance.running
             if not running:
                 self._readiness.reason = sick = "TorchServe does not run"
             elif now - checked >= CHECK_S or self._readiness.reason is not None:
@@ -60,6 +63,9 @@ class Supervisor:
                 # Fewer workers than wanted are better than none for the time of a restart.
                 sick = check_ready(self._instance, workers=1) if self._readiness.reason else None
                 self._renew()
+                if self._readiness.reason is None:
+                    with suppress(*UNREADY):
+                        self._staff.keep(instance)
             if self._watchdog.is_due(sick, running, now):
                 with suppress(OSError):  # a full disk
                     print(f"gateway: restarting the server: {sick}", flush=True)

@@ -1,0 +1,41 @@
+"""How many workers an operator asked for, kept when the server starts again: TorchServe goes back to its settings."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import yaml
+
+from scripts.client import Client
+from scripts.instance import Instance
+
+
+def read_settled(store: Path) -> int:
+    """minWorkers by the settings in the archive that a server was started from; 0 if it is not readable any more."""
+    try:
+        with zipfile.ZipFile(store / "lung_ct.mar") as archive:
+            return int(yaml.safe_load(archive.read("model-config.yaml"))["minWorkers"])
+    except (OSError, zipfile.BadZipFile, KeyError, yaml.YAMLError):
+        return 0
+
+
+class Staff:
+    """What the last server had, by its settings and by `make scale`."""
+
+    def __init__(self) -> None:
+        self._pid = self._settled = self._wanted = 0
+
+    def keep(self, instance: Instance) -> None:
+        """Look at a server that is ready; one that is new is scaled as the last one was, if that was not by settings.
+
+        Raises what Client.call raises.
+        """
+        client = Client(instance, deadline_s=0)
+        wanted = int(client.describe()["minWorkers"])
+        if instance.pid != self._pid:
+            if self._wanted not in (self._settled, wanted):
+                client.scale(self._wanted)
+                wanted = self._wanted
+            self._pid, self._settled = instance.pid, read_settled(instance.store)
+        self._wanted = wanted
