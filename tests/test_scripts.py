@@ -67,7 +67,9 @@ def test_serve_on_a_busy_port_names_it(tmp_path):
 def beside_a_server(tmp_path, run_here):
     """`serve` beside something that passes for a server: exit code and standard error."""
     (tmp_path / "lung_ct.mar").touch()
-    with subprocess.Popen([sys.executable, "-c", "input()", "torchserve"], stdin=subprocess.PIPE) as process:
+    command = [sys.executable, "-c", "print(flush=True); input()", "torchserve"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()  # the kernel tells its name only some time after Popen returns
         options = ("--run", tmp_path, "--store", tmp_path, "--ports", *range(9, 14), "--set=a=1")
         Instance(tmp_path, pid=process.pid, options=tuple(map(str, options))).write()
         yield lambda *others: run_here("serve", *options, *others)
