@@ -1,10 +1,11 @@
-"""Export what TorchServe has no metric for: queue depth, READY workers, a timed canary, what the model promises.
+"""Export what TorchServe has no metric for: queue, READY workers, a timed canary, the model's promises, the gateway.
 
     python scripts/exporter.py                          # http://127.0.0.1:8083/metrics, beside the server of .run
     python scripts/exporter.py --run /tmp/b --port 9083
 
-Every scrape asks the server once: its description, then one canary slice. So scrape every 15 s or slower; on a GPU each
-description starts nvidia-smi for every worker. The server may stop and start again meanwhile.
+Every scrape asks the server once: its description, then one canary slice; and the gateway, if one was ever started from
+the run folder. So scrape every 15 s or slower; on a GPU each description starts nvidia-smi for every worker. Server and
+gateway may stop and start again meanwhile.
 
 Exit codes: 0 stopped by Ctrl-C or SIGTERM, 2 the port is in use.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,12 @@ from prometheus_client.registry import Collector
 from scripts.client import Client, ServerBusy
 from scripts.health import UNREADY, count_ready, score_canary
 from scripts.instance import EXPORTER_PORT, Instance, add_run_option, make_parser
+from scripts.proxy.door import find_door, look
 
-# Together they stay under the scrape timeout of config/prometheus/prometheus.yml.
+# The first two together, and the last, stay under the scrape timeout of config/prometheus/prometheus.yml.
 DESCRIBE_TIMEOUT_S = 3
 CANARY_TIMEOUT_S = 10
+GATEWAY_TIMEOUT_S = 4
 CANARY_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, CANARY_TIMEOUT_S)
 
 
@@ -46,6 +50,12 @@ class ServerCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Metrics of this moment; `lung_ct_ready` is always among them."""
+        with ThreadPoolExecutor(1) as meanwhile:
+            gateway = meanwhile.submit(lambda: list(describe_gateway(self._run)))
+            yield from self._describe_server()
+            yield from gateway.result()
+
+    def _describe_server(self) -> Iterator[Metric]:
         instance = Instance.read(self._run)  # a server that was started again has other ports and tokens
         enough = ready = False
         try:
@@ -109,6 +119,21 @@ def describe_workers(description: Mapping[str, Any]) -> Iterator[Metric]:
         if worker["memoryUsage"]:
             resident.add_metric((worker["id"], str(worker["pid"])), worker["memoryUsage"])
     yield resident
+
+
+def describe_gateway(run: Path) -> Iterator[Metric]:
+    """The gateway that was started last from the run folder, whether or not it still runs; nothing if none was."""
+    door = find_door(run)
+    if door is None:
+        return
+    sight = look(door, GATEWAY_TIMEOUT_S)
+    yield GaugeMetricFamily("lung_ct_gateway_up", "1: the gateway answers", sight.up)
+    if sight.expiry is not None:
+        yield GaugeMetricFamily(
+            "lung_ct_gateway_certificate_expiry_timestamp_seconds",
+            "When the certificate that the gateway shows ends, as Unix time",
+            sight.expiry,
+        )
 
 
 def main() -> int:

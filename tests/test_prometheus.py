@@ -9,6 +9,7 @@ import requests
 from scripts.client import RefusedError
 from scripts.instance import DEFAULT_PORTS, EXPORTER_PORT, ROOT, find_ports
 from tests.calls import post, wait_until
+from tests.gateways import open_gateway
 from tests.test_monitoring import ALERTS, RECORDED, find_expressions, find_metrics
 from tests.watching import collect, running
 
@@ -38,7 +39,14 @@ class Prometheus:
 
 
 @pytest.fixture(scope="module")
-def prometheus(server, exporter, tmp_path_factory):
+def gateway(server):
+    """One before the server, which the exporter watches too."""
+    with open_gateway(server) as door:
+        yield door
+
+
+@pytest.fixture(scope="module")
+def prometheus(server, gateway, exporter, tmp_path_factory):
     """Prometheus with our files, moved to this server's ports and hurried: seconds where they say minutes and hours."""
     if shutil.which("prometheus") is None:
         pytest.skip("Prometheus is not installed: apt-get install prometheus")

@@ -1,0 +1,62 @@
+"""The gateway as its callers meet it: whether it answers, and until when its certificate is good."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import ssl
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 -- of every address, the one to look at
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a caller sees now.
+
+    Attributes:
+        up: nginx and the supervisor behind it answer, whatever they say of the server.
+        expiry: Unix time at which the certificate ends; None where it could not be read.
+    """
+
+    up: bool = False
+    expiry: float | None = None
+
+
+def find_door(run: Path) -> tuple[str, int] | None:
+    """Where the gateway of this run folder listens, or has to: its settings stay when it ends. None if it never ran."""
+    with suppress(OSError):
+        found = re.search(r"listen (\S+):(\d+) ssl;", (run / "gateway" / "nginx.conf").read_text())
+        if found:
+            return HERE.get(found[1], found[1]).strip("[]"), int(found[2])
+    return None
+
+
+def look(door: tuple[str, int], timeout_s: float) -> Sight:
+    """Ask for /readyz, for which the gateway need not ask TorchServe; each step may take `timeout_s`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # to look at it, not to trust it
+    connection = http.client.HTTPSConnection(*door, timeout=timeout_s, context=context)
+    expiry = None
+    try:
+        connection.connect()
+        expiry = read_expiry(connection.sock.getpeercert(binary_form=True))
+        connection.request("GET", "/readyz")
+        return Sight("ready" in json.loads(connection.getresponse().read()), expiry)  # nginx's own refusals lack it
+    except (OSError, http.client.HTTPException, ValueError):
+        return Sight(expiry=expiry)
+    finally:
+        connection.close()
+
+
+def read_expiry(certificate: bytes) -> float | None:
+    """Unix time at which a DER certificate ends; None without openssl."""
+    command = ["openssl", "x509", "-noout", "-enddate", "-inform", "DER"]
+    with suppress(OSError, subprocess.CalledProcessError):
+        told = subprocess.run(command, input=certificate, capture_output=True, check=True).stdout.decode()
+        return float(ssl.cert_time_to_seconds(told.partition("=")[2].strip()))
+    return None
