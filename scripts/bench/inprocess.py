@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import time
 from collections.abc import Callable, Sequence
@@ -73,7 +74,8 @@ class OriginalPage:
                 transforms.Normalize([0.5] * 3, [0.5] * 3),
             ]
         )
-        self._cam = GradCAM(network, [network.layer4[-1]])
+        hooked = copy.deepcopy(network)  # grad-cam's hooks stay, and would be timed with the network of all others
+        self._cam = GradCAM(hooked, [hooked.layer4[-1]])
 
     def run(self, slices: Sequence[bytes], threads: int, seconds: float, heatmap: bool) -> Sample:
         """One slice after the other: classes, and the predicted class's map if asked."""
