@@ -1,13 +1,14 @@
 """Measure the server, its in-process limit and its peers in one run on the same slices.
 
-    make bench                              # about 20 minutes; writes README's table and docs/benchmark*
+    make bench                              # about 21 minutes; writes README's table and docs/benchmark*
     make bench ARGS=--quick                 # some minutes, results in .run/bench only
     make bench ARGS='--slices DIR'          # on JPEG files of your own
     make bench ARGS=--cold                  # cold start alone
     python scripts/benchmark.py --render docs/benchmark.json
 
 Needs wrk (apt-get install wrk), 10 GB of memory and a machine that does nothing else. Rates depend on the machine:
-quote ratios of one run. The engine is the one that the server chooses; every way takes its turn in each repeat.
+quote ratios of one run. The engine is the one that the server chooses; every way takes its turn in each repeat, in an
+order that changes from one to the next. A target is met or missed where the whole interval says so, else it is open.
 """
 
 from __future__ import annotations
@@ -34,11 +35,13 @@ from lungct.model import ModelFolder, load_model_folder
 from scripts.bench import coldstart, endurance, growth, rates, stages
 from scripts.bench.charts import draw_charts
 from scripts.bench.estimate import Sample, estimate, measure_in_turn
+from scripts.bench.layouts import serve_better
 from scripts.bench.load import WRK_MISSING, find_wrk, run_open
 from scripts.bench.peers import serve_empty, serve_litserve, serve_stock
-from scripts.bench.rates import LITSERVE, STOCK, Plan
+from scripts.bench.rates import FP32, LITSERVE, STOCK, Plan
 from scripts.bench.report import fill_readme, write_page, write_readme_part
 from scripts.bench.servers import aim, serve
+from scripts.bench.sleeper import asleep
 from scripts.bench.slices import draw_slices, read_slices
 from scripts.bench.targets import CLASSES
 from scripts.instance import ROOT, Instance, make_parser
@@ -59,8 +62,8 @@ def measure(plan: Plan, source: str) -> dict[str, Any]:
             "repeats": plan.repeats,
             "quick": plan.quick,
             "limit": f"{limit.batch} x {limit.threads}",
-            "matrix": {name: [sample.rate for sample in samples] for name, samples in matrix.items()},
-            "rates": measure_rates(folder, limit, instance, plan),
+            "matrix": {name: list_rates(samples) for name, samples in matrix.items()},
+            **measure_rates(folder, limit, instance, plan),
         }
         served = estimate(result["rates"][CLASSES]["rate"]).mean
         shares = ARRIVALS[:1] if plan.quick else ARRIVALS
@@ -68,13 +71,11 @@ def measure(plan: Plan, source: str) -> dict[str, Any]:
         result["stages"] = stages.measure_stages(instance, plan.slices, plan.seconds)
         result["empty_ms"] = measure_empty(plan)
         sides = growth.measure_sides(instance, limit.pipeline, plan)
-        result["sides"] = {way: {side: mean_rate(found[side]) for side in found} for way, found in sides.items()}
-    tried = growth.measure_settings(plan)
+        result["sides"] = {way: {side: list_rates(found[side]) for side in found} for way, found in sides.items()}
     result["settings"] = {
-        name: {callers: {"rate": mean_rate(each), "p50": mean_p50(each)} for callers, each in found.items()}
-        for name, found in tried.items()
+        name: {callers: {"rate": list_rates(each), "p50": list_p50(each)} for callers, each in found.items()}
+        for name, found in growth.measure_settings(plan).items()
     }
-    result["best_settings"] = growth.choose_settings(tried)
     if not plan.quick:
         with serve(plan.scratch / "endurance", {}) as instance:
             result["endurance"] = asdict(endurance.endure(instance, plan, REQUESTS))
@@ -91,37 +92,44 @@ def measure_empty(plan: Plan) -> float:
 
 
 def measure_rates(folder: ModelFolder, limit: rates.Limit, instance: Instance, plan: Plan) -> dict[str, Any]:
-    """Every way of scoring, beside the peers' servers."""
+    """Every way of scoring, beside our server in fp32 and the peers; and what "peers" reach by workers x threads."""
+    files, slices = plan.scratch, plan.slices
+    peers = {
+        STOCK: lambda layout: serve_stock(files / f"stock-{layout.workers}", folder, slices, layout),
+        LITSERVE: lambda layout: serve_litserve(files / f"litserve-{layout.workers}", folder, slices, layout),
+    }
     with ExitStack() as stack:
-        peers = {
-            STOCK: stack.enter_context(serve_stock(plan.scratch / "stock", folder, plan.slices, plan.threads)),
-            LITSERVE: stack.enter_context(serve_litserve(plan.scratch / "lit", folder, plan.slices, plan.threads)),
-        }
-        ways = rates.list_ways(folder, limit, instance, peers, plan)
+        fp32 = stack.enter_context(serve(files / "fp32", {"handler": {"engine": "openvino-fp32"}}))
+        others = {FP32: stack.enter_context(asleep(aim(fp32, slices, {}), fp32.pid))}
+        layouts = {}
+        for name, serve_peer in peers.items():
+            others[name], tried = stack.enter_context(serve_better(name, serve_peer, plan))
+            layouts[name] = {layout: list_rates(samples) for layout, samples in tried.items()}
+        ways = rates.list_ways(folder, limit, instance, others, plan)
         found = measure_in_turn("Rates", ways, plan.repeats, warm_up=not plan.quick)
-    return {name: summarise(samples) for name, samples in found.items()}
+    return {"rates": {name: summarise(samples) for name, samples in found.items()}, "peers": layouts}
 
 
 def summarise(samples: Sequence[Sample]) -> dict[str, Any]:
     return {
-        "rate": [sample.rate for sample in samples],
+        "rate": list_rates(samples),
         "latency_ms": [sample.latency_ms for sample in samples],
         "errors": sum(sample.errors for sample in samples),
         "load_ms": statistics.fmean(sample.load_ms for sample in samples),
     }
 
 
-def mean_rate(samples: Sequence[Sample]) -> float:
-    return statistics.fmean(sample.rate for sample in samples)
+def list_rates(samples: Sequence[Sample]) -> list[float]:
+    return [sample.rate for sample in samples]
 
 
-def mean_p50(samples: Sequence[Sample]) -> float:
-    return statistics.fmean(sample.latency_ms[0] for sample in samples if sample.latency_ms)
+def list_p50(samples: Sequence[Sample]) -> list[float]:
+    return [sample.latency_ms[0] for sample in samples if sample.latency_ms]
 
 
 def measure_open(share: float, served: float, instance: Instance, plan: Plan) -> dict[str, Any]:
     asked = max(1.0, share * served)
-    return {"share": share, "asked": asked, **asdict(run_open(aim(instance, plan.slices, {}), asked, 2 * plan.seconds))}
+    return {"share": share, "asked": asked, **asdict(run_open(aim(instance, plan.slices, {}), asked, 3 * plan.seconds))}
 
 
 def describe_machine() -> dict[str, Any]:
@@ -153,8 +161,8 @@ def publish(result: Mapping[str, Any], out: Path, readme: Path | None) -> None:
 def parse_arguments() -> Namespace:
     parser = make_parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="one short repeat; README and docs stay as they are")
-    parser.add_argument("--seconds", type=int, default=4, help="of each measurement (default %(default)s)")
-    parser.add_argument("--repeats", type=int, default=3, help="after a warm-up round (default %(default)s)")
+    parser.add_argument("--seconds", type=int, default=2, help="of each measurement (default %(default)s)")
+    parser.add_argument("--repeats", type=int, default=8, help="after a warm-up round (default %(default)s)")
     parser.add_argument("--slices", type=Path, metavar="DIR", help="JPEG files instead of synthetic slices")
     parser.add_argument("--cold", action="store_true", help="only the time to the first good reply")
     parser.add_argument("--render", type=Path, metavar="JSON", help="write page and pictures of an earlier result")

@@ -2,8 +2,7 @@
 
 import pytest
 
-from scripts.bench.estimate import Sample
-from scripts.bench.growth import CALLERS, choose_settings
+from scripts.bench.growth import find_best
 from scripts.bench.stages import parse_counters
 
 METRICS = """\
@@ -27,7 +26,8 @@ def test_a_server_that_has_not_answered_yet_has_counted_nothing():
     assert set(parse_counters("").values()) == {0}
 
 
-def test_the_settings_that_lose_least_over_all_numbers_of_callers_are_chosen():
-    rates = {"for one": (90, 90, 90, 90, 90), "for many": (10, 95, 95, 100, 100), "never": (1, 1, 1, 1, 1)}
-    found = {name: {c: [Sample(r)] for c, r in zip(CALLERS, each, strict=True)} for name, each in rates.items()}
-    assert choose_settings(found) == "for one"
+def test_settings_are_best_only_where_no_other_interval_overlaps_theirs():
+    clear = {"fast": [50.0, 51.0, 50.5], "slow": [40.0, 41.0, 40.5], "slower": [30.0, 31.0, 30.5]}
+    assert find_best(clear) == ["fast"]
+    assert find_best(clear | {"slow": [45.0, 50.0, 47.5]}) == ["fast", "slow"]
+    assert find_best({"fast": [50.0], "slow": [40.0]}) == ["fast", "slow"]  # one round proves nothing

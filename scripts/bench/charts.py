@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from scripts.bench.estimate import estimate
@@ -31,7 +33,8 @@ def draw_rates(result: Result) -> Figure:
     colours = [OURS if "served" in name else BASE if "in-process" in name else PEER for name in names]
     figure = Figure((8, 0.3 * len(names) + 0.9), layout="constrained")
     axes = figure.subplots()
-    bars = axes.barh(names, [each.mean for each in found], xerr=[each.half for each in found], color=colours)
+    halves = np.nan_to_num([each.half for each in found])  # a single repeat has no interval
+    bars = axes.barh(names, [each.mean for each in found], xerr=halves, color=colours)
     axes.bar_label(bars, fmt="%.0f", padding=4)
     axes.invert_yaxis()
     axes.set_xlabel(f"images/s, 95 % interval ({result['engine']}, {result['machine']['cores']} cores)")
@@ -58,12 +61,11 @@ def draw_growth(result: Result) -> Figure:
     """Rate and median latency against callers for each worker layout and batch; rate against the picture's side."""
     figure = Figure((11, 3.4), layout="constrained")
     by_rate, by_latency, by_side = figure.subplots(1, 3)
-    for name, by_callers in result.get("settings", {}).items():
-        callers = [int(each) for each in by_callers]
-        by_rate.plot(callers, [each["rate"] for each in by_callers.values()], marker=".", label=name)
-        by_latency.plot(callers, [each["p50"] for each in by_callers.values()], marker=".", label=name)
+    for name, by_callers in result["settings"].items():
+        _draw_line(by_rate, {callers: each["rate"] for callers, each in by_callers.items()}, name)
+        _draw_line(by_latency, {callers: each["p50"] for callers, each in by_callers.items()}, name)
     for way, found in result["sides"].items():
-        by_side.plot([int(side) for side in found], list(found.values()), marker=".", label=way)
+        _draw_line(by_side, found, way)
     for axes, across, up in (
         (by_rate, "callers", "images/s"),
         (by_latency, "callers", "p50, ms"),
@@ -77,3 +79,11 @@ def draw_growth(result: Result) -> Figure:
     by_side.legend(frameon=False)
     figure.legend(*by_rate.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     return figure
+
+
+def _draw_line(axes: Axes, samples: Mapping[str, Sequence[float]], name: str) -> None:
+    """Means with their intervals."""
+    found = [estimate(values) for values in samples.values()]
+    halves = np.nan_to_num([each.half for each in found])
+    across = [int(each) for each in samples]
+    axes.errorbar(across, [each.mean for each in found], halves, marker=".", capsize=2, label=name)

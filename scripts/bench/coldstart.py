@@ -1,4 +1,4 @@
-"""How long until the first good reply: after `make serve`, and after a worker was killed."""
+"""How long until the first good reply: after `make serve`, of what that is made, and after a worker was killed."""
 
 from __future__ import annotations
 
@@ -6,35 +6,56 @@ import os
 import signal
 import subprocess
 import time
+from collections import defaultdict
 from pathlib import Path
+
+import psutil
 
 from scripts.bench.servers import find_workers
 from scripts.client import Client, ServerError
 from scripts.instance import ROOT, Instance, find_ports
 
 DEADLINE_S = 120
+WHOLE = "make serve"
+PARTS = (
+    "of it: make and its checks, until TorchServe is started",
+    "of it: TorchServe, until it starts a worker",
+    "of it: the worker, until the canary is scored",
+)
+KILLED = "worker killed"
 
 
 def measure_starts(run: Path, body: bytes, repeats: int) -> dict[str, list[float]]:
-    """Seconds of "make serve" to the first good reply, and of "worker killed" to the next one; a server each."""
-    found: dict[str, list[float]] = {"make serve": [], "worker killed": []}
+    """Seconds to the first good reply after WHOLE, its PARTS, and to the next one after KILLED; a server each."""
+    found: defaultdict[str, list[float]] = defaultdict(list)
     ports = " ".join(map(str, find_ports(5)))
     environment = {k: v for k, v in os.environ.items() if k not in ("ARGS", "MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES")}
     environment |= {"LUNG_CT_RUN": str(run), "LUNG_CT_PORTS": ports}
-
-    def make(target: str) -> None:
-        command = ["make", target]
-        subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
-
+    serve, stop = ["make", "serve"], ["make", "stop"]
     for _ in range(repeats):
         started = time.perf_counter()
-        make("serve")  # returns when the canary slice was scored
-        found["make serve"].append(time.perf_counter() - started)
+        with subprocess.Popen(serve, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as make:
+            begun = psutil.Process(make.pid).create_time()
+            code = make.wait()  # it returns when the canary slice was scored
+            seconds = time.perf_counter() - started
+        if code:
+            raise subprocess.CalledProcessError(code, serve)
+        instance = Instance.read(run)
         try:
-            found["worker killed"].append(measure_reload(Instance.read(run), body))
+            found[WHOLE].append(seconds)
+            for part, share in zip(PARTS, split_start(instance, begun, seconds), strict=True):
+                found[part].append(share)
+            found[KILLED].append(measure_reload(instance, body))
         finally:
-            make("stop")
-    return found
+            subprocess.run(stop, cwd=ROOT, env=environment, check=True, capture_output=True)
+    return dict(found)
+
+
+def split_start(instance: Instance, begun: float, seconds: float) -> tuple[float, float, float]:
+    """Seconds of PARTS, by when the processes of a start began that itself began at `begun` and took `seconds`."""
+    (worker,) = find_workers(instance)
+    launched, loading = (psutil.Process(pid).create_time() for pid in (instance.pid, worker))
+    return launched - begun, loading - launched, begun + seconds - loading
 
 
 def measure_reload(instance: Instance, body: bytes) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import random
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +11,8 @@ from typing import NamedTuple
 
 from rich.progress import Progress
 from scipy.stats import t as student
+
+SEED = 0  # of the order within each round
 
 
 @dataclass(frozen=True)
@@ -31,19 +35,20 @@ class Sample:
 
 
 class Estimate(NamedTuple):
-    """A mean and half the width of its 95 % interval (Student's t over the repeats; 0 for a single one)."""
+    """A mean and half the width of its 95 % interval (Student's t over the repeats; NaN for a single one)."""
 
     mean: float
     half: float
 
     def show(self, digits: int) -> str:
-        return f"{self.mean:.{digits}f} ± {self.half:.{digits}f}"
+        mean = f"{self.mean:.{digits}f}"
+        return mean if math.isnan(self.half) else f"{mean} ± {self.half:.{digits}f}"
 
 
 def estimate(values: Sequence[float]) -> Estimate:
     """Mean and 95 % interval of repeats."""
     if len(values) < 2:
-        return Estimate(values[0], 0.0)
+        return Estimate(values[0], math.nan)
     spread = statistics.stdev(values) / len(values) ** 0.5
     return Estimate(statistics.fmean(values), float(student.ppf(0.975, len(values) - 1)) * spread)
 
@@ -53,18 +58,27 @@ def estimate_ratio(values: Sequence[float], references: Sequence[float]) -> Esti
     return estimate([value / reference for value, reference in zip(values, references, strict=True)])
 
 
+def estimate_difference(values: Sequence[float], references: Sequence[float]) -> Estimate:
+    """The difference, taken repeat by repeat."""
+    return estimate([value - reference for value, reference in zip(values, references, strict=True)])
+
+
 def measure_in_turn(
     title: str, ways: Mapping[str, Callable[[], Sample]], repeats: int, warm_up: bool = True
 ) -> dict[str, list[Sample]]:
-    """Every way once a round, `repeats` rounds; a first round is thrown away with `warm_up`."""
+    """Every way once a round, `repeats` rounds; a first round is thrown away with `warm_up`.
+
+    Each round has an order of its own, the same in every run: in one that stays, drift favours the same ways always.
+    """
     found: dict[str, list[Sample]] = {name: [] for name in ways}
     rounds = repeats + warm_up
+    shuffled = random.Random(SEED)  # noqa: S311 (nothing secret)
     with Progress(transient=True) as progress:
         task = progress.add_task(title, total=rounds * len(ways))
         for number in range(rounds):
-            for name, measure in ways.items():
+            for name in shuffled.sample(list(ways), len(ways)):
                 progress.update(task, description=f"{title}: {name}")
-                sample = measure()
+                sample = ways[name]()
                 if number >= warm_up:
                     found[name].append(sample)
                 progress.advance(task)

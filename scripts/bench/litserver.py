@@ -1,4 +1,7 @@
-"""The peer that LitServe's own documentation leads to: python -m scripts.bench.litserver WEIGHTS PORT THREADS."""
+"""The peer that LitServe's own documentation leads to.
+
+python -m scripts.bench.litserver WEIGHTS PORT WORKERS THREADS
+"""
 
 # LitServe reads the annotation of decode_request, so annotations must not be text here.
 
@@ -19,7 +22,7 @@ class Classifier(litserve.LitAPI):
     """Decode and transform, stack, one forward pass in eager fp32, softmax."""
 
     def setup(self, device: str) -> None:
-        torch.set_num_threads(int(sys.argv[3]))
+        torch.set_num_threads(int(sys.argv[4]))
         weights = torch.load(sys.argv[1], weights_only=True)
         self.network = resnet18(num_classes=len(weights["fc.bias"]))
         self.network.load_state_dict(weights)
@@ -52,6 +55,8 @@ class Classifier(litserve.LitAPI):
 
 if __name__ == "__main__":
     server = litserve.LitServer(
-        Classifier(max_batch_size=BATCH, batch_timeout=DELAY_MS / 1000), accelerator="cpu", workers_per_device=1
+        Classifier(max_batch_size=BATCH, batch_timeout=DELAY_MS / 1000),
+        accelerator="cpu",
+        workers_per_device=int(sys.argv[3]),
     )
     server.run(host="127.0.0.1", port=int(sys.argv[2]), generate_client_file=False, num_api_servers=1)

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import requests
@@ -18,9 +17,10 @@ import torch
 import yaml
 from lungct.model import ModelFolder
 
-from scripts.bench.estimate import Sample
 from scripts.bench.inprocess import make_plain_network
-from scripts.bench.load import Target, run_settled
+from scripts.bench.layouts import Layout
+from scripts.bench.load import Target
+from scripts.bench.sleeper import Sleeper, asleep
 from scripts.bench.slices import colour
 from scripts.instance import ROOT, Instance, find_ports, make_temp
 from scripts.serve import environment
@@ -51,39 +51,9 @@ EMPTY_HANDLER = """def handle(data, context):
 """
 
 
-@dataclass(frozen=True)
-class Peer:
-    """A server that sleeps but while it is measured: idle, LitServe polls its queues with the cores of all others.
-
-    Attributes:
-        group: its process group.
-    """
-
-    target: Target
-    group: int
-
-    def measure(self, callers: int, seconds: float) -> Sample:
-        """Wake it, load it in a closed loop, put it to sleep."""
-        os.killpg(self.group, signal.SIGCONT)
-        try:
-            return run_settled(self.target, callers, seconds)
-        finally:
-            os.killpg(self.group, signal.SIGSTOP)
-
-
 @contextmanager
-def asleep(target: Target, group: int) -> Iterator[Peer]:
-    """The peer, sleeping; awake again at the end, so that it can be told to stop."""
-    os.killpg(group, signal.SIGSTOP)
-    try:
-        yield Peer(target, group)
-    finally:
-        os.killpg(group, signal.SIGCONT)
-
-
-@contextmanager
-def serve_stock(run: Path, folder: ModelFolder, slices: Sequence[bytes], threads: int) -> Iterator[Peer]:
-    """TorchServe 0.12 with image_classifier and the model folder's weights, one worker with all threads.
+def serve_stock(run: Path, folder: ModelFolder, slices: Sequence[bytes], layout: Layout) -> Iterator[Sleeper]:
+    """TorchServe 0.12 with image_classifier and the model folder's weights.
 
     It gets RGB files, because it fails on gray ones, and our log settings, because its own write ten lines a request.
     """
@@ -98,27 +68,28 @@ def serve_stock(run: Path, folder: ModelFolder, slices: Sequence[bytes], threads
         "--serialized-file": run / "weights.pth",
         "--extra-files": run / "index_to_name.json",
     }
-    with _serve_handler(run, run / "stock.py", files, DELAY_MS, colour(list(slices)), threads) as peer:
+    with _serve_handler(run, run / "stock.py", files, DELAY_MS, colour(list(slices)), layout) as peer:
         yield peer
 
 
 @contextmanager
-def serve_empty(run: Path, slices: Sequence[bytes], delay_ms: int) -> Iterator[Peer]:
+def serve_empty(run: Path, slices: Sequence[bytes], delay_ms: int) -> Iterator[Sleeper]:
     """TorchServe 0.12 with a handler that does nothing: what the server itself takes for an upload."""
     run.mkdir(parents=True, exist_ok=True)
     (run / "empty.py").write_text(EMPTY_HANDLER)
-    with _serve_handler(run, run / "empty.py", {}, delay_ms, slices, 1) as peer:
+    with _serve_handler(run, run / "empty.py", {}, delay_ms, slices, Layout(1, 1)) as peer:
         yield peer
 
 
 @contextmanager
 def _serve_handler(
-    run: Path, handler: Path, files: Mapping[str, Path], delay_ms: int, slices: Sequence[bytes], threads: int
-) -> Iterator[Peer]:
+    run: Path, handler: Path, files: Mapping[str, Path], delay_ms: int, slices: Sequence[bytes], layout: Layout
+) -> Iterator[Sleeper]:
     store = run / "store"
     store.mkdir(exist_ok=True)
-    workers = {"minWorkers": 1, "maxWorkers": 1, "batchSize": BATCH, "maxBatchDelay": delay_ms, "jobQueueSize": 200}
-    (run / "model-config.yaml").write_text(yaml.safe_dump(workers))
+    workers = {"minWorkers": layout.workers, "maxWorkers": layout.workers}
+    settings = {**workers, "batchSize": BATCH, "maxBatchDelay": delay_ms, "jobQueueSize": 200}
+    (run / "model-config.yaml").write_text(yaml.safe_dump(settings))
     arguments = {
         "--model-name": "peer",
         "--version": "1.0",
@@ -141,7 +112,7 @@ def _serve_handler(
     with (run / "server.log").open("wb") as log:
         process = subprocess.Popen(
             list(map(str, command)), cwd=run, stdout=log, stderr=log, start_new_session=True,
-            env={**environment(instance), "OMP_NUM_THREADS": str(threads)},
+            env=surround(instance, layout.threads),
         )  # fmt: skip
     target = Target(ports[0], "/predictions/peer", {"Content-Type": "application/octet-stream"}, slices)
     try:
@@ -152,13 +123,19 @@ def _serve_handler(
         stop(Instance(run, tuple(ports), process.pid, instance.temp))
 
 
+def surround(instance: Instance, threads: int) -> dict[str, str]:
+    """A peer's environment: that of our server, but for its stand-in of torch, which PYTHONPATH leads to."""
+    own = {"PYTHONPATH": os.environ.get("PYTHONPATH", ""), "OMP_NUM_THREADS": str(threads)}
+    return {**environment(instance), **own}
+
+
 @contextmanager
-def serve_litserve(run: Path, folder: ModelFolder, slices: Sequence[bytes], threads: int) -> Iterator[Peer]:
-    """LitServe with the same network in eager fp32, one worker with all threads, batches like ours."""
+def serve_litserve(run: Path, folder: ModelFolder, slices: Sequence[bytes], layout: Layout) -> Iterator[Sleeper]:
+    """LitServe with the same network in eager fp32, batches like ours."""
     run.mkdir(parents=True, exist_ok=True)
     torch.save(make_plain_network(folder).state_dict(), run / "weights.pth")
     (port,) = find_ports(1)
-    command = [sys.executable, "-m", "scripts.bench.litserver", run / "weights.pth", port, threads]
+    command = [sys.executable, "-m", "scripts.bench.litserver", run / "weights.pth", port, *layout]
     with (run / "server.log").open("wb") as log:
         process = subprocess.Popen(list(map(str, command)), stdout=log, stderr=log, start_new_session=True)
     boundary = "slice"

@@ -1,4 +1,4 @@
-"""The ways of scoring that are held against each other: in-process, served, the page this grew from, two peers."""
+"""The ways of scoring that are held against each other: in-process, served, the page this grew from, the peers."""
 
 from __future__ import annotations
 
@@ -15,16 +15,23 @@ from lungct.settings import Settings
 from scripts.bench.estimate import Sample, estimate, measure_in_turn
 from scripts.bench.inprocess import OriginalPage, make_plain_network, run_forward, run_pipeline
 from scripts.bench.load import run_settled
-from scripts.bench.peers import Peer
 from scripts.bench.servers import OPTIONS, aim
+from scripts.bench.sleeper import Sleeper
 from scripts.client import Client
 from scripts.instance import Instance
 
 BUSY = 32  # callers at which served rates are compared
-LIMIT, FP32, FORWARD = "in-process limit", "in-process, torch fp32", "eager fp32 torch, forward only"
+LIMIT, FORWARD = "in-process limit", "eager fp32 torch, forward only"
 SINGLE = "in-process, one slice at a time"
 PAGE, PAGE_CAM = "original page, classes", "original page, classes + Grad-CAM"
 STOCK, LITSERVE = "TorchServe image_classifier", "LitServe"
+
+
+def name_served(kind: str, callers: int) -> str:
+    return f"served {kind}, {callers} caller{'s' if callers > 1 else ''}"
+
+
+FP32 = name_served("classes, openvino-fp32", BUSY)
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,10 @@ class Limit:
 
 
 def find_limit(folder: ModelFolder, plan: Plan) -> tuple[Limit, dict[str, list[Sample]]]:
-    """Try all batch sizes and thread counts of the chosen engine; the best, and every sample by "BATCH x THREADS"."""
+    """Try all batch sizes and thread counts of the chosen engine; the best, and every sample by "BATCH x THREADS".
+
+    The best of many noisy cells owes some of its rate to luck: the limit is what it reaches when it is measured again.
+    """
     limits: dict[str, Limit] = {}
     for threads in {plan.threads} if plan.quick else sorted({1, plan.threads}):
         pipeline = Pipeline(folder, choose_engine(folder, "cpu", threads), Settings(), threads)
@@ -73,16 +83,14 @@ def run_limit(limit: Limit, slices: Sequence[bytes], seconds: float) -> Sample:
 
 
 def list_ways(
-    folder: ModelFolder, limit: Limit, instance: Instance, peers: Mapping[str, Peer], plan: Plan
+    folder: ModelFolder, limit: Limit, instance: Instance, others: Mapping[str, Sleeper], plan: Plan
 ) -> dict[str, Callable[[], Sample]]:
-    """Name -> measurement; "served ..., N" has N callers."""
+    """Name -> measurement; "served ..., N" has N callers, `others` are servers that sleep meanwhile."""
     network, threads, seconds = make_plain_network(folder), plan.threads, plan.seconds
     page = OriginalPage(network)
-    fp32 = Pipeline(folder, choose_engine(folder, "cpu", threads, "torch"), Settings(), threads)
     single = Limit(limit.pipeline, 1, limit.threads)
     ways: dict[str, Callable[[], Sample]] = {
         LIMIT: partial(run_limit, limit, plan.slices, seconds),
-        FP32: partial(run_pipeline, fp32, plan.slices, 16, threads, seconds),
         FORWARD: partial(run_forward, network, 16, threads, seconds),
         SINGLE: partial(run_limit, single, plan.slices, seconds / 2),
     }
@@ -91,15 +99,11 @@ def list_ways(
             if callers == BUSY or not options:
                 target = aim(instance, plan.slices, options)
                 ways[name_served(name, callers)] = partial(run_settled, target, callers, seconds)
+    for name, server in others.items():
+        ways[name] = partial(server.measure, BUSY, seconds)
     ways[PAGE] = partial(page.run, plan.slices, threads, seconds, heatmap=False)
     ways[PAGE_CAM] = partial(page.run, plan.slices, threads, seconds, heatmap=True)
-    for name, peer in peers.items():
-        ways[name] = partial(peer.measure, BUSY, seconds)
     return ways
-
-
-def name_served(kind: str, callers: int) -> str:
-    return f"served {kind}, {callers} caller{'s' if callers > 1 else ''}"
 
 
 def read_engine(instance: Instance) -> str:

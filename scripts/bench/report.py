@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from scripts.bench.estimate import estimate
-from scripts.bench.growth import CALLERS
+from scripts.bench.growth import find_best
+from scripts.bench.layouts import choose_fastest
 from scripts.bench.rates import LIMIT
-from scripts.bench.targets import CLASSES, Verdict, judge, ratio, tell_stages
+from scripts.bench.targets import CLASSES, Verdict, Word, judge, ratio
 from scripts.markdown import tabulate
 
 Result = Mapping[str, Any]
@@ -17,22 +18,41 @@ OPEN, CLOSE = "<!-- make bench -->", "<!-- end of make bench -->"
 
 
 def write_readme_part(result: Result) -> str:
-    """The targets, each met or missed and why, and where the time of a slice goes."""
-    rows = [(v.name, v.target, v.reached, _show(v)) for v in judge(result)]
+    """The targets, each met, missed or open; once for all of them why, and where the time of a slice goes."""
+    verdicts = judge(result)
+    whys = list(dict.fromkeys(verdict.why for verdict in verdicts if _asks_why(verdict)))
+    rows = [
+        (v.name, v.target, v.reached, f"{v.word} ({whys.index(v.why) + 1})" if _asks_why(v) else v.word)
+        for v in verdicts
+    ]
     parts = [
         _describe(result),
         tabulate(("", "target", "reached", ""), rows),
-        f"With 32 callers {tell_stages(result, 'classes, 32 callers')}.",
+        "\n".join(f"{number}. {why}" for number, why in enumerate(whys, 1)),
+        "Where the time of a slice goes, ms:",
+        _stages(result),
+        _tell_best(result),
     ]
-    if len(result.get("settings", ())) > 1:
-        parts.append(f"Of the settings tried, the best over 1 to 64 callers: {result['best_settings']}.")
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, parts))
 
 
-def _show(verdict: Verdict) -> str:
-    if verdict.met is None:
-        return "not measured"
-    return "met" if verdict.met else f"missed: {verdict.why}"
+def _asks_why(verdict: Verdict) -> bool:
+    return bool(verdict.why) and verdict.word != Word.MET
+
+
+def _tell_best(result: Result) -> str:
+    """The best settings for each number of callers, as far as the intervals tell."""
+    settings = result["settings"]
+    if len(settings) < 2:
+        return ""
+    said, count = [], len(settings)
+    for callers in next(iter(settings.values())):
+        best = find_best({name: found[callers]["rate"] for name, found in settings.items()})
+        if len(best) < count:
+            said.append(f"with {_count(callers)} {' or '.join(best)}")
+    if not said:
+        return "None of the settings tried is best with any number of callers: their intervals overlap."
+    return f"Best of the settings tried: {'; '.join(said)}. Else their intervals overlap, and none is best."
 
 
 def fill_readme(text: str, part: str) -> str:
@@ -52,7 +72,10 @@ def write_page(result: Result) -> str:
         "![Rates](benchmark.png)",
         tabulate(("", "images/s", "of the in-process limit", "p50 / p95 / p99 ms", "errors"), _list_rates(result)),
         "In-process latencies are those of a whole batch.",
-        "## Batch x threads, in-process, images/s\n\n" + tabulate(("batch x threads", "images/s"), _matrix(result)),
+        "## Batch x threads, in-process, images/s\n\n"
+        "The limit above is the best of these, measured again: the best of many owes something to luck.\n\n"
+        + tabulate(("batch x threads", "images/s"), _mark(result["matrix"], result["limit"])),
+        *_peers(result),
         "## Fixed arrival rate\n\n"
         "Served classes; requests leave on schedule whatever the answers do, latency counts from when each was due.\n"
         f"The load generator takes {result['open'][0]['load_ms']:.2f} ms of CPU a request here and "
@@ -60,15 +83,12 @@ def write_page(result: Result) -> str:
         + tabulate(("arrivals/s", "of the served rate", "answers/s", "p50 / p95 / p99 ms", "errors"), _open(result)),
         "## Where the time of a slice goes, ms\n\n![Stages](benchmark-stages.png)\n\n" + _stages(result),
         f"TorchServe with an empty handler takes {result['empty_ms']:.1f} ms for the same upload, one caller, median.",
+        "## Settings, images/s (p50 ms)\n\n" + _settings(result),
+        _tell_best(result),
+        "## Growth\n\n![Growth](benchmark-growth.png)\n\n" + _sides(result),
+        "## Cold start\n\n" + tabulate(("until the first good reply after", "s"), _cold(result)),
     ]
-    if "settings" in result:
-        header = ("", *(f"{callers} caller{'s' if callers > 1 else ''}" for callers in CALLERS))
-        parts.append("## Settings, images/s (p50 ms)\n\n" + tabulate(header, _settings(result)))
-    parts.append("## Growth\n\n![Growth](benchmark-growth.png)\n\n" + _sides(result))
-    if "cold" in result:
-        rows = [(name, estimate(times).show(1)) for name, times in result["cold"].items()]
-        parts.append("## Cold start\n\n" + tabulate(("until the first good reply after", "s"), rows))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _describe(result: Result) -> str:
@@ -79,6 +99,10 @@ def _describe(result: Result) -> str:
         f"Python {machine['python']}, torch {machine['torch']}; engine {result['engine']}; {machine['slices']}; "
         f"{'a quick run of one repeat, without intervals' if result['quick'] else turns}."
     )
+
+
+def _count(callers: str) -> str:
+    return f"{callers} caller{'' if callers == '1' else 's'}"
 
 
 def _join(latency: Sequence[float]) -> str:
@@ -92,10 +116,18 @@ def _list_rates(result: Result) -> Iterable[Sequence[str]]:
         yield name, estimate(found["rate"]).show(1), share, _join(latency), str(found["errors"])
 
 
-def _matrix(result: Result) -> Iterable[Sequence[str]]:
-    for name, rates in result["matrix"].items():
-        chosen = name == result["limit"]
-        yield f"**{name}**" if chosen else name, f"{estimate(rates).mean:.1f}"
+def _mark(rates: Mapping[str, Sequence[float]], chosen: str) -> Iterable[Sequence[str]]:
+    for name, values in rates.items():
+        yield f"**{name}**" if name == chosen else name, f"{estimate(values).mean:.1f}"
+
+
+def _peers(result: Result) -> Iterable[str]:
+    for name, rates in result.get("peers", {}).items():  # an earlier result has none
+        chosen = choose_fastest(rates)
+        if len(rates) > 1:
+            yield f"## {name}, images/s\n\nIt gets the better of these; ours runs as it ships.\n\n" + tabulate(
+                ("workers x threads", "images/s"), _mark(rates, chosen)
+            )
 
 
 def _open(result: Result) -> Iterable[Sequence[str]]:
@@ -112,13 +144,23 @@ def _stages(result: Result) -> str:
     return tabulate(("", *names), rows)
 
 
-def _settings(result: Result) -> Iterable[Sequence[str]]:
-    for name, by_callers in result["settings"].items():
-        yield name, *(f"{found['rate']:.0f} ({found['p50']:.0f})" for found in by_callers.values())
+def _settings(result: Result) -> str:
+    settings = result["settings"]
+    header = ("", *map(_count, next(iter(settings.values()))))
+    rows = [
+        (name, *(f"{estimate(each['rate']).show(1)} ({estimate(each['p50']).mean:.0f})" for each in found.values()))
+        for name, found in settings.items()
+    ]
+    return tabulate(header, rows)
 
 
 def _sides(result: Result) -> str:
     ways = result["sides"]
     sides = list(next(iter(ways.values())))
-    rows = [(way, *(f"{found[side]:.0f}" for side in sides)) for way, found in ways.items()]
+    rows = [(way, *(estimate(found[side]).show(1) for side in sides)) for way, found in ways.items()]
     return tabulate(("images/s by side of the picture", *sides), rows)
+
+
+def _cold(result: Result) -> Iterable[Sequence[str]]:
+    for name, times in result["cold"].items():
+        yield name, estimate(times).show(1)
