@@ -84,15 +84,15 @@ def test_full_log_disks_stop_neither_a_running_nor_a_starting_server(site, load)
 
 def test_slow_and_half_open_clients_hold_up_nobody(site, load):
     context = ssl.create_default_context(cafile=str(site.door.ca))
-    key = f"Authorization: Bearer {site.door.keys['raw']}"
-    head = "\r\n".join([f"POST {ROUTE} HTTP/1.1", "Host: x", key, "Content-Length: 9999", "", "half of"])
+    lines = (f"POST {ROUTE} HTTP/1.1", "Host: x", "Content-Length: 9999", "Authorization: Bearer {}", "", "")
+    heads = ["\r\n".join(lines).format(site.door.keys[name]) for name in CROWD]
     with load("100 uploads that stall and 50 connections that stay silent") as raw, ExitStack() as stack:
         stalled = []
         for i in range(150):
             plain = stack.enter_context(socket.create_connection(("127.0.0.1", site.door.port), timeout=40))
             if i < 100:
                 stalled.append(stack.enter_context(context.wrap_socket(plain, server_hostname="localhost")))
-                stalled[-1].sendall(head.encode())
+                stalled[-1].sendall(f"{heads[i % len(heads)]}half of".encode())
         assert all(map(is_ended, stalled))  # nginx gives up on them: client_body_timeout
     assert not raw.failures()
 
