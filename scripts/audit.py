@@ -20,14 +20,13 @@ from matplotlib import pyplot as plt
 from sklearn.model_selection import StratifiedKFold
 
 from scripts.instance import ROOT, make_parser
-from scripts.modelling.baselines import count_levels, match_nearest, regress, shrink
+from scripts.modelling.baselines import BASELINES, classify
 from scripts.modelling.dataset import CLASSES, Cases, read_cases, split_by_case
 from scripts.modelling.lookalikes import Pairs, correlate_slices, find_copies, find_twins, group_slices
 
 mpl.use("Agg")
 Ints = npt.NDArray[np.int64]
 FOLDS = 5
-BASELINES = {"nearest_neighbour_64": (shrink, match_nearest), "gray_level_histogram": (count_levels, regress)}
 
 
 def count_shapes(cases: Cases) -> dict[str, dict[str, int]]:
@@ -57,10 +56,10 @@ def score_baselines(cases: Cases, groups: Ints, seed: int = 0) -> dict[str, dict
         at_random[rows] = fold
     grouped = split_by_case(Cases(cases.files, cases.labels, groups, cases.slices), FOLDS, seed)
     found = {}
-    for name, (describe, classify) in BASELINES.items():
+    for name, (describe, classifier) in BASELINES.items():
         features = describe(cases)
         found[name] = {
-            split: float((classify(features, cases.labels, folds) == cases.labels).mean())
+            split: float((classify(classifier, features, cases.labels, folds).argmax(1) == cases.labels).mean())
             for split, folds in (("random_slices", at_random), ("grouped_cases", grouped))
         }
     return found
@@ -109,7 +108,7 @@ def draw_baselines(path: Path, scores: dict[str, dict[str, float]]) -> None:
         axis.bar_label(bars, fmt="%.2f")
         bars.set_label(split.replace("_", " "))
     axis.set(ylim=(0, 1.08), ylabel="accuracy", title="What look-alikes score")
-    axis.set_xticks(range(len(scores)), [name.replace("_", " ") for name in scores])
+    axis.set_xticks(range(len(scores)), [name.replace(", ", ",\n") for name in scores])
     axis.legend(frameon=False, loc="lower left")
     figure.savefig(path, dpi=100, bbox_inches="tight")
     plt.close(figure)
@@ -126,7 +125,7 @@ def write_report(path: Path, found: dict[str, Any]) -> None:
         for name, p in found["gray_levels"].items()
     )
     scores = "\n".join(
-        f"| {name.replace('_', ' ')} | {s['random_slices']:.3f} | {s['grouped_cases']:.3f} |"
+        f"| {name} | {s['random_slices']:.3f} | {s['grouped_cases']:.3f} |"
         for name, s in found["baseline_accuracy"].items()
     )
     across = "\n".join(f"- `{a}` and `{b}`: {r}" for a, b, r in found["cross_class_pairs"]) or "- none"

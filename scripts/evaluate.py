@@ -30,6 +30,7 @@ from scripts.modelling.evidence import measure_evidence
 from scripts.modelling.figures import draw_figures
 from scripts.modelling.judgement import NOT_CT, Evaluation, judge_distance, judge_folds, judge_shipped, pass_gate
 from scripts.modelling.recipe import predict
+from scripts.modelling.surroundings import measure_surroundings
 
 PHANTOM_SEEDS = range(6)
 
@@ -68,13 +69,15 @@ def evaluate(path: Path, cases: Cases, data: Path, sample: int) -> dict[str, Any
     started = time.monotonic()
     folder = load_model_folder(path)
     evaluation = Evaluation.read(path, folder, cases)
+    model = (folder.network, folder.contract.temperature)
     answers = predict(folder.network, cases, evaluation.kept_out, folder.contract.size)[0].astype(np.float64)
     return {
         "model": {"version": folder.contract.version, "weights_sha256": folder.contract.weights_sha256},
         "cross_validation": judge_folds(evaluation),
         "shipped": judge_shipped(evaluation, answers),
         "gate": judge_gate(evaluation, data),
-        "heatmap": measure_evidence(folder.network, cases, evaluation.kept_out, sample),
+        "heatmap": measure_evidence(*model, cases, evaluation.kept_out, sample),
+        "surroundings": measure_surroundings(*model, cases, evaluation.kept_out),
         "minutes": round((time.monotonic() - started) / 60, 1),
     }
 

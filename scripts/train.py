@@ -3,10 +3,12 @@
     python scripts/train.py cv --data DIR --init FILE                      # five networks; resumes where it stopped
     python scripts/train.py cv --data DIR --init imagenet --trial wide --recipe '{"lr": 1e-3}' --folds 0 1
     python scripts/train.py ship --data DIR --init FILE --trial base       # one of them -> model folder
+    python scripts/train.py decide --data DIR                              # its refer thresholds, set anew
     python scripts/train.py list --data DIR                                # the trials so far -> its table of trials
 
 DIR holds cases.csv and its images, or iq_othnccd/ with both. `cv` may run in several processes at once, each with its
-own --folds. `ship` writes the network that never saw fold 0: that fold sets its temperature, refer threshold and gate.
+own --folds. `ship` writes the network that never saw fold 0: that fold sets its temperature, refer thresholds and
+gate. `decide` sets the thresholds by today's rule for the weights and out-of-fold answers that are in the folder.
 """
 
 from __future__ import annotations
@@ -15,20 +17,36 @@ import argparse
 import csv
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from lungct.model import ModelContract, save_model_folder
+from lungct.errors import ModelFolderError
+from lungct.model import ModelContract, load_model_folder, save_model_folder
 from safetensors.torch import save_file
 
 from scripts.instance import ROOT, make_parser
-from scripts.modelling.crossvalidation import ANSWERS, ASSIGNMENT, FOLDS, KEPT_OUT, RECIPE, TRIALS, Trial
-from scripts.modelling.dataset import read_cases
+from scripts.modelling.crossvalidation import (
+    ANSWERS,
+    ASSIGNMENT,
+    CIRCUMSTANCES,
+    COMMON,
+    FOLDS,
+    KEPT_OUT,
+    RECIPE,
+    TRIALS,
+    Trial,
+)
+from scripts.modelling.dataset import Cases, read_cases
 from scripts.modelling.gatekeeping import fit_gate, set_thresholds
+from scripts.modelling.judgement import Evaluation
 from scripts.modelling.metrics import (
-    choose_refer_threshold,
+    REPORTED_ACCURACY,
+    Calibration,
+    choose_refer_thresholds,
     decide_across_folds,
     fit_calibration,
     measure,
@@ -36,7 +54,6 @@ from scripts.modelling.metrics import (
     softmax,
 )
 from scripts.modelling.recipe import list_changes, predict, read_recipe
-from scripts.modelling.targets import REPORTED_ACCURACY
 from scripts.phantom import golden_inputs
 
 
@@ -58,19 +75,15 @@ def ship(trial: Trial, out: Path, version: str) -> ModelContract:
     network = trial.network(KEPT_OUT)
     logits, labels = answers["logits"].double().numpy(), cases.labels
     calibration = fit_calibration(logits[outside], labels[outside])
-    threshold = choose_refer_threshold(calibration.apply(logits[outside]), labels[outside], REPORTED_ACCURACY)
     with torch.no_grad():
         mix = torch.from_numpy(calibration.mix).float()
         network.fc.weight.copy_(mix @ network.fc.weight)
         network.fc.bias.copy_(mix @ network.fc.bias + torch.from_numpy(calibration.bias))
     training = predict(network, cases, inside, trial.size)[1]
     gate = set_thresholds(fit_gate(training, labels[inside]), answers["features"].numpy()[outside])
-    decisions = decide_across_folds(logits, labels, trial.folds)
-    scores = measure(decisions.probabilities, labels) | measure_reported(decisions, labels)
     contract = ModelContract(
         version=version,
         temperature=calibration.temperature,
-        refer_below=threshold,
         training={
             "init": Path(trial.init).name,
             "seed": trial.seed,
@@ -81,13 +94,10 @@ def ship(trial: Trial, out: Path, version: str) -> ModelContract:
             "slices": {"training": len(inside), "kept_out": len(outside)},
             "cases": {"training": len(set(cases.groups[inside])), "kept_out": len(set(cases.groups[outside]))},
         },
-        metrics={
-            "of": f"{FOLDS}-fold cross-validation grouped by case, calibrated across folds; see MODEL_CARD.md",
-            **{name: round(value, 4) for name, value in scores.items() if not np.isnan(value)},
-        },
         data="IQ-OTH/NCCD lung cancer dataset, Mendeley Data, DOI 10.17632/bhmdr45bh2",
         licence="Weights Apache-2.0; data CC BY 4.0 (by secondary evidence)",
     )
+    contract = set_decisions(contract, logits, labels, trial.folds)
     written = save_model_folder(out, network, contract, golden_inputs(contract.size, contract.geometry), gate)
     save_file({"logits": answers["logits"], "features": answers["features"].half()}, out / ANSWERS)
     with (out / ASSIGNMENT).open("w", newline="") as stream:
@@ -98,32 +108,78 @@ def ship(trial: Trial, out: Path, version: str) -> ModelContract:
     return written
 
 
+def decide_anew(folder: Path, cases: Cases) -> ModelContract:
+    """Set the decisions of a model folder again from the out-of-fold answers beside it; its weights stay."""
+    kept = Evaluation.read(folder, load_model_folder(folder), cases)
+    contract = set_decisions(kept.folder.contract, kept.logits, cases.labels, kept.folds)
+    contract.write(folder)
+    return contract
+
+
+def set_decisions(
+    contract: ModelContract,
+    logits: npt.NDArray[np.float64],
+    labels: npt.NDArray[np.int64],
+    folds: npt.NDArray[np.int64],
+) -> ModelContract:
+    """The contract with the refer thresholds that fold KEPT_OUT asks for, and the scores across folds.
+
+    Args:
+        contract: calibrated.
+        logits: (N, C) out-of-fold answers, as the networks gave them.
+        labels: (N,).
+        folds: (N,).
+    """
+    kept_out = folds == KEPT_OUT
+    probabilities = Calibration.of(contract).apply(logits[kept_out])
+    thresholds = choose_refer_thresholds(probabilities, labels[kept_out], REPORTED_ACCURACY)
+    decisions = decide_across_folds(logits, labels, folds)
+    scores = measure(decisions.probabilities, labels) | measure_reported(decisions, labels)
+    return replace(
+        contract,
+        refer_below=dict(zip(contract.classes, thresholds.tolist(), strict=True)),
+        metrics={
+            "of": f"{FOLDS}-fold cross-validation grouped by case, calibrated across folds; see MODEL_CARD.md",
+            **{name: round(value, 4) for name, value in scores.items() if not np.isnan(value)},
+        },
+    )
+
+
 def write_trials(trial: Trial, table: Path) -> int:
     """Write a row for each trial in the work folder of `trial`: the folds it has, its uncalibrated scores on them.
 
-    Rows that `table` has of trials that are no longer in the work folder are kept. Returns the number of rows.
+    Those that were begun with another seed or other data, or go on from one that was, have other folds and are left
+    out. Rows that `table` has of trials that are no longer in the work folder are kept. Returns the number of rows.
     """
     earlier = json.loads(table.read_text()) if table.is_file() else []
     rows = [row for row in earlier if not (trial.work / str(row["trial"]) / RECIPE).is_file()]
     for path in sorted(trial.work.glob(f"*/{RECIPE}")):
-        tried = replace(trial, name=path.parent.name)
+        recipe, start = read_recipe(path.read_text()), json.loads((path.parent / CIRCUMSTANCES).read_text())["init"]
+        tried = replace(trial, name=path.parent.name, recipe=recipe, init=start)
+        if any(part.list_strangers() for part in tried.ancestry):
+            continue
         if done := [fold for fold in range(FOLDS) if tried.answers(fold).is_file()]:
-            found = tried.collect(done)
-            labels = trial.cases.labels[np.isin(trial.folds, done)]
-            scores = measure(softmax(found["logits"].double().numpy(), 1.0), labels)
-            recipe = list_changes(read_recipe(path.read_text()))
-            rows.append(
-                {"trial": tried.name, "folds": done, "recipe": recipe, "minutes": round(float(found["minutes"]), 1)}
-                | {key: round(value, 4) for key, value in scores.items()}
-            )
+            minutes = round(float(tried.collect(done)["minutes"]), 1)
+            row = {"trial": tried.name, "folds": done, "recipe": list_changes(recipe), "minutes": minutes}
+            common = {"common": score_trial(tried, COMMON)} if set(COMMON) <= set(done) else {}
+            rows.append(row | score_trial(tried, done) | common)
     table.write_text(json.dumps(rows, indent=2) + "\n")
     return len(rows)
+
+
+def score_trial(trial: Trial, folds: Sequence[int]) -> dict[str, float]:
+    """Uncalibrated scores of the out-of-fold answers on some folds."""
+    logits = trial.collect(folds)["logits"].double().numpy()
+    scores = measure(softmax(logits, 1.0), trial.cases.labels[np.isin(trial.folds, folds)])
+    return {key: round(value, 4) for key, value in scores.items()}
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument(
-        "step", choices=("cv", "ship", "list"), help="cross-validate a recipe, write the model folder, list the trials"
+        "step",
+        choices=("cv", "ship", "decide", "list"),
+        help="cross-validate a recipe, write the model folder, set its refer thresholds anew, list the trials",
     )
     parser.add_argument("--data", type=Path, required=True, help="folder with cases.csv and the images it names")
     parser.add_argument("--init", default="imagenet", help="'imagenet' or a state_dict file (default %(default)s)")
@@ -143,8 +199,12 @@ def main() -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     try:
+        cases = read_cases(args.data)
+        if args.step == "decide":
+            print(json.dumps(dict(decide_anew(args.out, cases).refer_below)))
+            return 0
         text = (args.work / args.trial / RECIPE).read_text() if args.step == "ship" else args.recipe
-        trial = Trial(args.work, args.trial, read_cases(args.data), read_recipe(text), args.init, args.seed)
+        trial = Trial(args.work, args.trial, cases, read_recipe(text), args.init, args.seed)
         if args.step == "cv":
             for fold in args.folds:
                 trial.train(fold)
@@ -154,7 +214,7 @@ def main() -> int:
             print(f"Wrote {write_trials(trial, args.out / TRIALS)} trials to {args.out / TRIALS}.")
             return 0
         contract = ship(trial, args.out, args.version)
-    except (ValueError, TypeError, OSError) as error:
+    except (ModelFolderError, ValueError, TypeError, OSError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 2
     print(json.dumps(dict(contract.metrics), indent=2))

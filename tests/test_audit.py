@@ -7,6 +7,7 @@ from PIL import Image
 
 from scripts.anatomy import draw_slice
 from scripts.audit import audit, score_baselines
+from scripts.modelling.baselines import NEAREST
 from scripts.modelling.dataset import Cases, read_cases
 from scripts.modelling.lookalikes import correlate_slices, find_copies, find_twins, group_slices, number_files
 from tests.conftest import run_script
@@ -48,7 +49,7 @@ def test_a_look_alike_search_scores_on_random_splits_and_not_on_grouped_ones():
     groups = np.repeat(np.arange(60), 6)
     labels = rng.permutation(np.arange(60) % 3)[groups]
     slices = [(0.9 * noise(group) + 0.1 * noise(1000 + row)).astype(np.uint8) for row, group in enumerate(groups)]
-    found = score_baselines(Cases([""] * 360, labels, groups, slices), groups)["nearest_neighbour_64"]
+    found = score_baselines(Cases([""] * 360, labels, groups, slices), groups)[NEAREST]
     assert found["random_slices"] > 0.95
     assert found["grouped_cases"] < 0.6
 
@@ -76,5 +77,5 @@ def test_the_audit_finds_the_known_leaks_of_the_real_data(data):
     assert found["agrees_with_table"]
     assert len(found["identical_pairs"]) > 30
     assert any("Bengin" in a and "Normal" in b for a, b, _ in found["cross_class_pairs"])
-    assert found["baseline_accuracy"]["nearest_neighbour_64"]["random_slices"] > 0.97
-    assert found["baseline_accuracy"]["nearest_neighbour_64"]["grouped_cases"] < 0.75
+    assert found["baseline_accuracy"][NEAREST]["random_slices"] > 0.97
+    assert found["baseline_accuracy"][NEAREST]["grouped_cases"] < 0.75

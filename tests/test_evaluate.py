@@ -11,7 +11,7 @@ from PIL import Image
 from scripts.evaluate import gather_pictures
 from scripts.modelling.crossvalidation import ANSWERS, ASSIGNMENT
 from scripts.modelling.dataset import read_cases
-from scripts.modelling.evidence import correlate, perturb, randomise
+from scripts.modelling.evidence import correlate, perturb, randomise, trace_perturbation
 from scripts.modelling.judgement import Evaluation, judge_folds
 from scripts.modelling.targets import list_targets
 from tests.conftest import MODEL, run_script
@@ -69,7 +69,36 @@ def test_intervals_hold_the_score_they_belong_to(found):
     cv = found["cross_validation"]
     for key in ("accuracy", "balanced_accuracy", "malignant_auc", "brier"):
         low, high = cv["intervals"][key]
+        assert low < high
         assert low <= cv["scores"][key] <= high
+
+
+def test_an_interval_is_never_a_point_and_an_exact_one_is_called_so(written, found):
+    """Networks that know nothing call all slices alike: recalls of 0 and 1, on which no bootstrap draw differs."""
+    for part in (found["cross_validation"], found["shipped"]):
+        assert all(low < high for low, high in part["intervals"].values())
+        assert part["cases_per_class"].keys() == {"Benign", "Malignant", "Normal"}
+    exact = found["shipped"]["exact"]
+    assert exact.keys() <= {key for key, score in found["shipped"]["scores"].items() if score in (0, 1)}
+    assert len(exact) > 0
+    assert all(f"(exact, {cases} cases)" in (written / "MODEL_CARD.md").read_text() for cases in exact.values())
+
+
+def test_refused_ct_is_judged_by_the_half_of_it_that_did_not_set_the_threshold(found):
+    kinds = {"kept_out_ct": {"refused": 0.0}}
+    gate = {"kinds": kinds, "features": {"ct_refused": 0.03}}
+    target = next(t for t in list_targets(found | {"gate": gate}) if "CT refused" in t.name)
+    assert (target.reached, target.met) == ("3.0%", False)
+
+
+def test_perturbation_is_traced_in_probabilities_as_they_are_served(folder):
+    evidence = np.arange(49.0).reshape(1, 7, 7)
+    sharp, dull = (
+        trace_perturbation(folder.network, t, folder.golden.inputs[:1], evidence, False)
+        for t in (folder.contract.temperature, 1e6)
+    )
+    assert dull == pytest.approx(1 / 3, abs=1e-4)
+    assert sharp.max() > 0.4
 
 
 def test_heatmap_evidence_is_complete_and_in_range(found):

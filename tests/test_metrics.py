@@ -1,16 +1,21 @@
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn.metrics import balanced_accuracy_score
 
+from scripts.modelling.intervals import bound_scores, cover_cases, resample_cases
 from scripts.modelling.metrics import (
-    choose_refer_threshold,
+    ALWAYS,
+    LEAST_SUPPORT,
+    choose_refer_thresholds,
     count_confusion,
+    decide,
     decide_across_folds,
     expected_calibration_error,
     fit_calibration,
     measure,
     measure_reported,
-    resample_cases,
+    select_classes,
     softmax,
     trace_risk,
 )
@@ -55,13 +60,44 @@ def test_calibration_error_is_small_for_a_calibrated_and_large_for_a_boastful_cl
     assert expected_calibration_error(softmax(5 * logits, 1.0), labels) > 0.15
 
 
+def call(index, confidence):
+    """Probabilities (N, 3) of slices that are called `index` with these confidences."""
+    rest = (1 - np.asarray(confidence))[:, None] / 2
+    return np.where(np.arange(3) == index, np.asarray(confidence)[:, None], rest)
+
+
 def test_the_refer_threshold_is_the_least_that_reaches_the_accuracy():
-    confidence = np.array([0.9, 0.8, 0.7, 0.6, 0.5])
-    probabilities = np.stack([confidence, 1 - confidence, np.zeros(5)], 1)
-    labels = np.array([0, 0, 0, 1, 0])
-    assert choose_refer_threshold(probabilities, labels, 0.95) == 0.7
-    assert choose_refer_threshold(probabilities, labels, 0.80) == 0.5
-    assert choose_refer_threshold(probabilities, np.ones(5, int), 0.95) == 1.0
+    probabilities = call(1, np.repeat([0.9, 0.8, 0.7], 60))
+    labels = np.repeat([1, 1, 0], 60)
+    assert choose_refer_thresholds(probabilities, labels, 0.95)[1] == 0.8
+    assert choose_refer_thresholds(probabilities, labels, 0.65)[1] == 0.7
+    assert choose_refer_thresholds(probabilities, np.zeros(180, int), 0.95)[1] == ALWAYS
+
+
+def test_a_class_that_is_easy_does_not_make_up_for_one_that_is_not():
+    """900 slices called Malignant are right, 2 in 3 of 90 called Normal: 97 % of all, and yet Normal is referred."""
+    probabilities = np.concatenate([call(1, np.full(900, 0.8)), call(2, np.full(90, 0.8))])
+    labels = np.concatenate([np.full(900, 1), np.repeat([2, 2, 0], 30)])
+    thresholds = choose_refer_thresholds(probabilities, labels, 0.95)
+    assert thresholds.tolist() == [ALWAYS, 0.8, ALWAYS]
+    decisions = decide(probabilities, thresholds)
+    assert decisions.reported.sum() == 900
+    found = measure_reported(decisions, labels)
+    assert found["reported_accuracy"] == found["reported_accuracy_malignant"] == 1
+    assert np.isnan(found["reported_accuracy_normal"])
+
+
+def test_a_threshold_that_too_few_slices_support_is_none():
+    for count, expected in ((LEAST_SUPPORT - 1, ALWAYS), (LEAST_SUPPORT, 0.9)):
+        assert choose_refer_thresholds(call(1, np.full(count, 0.9)), np.ones(count, int), 0.95)[1] == expected
+
+
+@pytest.mark.parametrize(("right", "threshold"), [(76, 0.795), (75, ALWAYS)])
+def test_a_threshold_keeps_its_promise_as_it_is_written_down(right, threshold):
+    """95 % are right from 0.7948: 0.794 would let in one more that is wrong, 0.795 leaves out some that are right."""
+    confidence = np.concatenate([np.full(4, 0.9), np.full(right, 0.85), np.full(77 - right, 0.7948), [0.7943]])
+    labels = np.concatenate([np.zeros(4, int), np.ones(77, int), [0]])
+    assert choose_refer_thresholds(call(1, confidence), labels, 0.95)[1] == threshold
 
 
 def test_a_fold_is_decided_without_its_own_labels():
@@ -106,6 +142,22 @@ def test_intervals_by_case_are_wider_when_the_slices_of_a_case_agree():
     by_slice = resample_cases(accuracy, np.arange(600), draws=300)["accuracy"]
     assert by_case[0] < 0.5 < by_case[1]
     assert np.diff(by_case) > 3 * np.diff(by_slice)
+
+
+def test_a_bootstrap_that_says_nothing_is_replaced_by_an_exact_interval_over_cases():
+    """12 cases of 5 slices: the first 4 are Benign and all called otherwise, the next Malignant and all found."""
+    groups, labels = np.repeat(np.arange(12), 5), np.repeat([0, 1, 2], 20)
+    probabilities = call(1, np.full(60, 0.9))
+    probabilities[40:50] = call(2, np.full(10, 0.8))
+    found = bound_scores(lambda rows: measure(probabilities[rows], labels[rows]), groups, select_classes(labels))
+    assert found["exact"] == {"recall_benign": 4, "recall_malignant": 4}
+    assert found["intervals"]["recall_benign"] == [0, pytest.approx(binomtest(0, 4).proportion_ci(0.95).high)]
+    assert found["intervals"]["recall_malignant"] == [pytest.approx(binomtest(4, 4).proportion_ci(0.95).low), 1]
+    low, high = found["intervals"]["recall_normal"]
+    assert low < found["scores"]["recall_normal"] < high
+    same = bound_scores(lambda rows: {"flat": 0.5, "none": np.nan}, groups, {})
+    assert same == {"scores": {"flat": 0.5}, "intervals": {}, "exact": {}}
+    assert cover_cases(1.0, 60)[0] > cover_cases(1.0, 6)[0]
 
 
 def test_risk_rises_from_the_most_confident_slice_to_the_error_rate_of_all():

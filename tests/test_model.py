@@ -42,7 +42,8 @@ def test_a_missing_file_is_refused_by_name(copy, name):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"classes": ["A", "B"]}, {"size": 128}, {"temperature": 0}, {"mean": 0.4}, {"files": {}}, {"surprise": 1}],
+    [{"classes": ["A", "B"]}, {"size": 128}, {"temperature": 0}, {"mean": 0.4}, {"files": {}}, {"surprise": 1}]
+    + [{"refer_below": limits} for limits in ({"Benign": 0.5}, {"A": 1.0, "B": 1.0, "C": 1.0}, None, {"Benign": "x"})],
 )
 def test_a_contract_that_disagrees_with_the_tensors_is_refused(copy, changes):
     rewrite(copy, **changes)
@@ -67,10 +68,16 @@ def test_a_written_folder_reads_back_as_it_was(tmp_path):
     torch.manual_seed(0)
     network = LungResNet18(3).eval()
     inputs = np.zeros((2, 1, 224, 224), np.uint8)
-    written = save_model_folder(tmp_path, network, ModelContract("7", temperature=1.5, refer_below=0.6), inputs)
+    limits = {"Benign": 2.0, "Malignant": 0.5, "Normal": 0.6}
+    written = save_model_folder(tmp_path, network, ModelContract("7", temperature=1.5, refer_below=limits), inputs)
     read = load_model_folder(tmp_path)
     assert read.contract == written
     assert torch.equal(read.network.fc.weight, network.fc.weight.half().float())
+
+
+def test_one_threshold_for_all_classes_as_older_folders_have_it_is_read_as_each_class_s_own(copy):
+    rewrite(copy, refer_below=0.6)
+    assert load_model_folder(copy).contract.refer_below == {"Benign": 0.6, "Malignant": 0.6, "Normal": 0.6}
 
 
 def test_the_shipped_model_has_the_class_order_of_the_original_checkpoints(folder):

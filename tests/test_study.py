@@ -163,10 +163,13 @@ def test_every_state_and_decision_has_words():
     assert "may still be loading" in explain_state(loading)
     assert "make scale WORKERS=1" in explain_state({**loading, "workers": []})
     assert "Not running" in explain_state({**loading, "live": False, "workers": []})
-    assert explain_decision({"decision": "report", "confidence": 0.9}, 0.5)[0] == "Report"
-    assert "No limit" in explain_decision({"decision": "report", "confidence": 0.4}, 0)[1]
-    assert "below" in explain_decision({"decision": "refer", "confidence": 0.4}, 0.5)[1]
-    assert "unlike" in explain_decision({"decision": "refer", "confidence": 0.9}, 0.5)[1]
+    limits = {"Normal": 2.0, "Malignant": 0.5}
+    sure = {"decision": "report", "label": "Malignant", "confidence": 0.9}
+    assert explain_decision(sure, limits)[0] == "Report"
+    assert "No limit" in explain_decision(sure, {})[1]
+    assert "below" in explain_decision({**sure, "decision": "refer", "confidence": 0.4}, limits)[1]
+    assert "all of them" in explain_decision({**sure, "decision": "refer", "label": "Normal"}, limits)[1]
+    assert "unlike" in explain_decision({**sure, "decision": "refer"}, limits)[1]
 
 
 def test_what_comes_from_outside_is_escaped():

@@ -38,6 +38,8 @@ class ModelContract:
 
     `classes` is in logit order; `files` maps each file beside it to its sha256; `gate` holds the two distances of
     lungct.gate.Gate, and is empty where the model has no gate; `agreement` is that of the int8 graph with fp32.
+    `refer_below` holds for each class the confidence under which a slice called so is referred, over 1 where it always
+    is; it is empty where no such limit is known.
     """
 
     version: str
@@ -50,7 +52,7 @@ class ModelContract:
     std: float = 0.5
     window: Window = LUNG
     temperature: float = 1.0
-    refer_below: float = 0.0
+    refer_below: Mapping[str, float] = field(default_factory=dict)
     gate: Mapping[str, float] = field(default_factory=dict)
     agreement: Agreement = Agreement()
     files: Mapping[str, str] = field(default_factory=dict)
@@ -69,7 +71,14 @@ class ModelContract:
         """Parse `folder`/model.json; ModelFolderError if it is missing, no JSON, or has unknown or missing keys."""
         try:
             raw = json.loads((folder / CONTRACT).read_text())
-            parts = {"window": Window(**raw["window"]), "agreement": Agreement(**raw.get("agreement", {}))}
+            parts: dict[str, Any] = {
+                "window": Window(**raw["window"]),
+                "agreement": Agreement(**raw.get("agreement", {})),
+            }
+            limits = raw.get("refer_below", {})
+            if not isinstance(limits, dict):  # one for all classes, as folders had it up to version 1.1
+                limits = dict.fromkeys(raw["classes"], limits)
+            parts["refer_below"] = {name: float(limit) for name, limit in limits.items()}
             contract = cls(**{**raw, **parts, "classes": tuple(raw["classes"])})
         except (OSError, ValueError, KeyError, TypeError) as exc:
             raise ModelFolderError(f"{folder / CONTRACT} is no model contract: {exc}") from exc
@@ -77,6 +86,8 @@ class ModelContract:
             raise ModelFolderError(f"{folder / CONTRACT} asks for a normalisation or network that this server lacks.")
         if not contract.temperature > 0:
             raise ModelFolderError(f"{folder / CONTRACT} has a temperature that is not above 0.")
+        if set(contract.refer_below) not in (set(), set(contract.classes)):
+            raise ModelFolderError(f"{folder / CONTRACT} has thresholds of other classes than {contract.classes}.")
         if set(contract.gate) not in (set(), {"refer_above", "refuse_above"}):
             raise ModelFolderError(f"{folder / CONTRACT} has a gate without its two distances.")
         return contract

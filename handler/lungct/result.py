@@ -62,13 +62,14 @@ def build_score(
         alike: whether the slice is like the training data; one that is not is referred, however confident the class.
     """
     index = int(probabilities.argmax())
+    label = contract.classes[index]
     confidence = round(float(probabilities[index]), 6)
     by_name = {name: round(float(p), 6) for name, p in zip(contract.classes, probabilities, strict=True)}
     return {
-        "label": contract.classes[index],
+        "label": label,
         "confidence": confidence,
         "probabilities": {name: by_name[name] for name in sorted(by_name, key=display_order)},
-        "decision": "report" if alike and confidence >= contract.refer_below else "refer",
+        "decision": "report" if alike and confidence >= contract.refer_below.get(label, 0.0) else "refer",
         "warnings": list(warnings),
         "input": {
             "format": slice_.format,

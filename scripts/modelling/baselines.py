@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import numpy.typing as npt
+from sklearn.base import ClassifierMixin, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from scripts.modelling.dataset import Cases
+from scripts.modelling.dataset import CLASSES, Cases
+from scripts.modelling.surroundings import count_outside_levels
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -29,20 +33,20 @@ def count_levels(cases: Cases) -> Floats:
     return np.stack([np.histogram(s, 64, (0, 256))[0] / s.size for s in cases.slices])
 
 
-def match_nearest(features: Floats, labels: Ints, folds: Ints) -> Ints:
-    """(N,) label of the most similar slice of the other folds."""
-    predicted = np.empty_like(labels)
-    for fold in np.unique(folds):
-        here = folds == fold
-        predicted[here] = KNeighborsClassifier(1).fit(features[~here], labels[~here]).predict(features[here])
-    return predicted
+REGRESSION = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+BASELINES: dict[str, tuple[Callable[[Cases], Floats], ClassifierMixin]] = {
+    "nearest neighbour, 64 x 64 pixels": (shrink, KNeighborsClassifier(1)),
+    "gray levels, whole slice": (count_levels, REGRESSION),
+    "gray levels, outside the body only": (count_outside_levels, REGRESSION),
+}
+NEAREST, HISTOGRAM, OUTSIDE = BASELINES
 
 
-def regress(features: Floats, labels: Ints, folds: Ints) -> Ints:
-    """(N,) label by logistic regression on the other folds."""
-    predicted = np.empty_like(labels)
+def classify(classifier: ClassifierMixin, features: Floats, labels: Ints, folds: Ints) -> Floats:
+    """(N, C) probabilities of each slice by a classifier that was fitted on the other folds."""
+    probabilities = np.zeros((len(labels), len(CLASSES)))
     for fold in np.unique(folds):
         here = folds == fold
-        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(features[~here], labels[~here])
-        predicted[here] = model.predict(features[here])
-    return predicted
+        fitted = clone(classifier).fit(features[~here], labels[~here])
+        probabilities[np.ix_(here, fitted.classes_)] = fitted.predict_proba(features[here])
+    return probabilities

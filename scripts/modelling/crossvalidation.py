@@ -20,6 +20,7 @@ from scripts.modelling.recipe import Recipe, build_network, fit, predict, read_r
 
 FOLDS = 5
 KEPT_OUT = 0  # the fold that the shipped network never saw; fixed before any result was seen
+COMMON = (0, 1)  # folds that every trial so far has: on these they can be compared
 RECIPE, CIRCUMSTANCES = "recipe.json", "circumstances.json"
 ANSWERS, ASSIGNMENT, TRIALS = "out_of_fold.safetensors", "folds.csv", "trials.json"  # in the model folder
 
@@ -58,18 +59,30 @@ class Trial:
         return {"seed": self.seed, "init": Path(self.init).name, "data": hashlib.sha256(table.encode()).hexdigest()}
 
     def keep_record(self) -> None:
-        """Write down how this trial is done; ValueError if it was begun with another recipe, seed, start or data."""
+        """Write down how this trial is done.
+
+        Raises:
+            ValueError: it, or a trial it goes on from, was begun with another recipe, seed, start or data. Networks of
+                other folds may have seen what they would be judged on here.
+        """
+        if strangers := [path for trial in self.ancestry for path in trial.list_strangers()]:
+            raise ValueError(f"{strangers[0]} differs: the trial was begun otherwise. Name another trial.")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name, record in ((RECIPE, asdict(self.recipe)), (CIRCUMSTANCES, self.circumstances)):
+            if not (self.folder / name).is_file():
+                (self.folder / name).write_text(json.dumps(record))
+
+    def list_strangers(self) -> list[Path]:
+        """The records of this trial that say it was begun otherwise; there are none before it is begun."""
         known = (
             (RECIPE, asdict(self.recipe), lambda text: asdict(read_recipe(text))),
             (CIRCUMSTANCES, self.circumstances, json.loads),
         )
-        for name, record, read in known:
-            path = self.folder / name
-            if not path.is_file():
-                self.folder.mkdir(parents=True, exist_ok=True)
-                path.write_text(json.dumps(record))
-            elif read(path.read_text()) != record:
-                raise ValueError(f"{path} differs: the trial was begun otherwise. Name another trial.")
+        return [
+            path
+            for name, record, read in known
+            if (path := self.folder / name).is_file() and read(path.read_text()) != record
+        ]
 
     @property
     def parents(self) -> list[Trial]:

@@ -68,12 +68,12 @@ def perturb(inputs: Bytes, maps: Floats, share: float, insert: bool) -> Bytes:
     return np.stack(changed)
 
 
-def trace_perturbation(network: LungResNet18, inputs: Bytes, maps: Floats, insert: bool) -> Floats:
-    """(N, len(SHARES)) probability of the class that was predicted for the whole slice."""
+def trace_perturbation(network: LungResNet18, temperature: float, inputs: Bytes, maps: Floats, insert: bool) -> Floats:
+    """(N, len(SHARES)) probability, as it is served, of the class that was predicted for the whole slice."""
     predicted = explain(network, inputs).logits.argmax(1)
     rows = torch.arange(len(inputs))
     curves = [
-        explain(network, perturb(inputs, maps, share, insert)).logits.softmax(1)[rows, predicted]
+        (explain(network, perturb(inputs, maps, share, insert)).logits / temperature).softmax(1)[rows, predicted]
         for share in track(SHARES, "Insertion" if insert else "Deletion")
     ]
     return torch.stack(curves, 1).double().numpy()
@@ -101,7 +101,9 @@ def disturb(pixels: Bytes) -> list[Bytes]:
     return [*moved, np.asarray(Image.open(stream))]
 
 
-def measure_evidence(network: LungResNet18, cases: Cases, rows: Ints, sample: int, seed: int = 0) -> dict[str, Any]:
+def measure_evidence(
+    network: LungResNet18, temperature: float, cases: Cases, rows: Ints, sample: int, seed: int = 0
+) -> dict[str, Any]:
     """All of the above: outside share and completeness on `rows`, the costly rest on a random `sample` of them."""
     rng = np.random.default_rng(seed)
     everything = cases.inputs(rows, SIZE)
@@ -115,7 +117,7 @@ def measure_evidence(network: LungResNet18, cases: Cases, rows: Ints, sample: in
     inputs, kept = everything[chosen], maps[chosen]
     random = np.stack([rng.permuted(m.ravel()).reshape(m.shape) for m in kept])
     curves = {
-        f"{name}_{of}": trace_perturbation(network, inputs, m, name == "insertion")
+        f"{name}_{of}": trace_perturbation(network, temperature, inputs, m, name == "insertion")
         for name in ("deletion", "insertion")
         for of, m in (("map", kept), ("random", random))
     }

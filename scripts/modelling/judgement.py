@@ -20,7 +20,7 @@ from lungct.torch_engine import TorchEngine
 from rich.progress import track
 from safetensors.torch import load_file
 
-from scripts.modelling.baselines import count_levels, match_nearest, regress, shrink
+from scripts.modelling.baselines import BASELINES, classify
 from scripts.modelling.crossvalidation import ANSWERS, ASSIGNMENT, KEPT_OUT
 from scripts.modelling.dataset import CLASSES, Cases
 from scripts.modelling.gatekeeping import (
@@ -30,13 +30,15 @@ from scripts.modelling.gatekeeping import (
     measure_neighbours,
     set_thresholds,
 )
+from scripts.modelling.intervals import bound_scores
 from scripts.modelling.metrics import (
     Calibration,
     count_confusion,
     decide_across_folds,
     measure,
     measure_reported,
-    resample_cases,
+    select_classes,
+    select_reported,
     softmax,
     trace_risk,
 )
@@ -88,7 +90,12 @@ def judge_folds(evaluation: Evaluation) -> dict[str, Any]:
         some = type(decisions)(decisions.probabilities[rows], decisions.reported[rows])
         return measure(some.probabilities, labels[rows]) | measure_reported(some, labels[rows])
 
-    nearest = match_nearest(shrink(evaluation.cases), labels, folds)
+    others = {
+        name: measure(classify(classifier, describe(evaluation.cases), labels, folds), labels)
+        for name, (describe, classifier) in BASELINES.items()
+    }
+    raw = measure(softmax(evaluation.logits, 1.0), labels)
+    rests = select_classes(labels) | select_reported(decisions)
     confidence = decisions.probabilities.max(1)
     predicted = decisions.probabilities.argmax(1)
     worst = [row for row in np.argsort(-confidence, kind="stable") if predicted[row] != labels[row]][:10]
@@ -96,16 +103,23 @@ def judge_folds(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "slices": len(labels),
         "cases": len(set(groups)),
-        "scores": score(np.arange(len(labels))),
-        "intervals": resample_cases(score, groups),
+        "cases_per_class": {name: len(set(groups[labels == c])) for c, name in enumerate(CLASSES)},
+        **bound_scores(score, groups, rests),
+        "reported": {
+            name: {
+                "called": int((predicted == c).sum()),
+                "reported": int((reported := decisions.reported & (predicted == c)).sum()),
+                "right": int((labels[reported] == c).sum()),
+            }
+            for c, name in enumerate(CLASSES)
+        },
         "mean_of_folds": {
             key: float(np.nanmean([score(np.flatnonzero(folds == fold))[key] for fold in np.unique(folds)]))
             for key in LEAST
         },
         "confusion": count_confusion(decisions.probabilities, labels),
-        "uncalibrated_ece": measure(softmax(evaluation.logits, 1.0), labels)["ece"],
-        "nearest_neighbour_accuracy": float((nearest == labels).mean()),
-        "histogram_accuracy": float((regress(count_levels(evaluation.cases), labels, folds) == labels).mean()),
+        "uncalibrated": raw,
+        "baselines": others,
         "error_at_coverage": {f"{c:.0%}": float(risk[np.searchsorted(coverage, c - 1e-9)]) for c in (0.5, 0.7, 0.9, 1)},
         "worst": [
             {
@@ -125,10 +139,7 @@ def judge_shipped(evaluation: Evaluation, answers: npt.NDArray[np.float64]) -> d
     labels, groups = evaluation.cases.labels[rows], evaluation.cases.groups[rows]
     contract = evaluation.folder.contract
     probabilities = softmax(answers, contract.temperature)
-    made = Calibration(
-        contract.temperature, contract.training["benign_normal_contrast"], np.array(contract.training["class_bias"])
-    )
-    committed = made.correct(evaluation.logits[rows])
+    committed = Calibration.of(contract).correct(evaluation.logits[rows])
 
     def score(some: Ints) -> dict[str, float]:
         return measure(probabilities[some], labels[some])
@@ -136,8 +147,8 @@ def judge_shipped(evaluation: Evaluation, answers: npt.NDArray[np.float64]) -> d
     return {
         "slices": len(rows),
         "cases": len(set(groups)),
-        "scores": score(np.arange(len(rows))),
-        "intervals": resample_cases(score, groups),
+        "cases_per_class": {name: len(set(groups[labels == c])) for c, name in enumerate(CLASSES)},
+        **bound_scores(score, groups, select_classes(labels)),
         "largest_difference_from_committed_answers": float(np.abs(answers - committed).max()),
     }
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 from scripts.markdown import show
+from scripts.modelling.baselines import HISTOGRAM, NEAREST, OUTSIDE
+from scripts.modelling.metrics import REPORTED_ACCURACY
 
 LEAST = {
     "accuracy": ("accuracy, mean of folds", 0.85),
@@ -13,7 +16,6 @@ LEAST = {
     "recall_benign": ("recall of Benign, mean of folds", 0.55),
 }
 OVER_BASELINE = 0.15
-REPORTED_ACCURACY = 0.95
 CT_REFUSED = 0.02
 PICTURES_REFUSED = {"photo": 0.98, "xray": 0.98, "mri": 0.98}
 BRAIN_CAUGHT = 0.90
@@ -31,19 +33,32 @@ class Target(NamedTuple):
 def list_targets(found: dict[str, Any]) -> list[Target]:
     """Every target with what `evaluate` found; those of pictures that were not there are left out."""
     cv, kinds = found["cross_validation"], found["gate"]["kinds"]
-    over = cv["scores"]["accuracy"] - cv["nearest_neighbour_accuracy"]
-    reported, refused = cv["scores"]["reported_accuracy"], kinds["kept_out_ct"]["refused"]
+    over = {name: cv["scores"]["accuracy"] - scores["accuracy"] for name, scores in cv["baselines"].items()}
+    margins = f"{over[NEAREST]:+.3f} (over {HISTOGRAM} {over[HISTOGRAM]:+.3f}, {OUTSIDE} {over[OUTSIDE]:+.3f})"
+    reported = cv["scores"].get("reported_accuracy", math.nan)
     targets = [
         Target(name, f">= {least}", f"{cv['mean_of_folds'][key]:.3f}", cv["mean_of_folds"][key] >= least)
         for key, (name, least) in LEAST.items()
     ]
     targets += [
         Target(
-            "accuracy over 1-nearest-neighbour on pixels", f">= +{OVER_BASELINE}", f"{over:+.3f}", over >= OVER_BASELINE
+            "accuracy over 1-nearest-neighbour on pixels",
+            f">= +{OVER_BASELINE}",
+            margins,
+            over[NEAREST] >= OVER_BASELINE,
         ),
         Target("accuracy among reported", f">= {REPORTED_ACCURACY}", show(reported), reported >= REPORTED_ACCURACY),
-        Target("kept-out CT refused", f"<= {CT_REFUSED:.0%}", f"{refused:.1%}", refused <= CT_REFUSED),
     ]
+    if features := found["gate"].get("features"):
+        refused = features["ct_refused"]  # not by the shipped threshold, which was set on these very slices
+        targets.append(
+            Target(
+                "kept-out CT refused, threshold from the other half of it",
+                f"<= {CT_REFUSED:.0%}",
+                f"{refused:.1%}",
+                refused <= CT_REFUSED,
+            )
+        )
     for kind, least in PICTURES_REFUSED.items():
         if kind in kinds:
             share = kinds[kind]["refused"]

@@ -32,14 +32,17 @@ def explain_state(state: Mapping[str, Any]) -> str:
     return f"Not ready yet: {state['reason']}. It may still be loading; `make status` tells more."
 
 
-def explain_decision(reply: Mapping[str, Any], refer_below: float) -> tuple[str, str]:
-    """Headline and reason of a reply's decision."""
+def explain_decision(reply: Mapping[str, Any], refer_below: Mapping[str, float]) -> tuple[str, str]:
+    """Headline and reason of a reply's decision, given the contract's limit of confidence of each class."""
+    limit, label = refer_below.get(reply["label"], 0.0), reply["label"]
     if reply["decision"] != "refer":
-        if not refer_below:
+        if not limit:
             return "Report", "No limit of confidence is known for this model: every slice is reported."
         return "Report", "The model is confident enough for its class to be reported."
-    if reply["confidence"] < refer_below:
-        limit = f"The confidence, {reply['confidence']:.0%}, is below this model's limit of {refer_below:.0%}."
+    if limit > 1:
+        reason = f"This model is not right often enough about slices it calls {label}: all of them are referred."
+    elif reply["confidence"] < limit:
+        reason = f"The confidence, {reply['confidence']:.0%}, is below this model's limit of {limit:.0%} for {label}."
     else:
-        limit = "The slice is unlike those that the model was trained on."
-    return "Refer", f"A person must read this slice; do not rely on the class. {limit}"
+        reason = "The slice is unlike those that the model was trained on."
+    return "Refer", f"A person must read this slice; do not rely on the class. {reason}"
