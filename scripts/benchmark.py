@@ -14,7 +14,6 @@ order that changes from one to the next. A target is met or missed where the who
 from __future__ import annotations
 
 import json
-import os
 import platform
 import signal
 import statistics
@@ -31,6 +30,7 @@ from typing import Any
 import torch
 import yaml
 from lungct.model import ModelFolder, load_model_folder
+from lungct.settings import count_cores
 
 from scripts.bench import coldstart, endurance, growth, rates, stages
 from scripts.bench.charts import draw_charts
@@ -142,7 +142,7 @@ def describe_machine() -> dict[str, Any]:
     return {
         "processor": fields.get("model name", platform.processor()),
         "instructions": flags,
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": count_cores(),
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
@@ -191,7 +191,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end with us
     seconds, repeats = (2, 1) if args.quick else (args.seconds, args.repeats)
     with tempfile.TemporaryDirectory(prefix="lung-ct-bench-") as scratch:
-        plan = Plan(slices, seconds, repeats, len(os.sched_getaffinity(0)), Path(scratch), args.quick)
+        plan = Plan(slices, seconds, repeats, count_cores(), Path(scratch), args.quick)
         if args.cold:
             print(json.dumps(coldstart.measure_starts(plan.scratch / "cold", slices[0], repeats), indent=1))
             return 0

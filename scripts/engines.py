@@ -23,7 +23,7 @@ import numpy as np
 from lungct.engine import TOLERANCES, choose_engine
 from lungct.model import load_model_folder
 from lungct.pipeline import Job, Pipeline
-from lungct.settings import Settings
+from lungct.settings import Settings, count_cores
 from rich.progress import track
 
 from scripts.bench.slices import draw_slices
@@ -80,7 +80,7 @@ def run_workers(name: str, workers: int, threads: int, seconds: float, model: Pa
 
 
 def main() -> int:
-    cores = len(os.sched_getaffinity(0))
+    cores = count_cores()
     parser = make_parser(__doc__)
     names = [name for name in TOLERANCES if name != "torch-gpu"]
     parser.add_argument("--engines", nargs="+", choices=names, default=names, help="(default: all)")

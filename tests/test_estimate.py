@@ -22,6 +22,7 @@ def test_one_repeat_has_no_interval():
 
 def test_a_machine_that_slows_down_cancels_out_of_a_ratio():
     assert estimate_ratio([40.0, 20.0, 10.0], [20.0, 10.0, 5.0]) == (2.0, 0.0)
+    assert math.isnan(estimate_ratio([1.0, 2.0], [0.0, 1.0]).half)
     assert estimate_difference([41.0, 21.0, 11.0], [40.0, 20.0, 10.0]) == (1.0, 0.0)
 
 

@@ -64,6 +64,13 @@ def test_a_closed_loop_sends_the_bodies_in_turn_and_counts_what_the_server_count
 
 
 @needs_wrk
+def test_a_window_that_holds_no_answer_is_stretched_until_it_does(server):
+    server.pauses[:] = [2.0] * 20
+    sample = run_closed(aim_at(server, b"one"), concurrency=1, seconds=1)
+    assert sample.rate == pytest.approx(0.5, rel=0.2)
+
+
+@needs_wrk
 def test_a_closed_loop_counts_refusals_as_errors_and_not_as_rate(server):
     sample = run_closed(aim_at(server, b"bad"), concurrency=1, seconds=1)
     assert sample.rate == 0

@@ -94,7 +94,7 @@ RATIOS = [
         ((0.97, 0.98, 0.99, 1.00), Word.OPEN),  # the mean is below, the upper end is not
         ((1.05, 1.06, 1.05, 1.06), Word.MET),
         ((0.94, 0.95, 0.94, 0.95), Word.MISSED),
-        ((1.05,), Word.ONCE),
+        ((1.05,), Word.SINGLE),
     ],
 )
 def test_a_ratio_is_met_or_missed_only_where_its_whole_interval_says_so(

@@ -47,15 +47,16 @@ class Estimate(NamedTuple):
 
 def estimate(values: Sequence[float]) -> Estimate:
     """Mean and 95 % interval of repeats."""
-    if len(values) < 2:
-        return Estimate(values[0], math.nan)
+    if len(values) < 2 or any(map(math.isnan, values)):
+        return Estimate(statistics.fmean(values), math.nan)
     spread = statistics.stdev(values) / len(values) ** 0.5
     return Estimate(statistics.fmean(values), float(student.ppf(0.975, len(values) - 1)) * spread)
 
 
 def estimate_ratio(values: Sequence[float], references: Sequence[float]) -> Estimate:
-    """The ratio, taken repeat by repeat."""
-    return estimate([value / reference for value, reference in zip(values, references, strict=True)])
+    """The ratio, taken repeat by repeat; NaN to a reference that did nothing."""
+    pairs = zip(values, references, strict=True)
+    return estimate([value / reference if reference else math.nan for value, reference in pairs])
 
 
 def estimate_difference(values: Sequence[float], references: Sequence[float]) -> Estimate:

@@ -83,7 +83,7 @@ def write_page(result: Result) -> str:
         + tabulate(("arrivals/s", "of the served rate", "answers/s", "p50 / p95 / p99 ms", "errors"), _open(result)),
         "## Where the time of a slice goes, ms\n\n![Stages](benchmark-stages.png)\n\n" + _stages(result),
         f"TorchServe with an empty handler takes {result['empty_ms']:.1f} ms for the same upload, one caller, median.",
-        "## Settings, images/s (p50 ms)\n\n" + _settings(result),
+        "## Settings, images/s (p50 ms)\n\nAll servers are up; each sleeps but for its turns.\n\n" + _settings(result),
         _tell_best(result),
         "## Growth\n\n![Growth](benchmark-growth.png)\n\n" + _sides(result),
         "## Cold start\n\n" + tabulate(("until the first good reply after", "s"), _cold(result)),

@@ -21,7 +21,7 @@ class Word(StrEnum):
     MET = "met"
     MISSED = "missed"
     OPEN = "open: the interval holds the target"
-    ONCE = "open: one repeat has no interval"
+    SINGLE = "open: there is no interval"
     COMPARED = "for comparison"
     UNMEASURED = "not measured"
 
@@ -47,7 +47,7 @@ def ratio(result: Result, way: str, reference: str) -> Estimate:
 def decide(found: Estimate, least: float) -> Word:
     """Met or missed only where the whole interval says so."""
     if math.isnan(found.half):
-        return Word.ONCE
+        return Word.SINGLE
     if found.mean - found.half >= least:
         return Word.MET
     return Word.MISSED if found.mean + found.half < least else Word.OPEN
