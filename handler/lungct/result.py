@@ -125,11 +125,11 @@ def build_heatmap(
         evidence: (C, 7, 7); its mean plus the class's bias is the logit.
         logits: (C,), before temperature.
         bias: (C,) of the last layer.
-        body: the slice's silhouette, for the share of the heatmap's positive evidence outside it.
+        body: the slice's silhouette, for the share of Grad-CAM's positive evidence outside it.
     """
     order = sorted(range(len(classes)), key=lambda i: display_order(classes[i]))
     outside = None
-    if body and heatmap.activation.positive:
+    if body and heatmap.activation.positive and heatmap.method == "gradcam":  # other methods have no such sums
         outside = round(body.outside(evidence[classes.index(heatmap.label)]), 4)
     return {
         "method": heatmap.method,
