@@ -8,10 +8,12 @@ from typing import Any
 from lungct.model import ModelContract
 
 from scripts.markdown import show, tabulate
+from scripts.modelling.baselines import OUTSIDE
 from scripts.modelling.dataset import CLASSES
 from scripts.modelling.gatekeeping import REFER_SHARE, REFUSE_MARGIN, REFUSE_SHARE
 from scripts.modelling.intervals import DRAWS
 from scripts.modelling.metrics import LEAST_SUPPORT, NAMES, REPORTED_ACCURACY
+from scripts.modelling.surroundings import AS_IS, SWAPPED
 from scripts.modelling.targets import list_targets
 
 EVALUATE = "`python scripts/evaluate.py --data DIR`"
@@ -78,6 +80,8 @@ def describe_shortcuts(found: dict[str, Any]) -> str:
         ("this model, not calibrated", *compare(cv["uncalibrated"])),
         *((name, *compare(scores)) for name, scores in cv["baselines"].items()),
     ]
+    outside = cv["baselines"][OUTSIDE]
+    kept, swapped = (found["surroundings"][name].get("recall_malignant", math.nan) for name in (AS_IS, SWAPPED))
     changed: list[Row] = [
         (name, show(s["accuracy"]), show(s.get("recall_malignant", math.nan)), show(s.get("malignant_auc", math.nan)))
         for name, s in found["surroundings"].items()
@@ -95,10 +99,13 @@ slice of another class.
 
 {tabulate(("kept-out slices", "accuracy", "Malignant recall", "Malignant AUC"), changed)}
 
-Whatever is read outside a body is no disease: it is the scanner, the table, the field of view. As far as a classifier
-that sees nothing else reaches an AUC near the model's, that AUC is no evidence that the model sees tumours. What can
-be said is that it tells the Malignant slices **of this data set** from the others; by what, these tables leave
-open."""
+What lies outside a body is no disease: it is scanner, table and field of view. Gray levels read there alone tell
+Malignant from the rest with an AUC of {show(outside["malignant_auc"])}, this model with
+{show(cv["scores"]["malignant_auc"])} ({show(cv["uncalibrated"]["malignant_auc"])} before each fold is calibrated by
+itself). So **neither its AUC nor its recall of Malignant is evidence that it sees tumours**. It does not live by the
+surroundings alone: with those of another class it still finds {swapped:.0%} of the Malignant slices, instead of
+{kept:.0%}; but the inside of a body, too, bears the marks of its scanner. What can be said is that this model tells the
+Malignant slices of this data set from its others; by what, these tables leave open."""
 
 
 def describe_calibration(contract: ModelContract, found: dict[str, Any]) -> str:

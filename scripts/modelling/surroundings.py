@@ -20,6 +20,7 @@ Ints = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]
 
+AS_IS, BLANKED, SWAPPED = "as they are", "air around the body", "surroundings of another class"
 MARGIN = 2  # cells of the body's outline, 8 pixels of the input: skin and clothes belong to the body
 
 
@@ -60,9 +61,9 @@ def measure_surroundings(
     rng = np.random.default_rng(seed)
     partners = [rng.choice(np.flatnonzero(labels != label)) for label in labels]
     changed = {
-        "as they are": inputs,
-        "air around the body": np.stack([blank(pixels) for pixels in inputs]),
-        "surroundings of another class": np.stack([swap(p, inputs[o]) for p, o in zip(inputs, partners, strict=True)]),
+        AS_IS: inputs,
+        BLANKED: np.stack([blank(pixels) for pixels in inputs]),
+        SWAPPED: np.stack([swap(p, inputs[o]) for p, o in zip(inputs, partners, strict=True)]),
     }
     return {
         name: measure(softmax(explain(network, some).logits.double().numpy(), temperature), labels)

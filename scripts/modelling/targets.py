@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from scripts.markdown import show
 from scripts.modelling.baselines import HISTOGRAM, NEAREST, OUTSIDE
-from scripts.modelling.metrics import REPORTED_ACCURACY
+from scripts.modelling.metrics import NAMES, REPORTED_ACCURACY
 
 LEAST = {
     "accuracy": ("accuracy, mean of folds", 0.85),
@@ -35,7 +35,8 @@ def list_targets(found: dict[str, Any]) -> list[Target]:
     cv, kinds = found["cross_validation"], found["gate"]["kinds"]
     over = {name: cv["scores"]["accuracy"] - scores["accuracy"] for name, scores in cv["baselines"].items()}
     margins = f"{over[NEAREST]:+.3f} (over {HISTOGRAM} {over[HISTOGRAM]:+.3f}, {OUTSIDE} {over[OUTSIDE]:+.3f})"
-    reported = cv["scores"].get("reported_accuracy", math.nan)
+    among = {key: share for key, share in cv["scores"].items() if key.startswith("reported_accuracy")}
+    reported = {"reported_accuracy": math.nan, **among}  # missed, not left out, where nothing is reported
     targets = [
         Target(name, f">= {least}", f"{cv['mean_of_folds'][key]:.3f}", cv["mean_of_folds"][key] >= least)
         for key, (name, least) in LEAST.items()
@@ -47,7 +48,10 @@ def list_targets(found: dict[str, Any]) -> list[Target]:
             margins,
             over[NEAREST] >= OVER_BASELINE,
         ),
-        Target("accuracy among reported", f">= {REPORTED_ACCURACY}", show(reported), reported >= REPORTED_ACCURACY),
+        *(
+            Target(NAMES[key], f">= {REPORTED_ACCURACY}", show(share), share >= REPORTED_ACCURACY)
+            for key, share in reported.items()
+        ),
     ]
     if features := found["gate"].get("features"):
         refused = features["ct_refused"]  # not by the shipped threshold, which was set on these very slices
