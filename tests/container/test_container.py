@@ -124,3 +124,4 @@ def test_compose_is_valid_and_opens_the_gateway_alone():
     for name in ("server", "gateway", "exporter"):
         assert DECLARED["services"][name]["read_only"]
         assert DECLARED["services"][name]["cap_drop"] == ["ALL"]
+        assert DECLARED["services"][name]["logging"]["options"]["max-size"]
