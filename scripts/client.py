@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -26,6 +27,8 @@ BUSY = {429, 502, 503, 504}
 # a worker died. With "error" in its body a 500 is the handler's own: the same file would fail again.
 FAILED = {500, 507}
 MAX_BYTES = 32 * 2**20  # a file; max_bytes of config/model-config.yaml
+# Java holds what waits and copies what goes to a worker: ten files of MAX_BYTES at once are more than its heap.
+LARGE, LARGE_AT_ONCE = 1_000_000, 4
 
 
 class ServerError(Exception):
@@ -97,6 +100,7 @@ class Client:
         ca = server.ca if isinstance(server, Gateway) else None
         self._verify = str(ca) if ca else True  # said with each request: REQUESTS_CA_BUNDLE would beat the session's
         self._local = threading.local()
+        self._large = threading.BoundedSemaphore(LARGE_AT_ONCE)
 
     @classmethod
     def of(cls, run: Path, **options: float) -> Client:
@@ -123,7 +127,8 @@ class Client:
             raise RefusedError(
                 413, "too_many_bytes", f"The file is larger than {MAX_BYTES} bytes; send one slice.", None
             )
-        return self.call("POST", "inference", "/predictions/lung_ct", data=body, headers=headers)
+        with self._large if len(body) >= LARGE else nullcontext():
+            return self.call("POST", "inference", "/predictions/lung_ct", data=body, headers=headers)
 
     def describe(self) -> dict[str, Any]:
         """TorchServe's description of the model: workers, their state, batch settings. Raises what `call` raises."""

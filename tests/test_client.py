@@ -3,11 +3,12 @@
 import json
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from scripts.client import Client, ServerBusy, ServerError, ServerSilent
+from scripts.client import LARGE, LARGE_AT_ONCE, Client, ServerBusy, ServerError, ServerSilent
 from scripts.health import check_live
 from scripts.instance import Instance, find_ports
 from scripts.tokens import TokenError, Tokens
@@ -30,6 +31,13 @@ class Told(BaseHTTPRequestHandler):
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
+        if self.server.enough:
+            with self.server.lock:
+                self.server.here += 1
+                self.server.most = max(self.server.most, self.server.here)
+            self.server.enough.wait(20)
+            with self.server.lock:
+                self.server.here -= 1
         self.do_GET()
 
     def log_message(self, *_):
@@ -41,6 +49,7 @@ def told(tmp_path):
     """A stand-in for TorchServe's inference API; its management listens nowhere."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Told) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
+        server.enough, server.lock = None, threading.Lock()
         server.instance = Instance(tmp_path, (server.server_port, *find_ports(4)))
         server.instance.keys.write_text(json.dumps({"inference": {"key": "old"}, "API": {"key": "any"}}))
         yield server
@@ -81,6 +90,17 @@ def test_a_pause_that_is_asked_for_in_seconds_is_kept_and_a_date_is_no_fault(tol
     with pytest.raises(ServerBusy) as caught:
         Client(told.instance, deadline_s=0).predict(b"x")
     assert caught.value.retry_after_s == seconds
+
+
+def test_of_large_files_few_are_sent_at_once_and_of_small_ones_all(told):
+    """The server answers only as many as are wanted together: with fewer its barrier breaks."""
+    told.answer = (200, {})
+    client = Client(told.instance)
+    for size, together, sent in ((LARGE, LARGE_AT_ONCE, 3 * LARGE_AT_ONCE), (1, 8, 8)):
+        told.here, told.most, told.enough = 0, 0, threading.Barrier(together)
+        with ThreadPoolExecutor(sent) as pool:
+            assert list(pool.map(client.predict, [bytes(size)] * sent)) == [{}] * sent
+        assert told.most == together
 
 
 def test_a_token_that_cannot_be_renewed_is_told_in_a_sentence(told):

@@ -1,7 +1,7 @@
 """README cannot lie.
 
-Its console and python blocks run in order and its JSON sample has the fields of a real reply; of its other commands, and
-those of the pages on operations, the targets, scripts and options exist.
+Its console and python blocks run in order and its JSON sample has the fields of a real reply; of its other commands,
+and those of the pages on operations, the targets, scripts and options exist.
 """
 
 import json
