@@ -8,7 +8,7 @@ the archive takes its place in the model store (the old one stays beside it, as 
 goes back) and the server restarts. Callers of the gateway get 503 with Retry-After meanwhile, for some seconds.
 
 Exit codes: 0 the new archive serves, 1 it did not become ready, or could not be put in its place: the old one serves
-on, 2 that file is no archive, 3 no server runs, 4 the new archive took its place and the server is not ready.
+on, 2 that file is no archive, 3 no server runs, 4 in its place it was not ready after all: the old one is back there.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -69,13 +70,16 @@ def restart(instance: Instance, deadline_s: float) -> str | None:
     if gateway is None or not gateway.revives:
         stop(instance)
         return None if serve(*instance.options, "--deadline", deadline_s) else "see above"
-    os.killpg(instance.pid, signal.SIGTERM)  # the gateway's watchdog, or who supervises, starts another one at once
+    before = Instance.read(instance.run).pid  # another than at first, if it was started again during the trial
+    if before:
+        with suppress(ProcessLookupError):
+            os.killpg(before, signal.SIGTERM)  # the gateway's watchdog, or who supervises, starts another one at once
     ends = time.monotonic() + deadline_s
     reason: str | None = "nobody started it"
     with Console(stderr=True).status("update: waiting for the server"):
         while time.monotonic() < ends:
             now = Instance.read(instance.run)
-            if now.pid not in (0, instance.pid):
+            if now.pid not in (0, before):
                 reason = check_ready(now)
                 if reason is None:
                     return None
@@ -105,7 +109,10 @@ def main() -> int:
         print(f"update: {error}; the old archive serves on.", file=sys.stderr)
         return 1
     if reason := restart(instance, args.deadline):
-        print(f"update: the server is not ready: {reason}. Back: update to {NAME}.previous.", file=sys.stderr)
+        put(instance.store / f"{NAME}.previous", instance.store)
+        again = restart(instance, args.deadline)
+        state = f"is not ready either: {again}" if again else "serves again"
+        print(f"update: not ready with the new archive: {reason}. The old one is back and {state}.", file=sys.stderr)
         return 4
     print(f"update: {args.archive} serves")
     return 0

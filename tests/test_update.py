@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import zipfile
+from dataclasses import replace
 
 import pytest
 
@@ -21,6 +23,35 @@ def server(tmp_path):
         instance.write()
         yield instance
         process.kill()
+
+
+def test_a_server_that_was_started_again_during_the_trial_is_the_one_that_is_ended(server, monkeypatch):
+    monkeypatch.setattr(update, "find", lambda _: Record(1, 60, 0))
+    gone = subprocess.Popen([sys.executable, "-c", ""], start_new_session=True)
+    gone.wait()
+    assert update.restart(replace(server, pid=gone.pid), deadline_s=0.3) == "nobody started it"
+    assert not server.running
+
+
+def test_an_archive_that_is_not_ready_in_its_place_makes_room_for_the_old_one(server, monkeypatch, tmp_path, capsys):
+    store, new = tmp_path / "store", tmp_path / "new.mar"
+    store.mkdir()
+    for path, text in ((store / "lung_ct.mar", "old"), (new, "new")):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("which", text)
+    replace(server, options=("--run", str(tmp_path), "--store", str(store))).write()
+    held = []
+
+    def serve(*_):
+        held.append(zipfile.ZipFile(store / "lung_ct.mar").read("which").decode())
+        return held[-1] == "old"
+
+    monkeypatch.setattr(update, "try_out", lambda *_: True)
+    monkeypatch.setattr(update, "serve", serve)
+    monkeypatch.setattr(sys, "argv", ["update", str(new), "--run", str(tmp_path)])
+    assert update.main() == 4
+    assert held == ["new", "old"]
+    assert "The old one is back and serves again" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

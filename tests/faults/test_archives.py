@@ -43,18 +43,24 @@ def copy_archive(site, folder, changes):
     return archive
 
 
+def fail_later(handler):
+    """A handler that becomes READY and raises for every batch."""
+    return handler.replace(b"jobs = [", b"raise RuntimeError('gone'); jobs = [")
+
+
 @pytest.mark.parametrize(
     ("fault", "name", "damage", "says"),
     [
         ("one damaged weight", "weights.safetensors", lambda bits: bits[:-1] + b"?", "weights.safetensors has sha256"),
         ("a handler that does not start", "lung_ct_handler.py", lambda _: b"raise RuntimeError('gone')", "gone"),
+        ("a handler that loads and then fails", "lung_ct_handler.py", fail_later, "Prediction failed"),
     ],
 )
 def test_an_update_to_a_damaged_archive_changes_nothing_and_says_why(site, load, tmp_path, fault, name, damage, says):
     before, served = site.instance.pid, (site.store / "lung_ct.mar").read_bytes()
     archive = copy_archive(site, tmp_path, {name: damage})
     with load(f"update to an archive with {fault}: refused") as raw:
-        updated = run_script("update", archive, "--run", site.run)
+        updated = run_script("update", archive, "--run", site.run, "--deadline", 60)
     assert updated.returncode == 1
     assert "the old one serves on" in updated.stderr
     assert says in updated.stderr
