@@ -117,6 +117,12 @@ def run_script(name: str, *arguments: object, timeout_s: float = 240) -> subproc
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False, cwd=ROOT)
 
 
+def outside_make() -> dict[str, str]:
+    """The environment of a make of its own: `make test ARGS=...` hands its ARGS down to every make below it."""
+    handed_down = ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
+    return {name: value for name, value in os.environ.items() if name not in handed_down}
+
+
 @cache
 def show_help(name: str) -> subprocess.CompletedProcess[str]:
     """What a script says of itself; some import for seconds, so each is asked once."""

@@ -6,7 +6,7 @@ from lungct.window import LUNG
 from PIL import Image
 
 from scripts.anatomy import draw_slice
-from scripts.audit import audit, score_baselines
+from scripts.modelling.auditing import audit, score_baselines
 from scripts.modelling.baselines import NEAREST
 from scripts.modelling.dataset import Cases, read_cases
 from scripts.modelling.lookalikes import correlate_slices, find_copies, find_twins, group_slices, number_files

@@ -12,7 +12,7 @@ from scripts.modelling import recipe as recipes
 from scripts.modelling.crossvalidation import CIRCUMSTANCES, FOLDS, RECIPE, TRIALS, Trial
 from scripts.modelling.dataset import read_cases
 from scripts.modelling.recipe import Recipe, list_changes, read_recipe
-from scripts.train import ship, write_trials
+from scripts.modelling.shipping import ship, write_trials
 
 
 @pytest.fixture(scope="module")

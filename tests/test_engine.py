@@ -29,7 +29,7 @@ from lungct.window import LUNG
 from scripts.anatomy import NODULES, draw_slice
 from scripts.modelling.crossvalidation import ASSIGNMENT
 from scripts.modelling.dataset import read_cases
-from scripts.quantize import perturb, select
+from scripts.modelling.quantisation import perturb, select
 from tests.conftest import MODEL
 
 PASSED = Agreement(100, 1.0, 0.0, 1.0)

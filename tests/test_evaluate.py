@@ -8,9 +8,9 @@ import pytest
 from lungct.model import load_model_folder
 from PIL import Image
 
-from scripts.evaluate import gather_pictures
 from scripts.modelling.crossvalidation import ANSWERS, ASSIGNMENT
 from scripts.modelling.dataset import read_cases
+from scripts.modelling.evaluation import gather_pictures
 from scripts.modelling.evidence import correlate, perturb, randomise, trace_perturbation
 from scripts.modelling.judgement import Evaluation, judge_folds
 from scripts.modelling.targets import list_targets

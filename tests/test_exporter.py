@@ -83,7 +83,7 @@ def test_a_gateway_is_watched_and_missed_once_it_has_ended(server, exporter):
         assert 80 < left / 86400 <= 90
         supervisor = psutil.Process(find(server.run).pid)
         (nginx,) = [each for each in supervisor.children() if "nginx" in each.name()]
-        os.killpg(nginx.pid, signal.SIGKILL)  # its workers as well, which would go on without it
+        nginx.kill()  # its workers, which would go on without it, are the supervisor's to end
         wait_until(lambda: exporter.value("lung_ct_gateway_up") == 0, 30, "nginx is missed")
         supervisor.wait(30)
     found = exporter.read()

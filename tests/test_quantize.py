@@ -9,7 +9,7 @@ from lungct.weights import fold_batchnorm
 
 from scripts.modelling.crossvalidation import ASSIGNMENT
 from scripts.modelling.dataset import read_cases
-from scripts.quantize import measure_agreement, perturb, select, write
+from scripts.modelling.quantisation import measure_agreement, perturb, select, write
 from tests.conftest import MODEL, run_script
 
 

@@ -5,7 +5,6 @@ and those of the pages on operations, the targets, scripts and options exist.
 """
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from lungct.request import CHOICES
 
 from scripts.formats import format_table
 from scripts.instance import DEFAULT_PORTS, ROOT, find_ports
-from tests.conftest import show_help
+from tests.conftest import outside_make, show_help
 
 README = (ROOT / "README.md").read_text()
 OPERATIONS = "".join((ROOT / "docs" / name).read_text() for name in ("operations.md", "runbook.md"))
@@ -43,9 +42,7 @@ def place(tmp_path_factory):
     run = tmp_path_factory.mktemp("readme")
     ports = find_ports(5)
     ours = {"LUNG_CT_RUN": str(run), "LUNG_CT_PORTS": " ".join(map(str, ports)), "COLUMNS": "120"}
-    # `make test ARGS=...` hands its ARGS down to every make below it
-    inherited = {k: v for k, v in os.environ.items() if k not in ("ARGS", "MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS")}
-    environment = {**inherited, **ours}
+    environment = {**outside_make(), **ours}
 
     def move(text):
         for before, after in zip(DEFAULT_PORTS, ports, strict=True):

@@ -15,7 +15,7 @@ from lungct.model import load_model_folder
 
 from scripts import setup
 from scripts.instance import ROOT, SOCKET_PATH_LIMIT, Instance, find_ports, make_temp
-from tests.conftest import MODEL, run_script, show_help
+from tests.conftest import MODEL, outside_make, run_script, show_help
 
 COMMANDS = [
     path.stem for path in sorted((ROOT / "scripts").glob("*.py")) if 'if __name__ == "__main__"' in path.read_text()
@@ -44,8 +44,8 @@ def test_a_key_can_be_made_in_a_fresh_clone():
 def test_names_with_blanks_brackets_and_quotes_reach_the_scripts_as_they_are():
     names = {"IN": "Normal case (26), it's.jpg", "OUT": "my scores", "MAR": "new model/lung_ct.mar"}
     make = ("make", "--dry-run", "predict", "score", "update", *(f"{key}={name}" for key, name in names.items()))
-    steps = subprocess.run(make, capture_output=True, text=True, check=True, cwd=ROOT).stdout.splitlines()
-    words = [shlex.split(step)[2:] for step in steps if "setup" not in step]
+    done = subprocess.run(make, env=outside_make(), capture_output=True, text=True, check=True, cwd=ROOT)
+    words = [shlex.split(step)[2:] for step in done.stdout.splitlines() if "setup" not in step]
     assert words == [[names["IN"]], [names["IN"], names["OUT"]], [names["MAR"]]]
 
 

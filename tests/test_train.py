@@ -19,7 +19,7 @@ from scripts.modelling.crossvalidation import ANSWERS, ASSIGNMENT, FOLDS, KEPT_O
 from scripts.modelling.dataset import CLASSES, draw_balanced, read_cases
 from scripts.modelling.metrics import ALWAYS, Calibration, softmax
 from scripts.modelling.recipe import Recipe, build_mixing, build_network, read_recipe
-from scripts.train import ship
+from scripts.modelling.shipping import ship
 from tests.madeup import RECIPE
 
 

@@ -1,11 +1,14 @@
-"""A result as markdown: the page docs/benchmark.md and the part of README between its markers."""
+"""A result as markdown, the page docs/benchmark.md and the part of README between its markers, and where it goes."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from scripts.bench.charts import draw_charts
 from scripts.bench.estimate import estimate
 from scripts.bench.growth import find_best
 from scripts.bench.layouts import choose_fastest
@@ -164,3 +167,13 @@ def _sides(result: Result) -> str:
 def _cold(result: Result) -> Iterable[Sequence[str]]:
     for name, times in result["cold"].items():
         yield name, estimate(times).show(1)
+
+
+def publish(result: Result, out: Path, readme: Path | None) -> None:
+    """Write page, pictures and JSON into `out`, and the table into `readme`."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "benchmark.json").write_text(json.dumps(result, indent=1) + "\n")
+    (out / "benchmark.md").write_text(write_page(result))
+    draw_charts(result, out)
+    if readme:
+        readme.write_text(fill_readme(readme.read_text(), write_readme_part(result)))

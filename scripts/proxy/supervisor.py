@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import threading
@@ -44,7 +45,10 @@ class Supervisor:
             self._record.write(self._instance.run)
             return self._watch()
         finally:
-            self._process.terminate()  # it leads a session of its own and would stay behind; after a drain it is gone
+            # It leads a session of its own and would stay behind, as its workers would of one that was killed, with the
+            # port. After a drain all of them are gone.
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGTERM)
             self._process.wait()
             (self._instance.run / RECORD).unlink(missing_ok=True)
             sidecar.shutdown()

@@ -1,0 +1,147 @@
+"""The int8 graph by NNCF, and how far it agrees with fp32."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from lungct.agreement import Agreement, compare
+from lungct.engine import TOLERANCES, prove
+from lungct.graph import build_graph
+from lungct.model import QUANTISED, QUANTISED_WEIGHTS, ModelFolder, load_model_folder, sha256_of
+from lungct.openvino_engine import OpenVinoEngine
+from lungct.result import softmax
+from lungct.torch_engine import TorchEngine
+from lungct.weights import fold_batchnorm
+from rich.progress import track
+
+from scripts.modelling.crossvalidation import ASSIGNMENT, KEPT_OUT
+from scripts.modelling.dataset import Cases
+
+# isort: split
+# After lungct, which keeps both from reporting their use to their makers.
+import nncf  # noqa: E402
+import openvino as ov  # noqa: E402
+
+UInt8 = npt.NDArray[np.uint8]
+
+# They cost next to nothing in fp32: one channel in, or three classes out. In int8 they did most of the harm, and the
+# evidence would not add up to the logit.
+IN_FP32 = ("conv1", "evidence", "evidence_means", "feature_means")
+CALIBRATION, RANKING = 120, 40  # slices, at most; fewer in the same proportion
+HARM = 0.003  # mean difference of a probability on the ranking slices at which no more layers return to fp32
+
+
+def perturb(inputs: UInt8, seed: int) -> UInt8:
+    """What scanners and windows may change: gain, offset, noise, position, mirroring of (N, 1, S, S)."""
+    random = np.random.default_rng(seed)
+    changed = []
+    for item in inputs.astype(np.float32):
+        gray = item * random.uniform(0.9, 1.1) + random.uniform(-12, 12) + random.normal(0, 4, item.shape)
+        moved = np.roll(gray, random.integers(-12, 13, 2), (1, 2))
+        changed.append(moved[:, :, :: random.choice((-1, 1))])
+    return np.clip(np.rint(changed), 0, 255).astype(np.uint8)
+
+
+def perturb_half(inputs: UInt8, seed: int) -> UInt8:
+    """Every other one perturbed: the ranges are to fit both."""
+    mixed = inputs.copy()
+    mixed[::2] = perturb(inputs[::2], seed)
+    return mixed
+
+
+def quantise(folder: ModelFolder, calibration: UInt8, ranking: UInt8) -> ov.Model:
+    """The int8 graph, with as many layers back in fp32 as it takes to stay under HARM on `ranking`.
+
+    Args:
+        folder: a verified model folder.
+        calibration: (N, 1, S, S) inputs that set the ranges.
+        ranking: (M, 1, S, S) other inputs, to tell which layers do the harm.
+
+    Raises:
+        RuntimeError: the graph cannot be quantised.
+    """
+    plain = build_graph(fold_batchnorm(folder.read_weights()), folder.contract.size)
+
+    def classify(graph: ov.CompiledModel, row: int) -> npt.NDArray[np.float64]:
+        return softmax(graph([ranking[row : row + 1]])["logits"][0], folder.contract.temperature)
+
+    compiled = ov.compile_model(plain, "CPU")
+    expected = [classify(compiled, row) for row in range(len(ranking))]
+
+    def validate(graph: ov.CompiledModel, rows: Iterable[int]) -> tuple[float, list[float]]:
+        scores = [1 - float(np.abs(classify(graph, row) - expected[row]).mean()) for row in rows]
+        return float(np.mean(scores)), scores
+
+    return nncf.quantize_with_accuracy_control(
+        plain,
+        nncf.Dataset(list(calibration[:, None])),
+        nncf.Dataset(range(len(ranking))),
+        validation_fn=validate,
+        max_drop=HARM,
+        subset_size=len(calibration),
+        preset=nncf.QuantizationPreset.MIXED,
+        ignored_scope=nncf.IgnoredScope(names=list(IN_FP32)),
+        advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
+            ranking_subset_size=len(ranking) // 2
+        ),
+    )
+
+
+def measure_agreement(folder: ModelFolder, inputs: UInt8) -> Agreement:
+    """The folder's int8 graph against fp32 torch on (N, 1, S, S) inputs."""
+    parts, batches = [], np.array_split(inputs, min(20, len(inputs)))
+    for engine in (OpenVinoEngine(folder, "int8", len(os.sched_getaffinity(0))), TorchEngine(folder)):
+        found = [engine.predict(batch) for batch in track(batches, f"Scoring with {engine.name}")]
+        logits, maps = (np.concatenate([getattr(part, name) for part in found]) for name in ("logits", "maps"))
+        parts.append((np.stack([softmax(row, folder.contract.temperature) for row in logits]), maps))
+    return compare(*parts[0], parts[1])
+
+
+def write(graph: ov.Model, folder: ModelFolder) -> ModelFolder:
+    """Put the graph beside the weights and its hashes into model.json, its agreement not known yet."""
+    ov.save_model(graph, folder.path / QUANTISED)
+    hashes = {name: sha256_of(folder.path / name) for name in (QUANTISED, QUANTISED_WEIGHTS)}
+    replace(folder.contract, files={**folder.contract.files, **hashes}, agreement=Agreement()).write(folder.path)
+    return load_model_folder(folder.path)
+
+
+def select(cases: Cases, table: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Rows of the slices that the shipped network was trained on, in random order, and of those it never saw.
+
+    Raises:
+        ValueError: `table`, the folds that `train.py ship` wrote, is not about these slices.
+    """
+    with table.open(newline="") as stream:
+        folds = {row["file"]: int(row["fold"]) for row in csv.DictReader(stream)}
+    if missing := set(cases.files) ^ set(folds):
+        raise ValueError(f"{table} and the data name different slices, such as {sorted(missing)[0]}.")
+    kept_out = np.array([folds[file] == KEPT_OUT for file in cases.files])
+    return np.random.default_rng(0).permutation(np.flatnonzero(~kept_out)), np.flatnonzero(kept_out)
+
+
+def quantise_folder(folder: ModelFolder, cases: Cases) -> Agreement:
+    """Put an int8 graph into a model folder, prove it, and write down how far it agrees; what it raises says why not.
+
+    Raises:
+        ModelFolderError: the graph does not reproduce the golden answers.
+        ValueError: the folds beside the weights are not about these slices.
+        RuntimeError: the graph cannot be quantised.
+    """
+    nncf.set_log_level(logging.INFO)  # which layers return to fp32
+    trained, kept_out = select(cases, folder.path / ASSIGNMENT)
+    size = folder.contract.size
+    seen = perturb_half(cases.inputs(trained[: CALIBRATION + RANKING], size), seed=0)
+    calibration, ranking = np.split(seen, [len(seen) * CALIBRATION // (CALIBRATION + RANKING)])
+    folder = write(quantise(folder, calibration, ranking), folder)
+    unseen = cases.inputs(kept_out, size)
+    prove(OpenVinoEngine(folder, "int8"), folder, TOLERANCES["openvino-int8"])
+    agreement = measure_agreement(folder, np.concatenate([unseen, perturb(unseen, seed=1)]))
+    replace(folder.contract, agreement=agreement).write(folder.path)
+    return agreement
