@@ -126,6 +126,7 @@ def test_a_server_that_is_down_is_named_in_one_sentence_with_an_exit_code(tmp_pa
     assert run_script("status", "--run", tmp_path).returncode == 1
 
 
+@pytest.mark.ops
 def test_a_damaged_archive_does_not_become_ready_and_says_so(tmp_path):
     store = tmp_path / "store"
     store.mkdir()

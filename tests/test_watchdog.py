@@ -4,9 +4,12 @@ import subprocess
 import sys
 import threading
 
+import pytest
+
 from scripts.instance import Instance
 from scripts.proxy.watchdog import LONGEST_S, Watchdog, restart
 
+pytestmark = pytest.mark.ops
 SICK = "0 of 1 workers are READY"
 
 

@@ -109,12 +109,14 @@ class TestContainers:
         assert podman.inspect("lung-ct_gateway_1")["State"]["ExitCode"] == 0
 
 
+@pytest.mark.ops
 def test_hadolint_has_nothing_to_say_about_the_containerfile():
     hadolint = Path(sys.executable).parent / "hadolint"
     done = subprocess.run([hadolint, ROOT / "Containerfile"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.ops
 def test_compose_is_valid_and_opens_the_gateway_alone():
     PyCompose.from_json(json.dumps(DECLARED)).validate()  # it knows no YAML merge keys
     ports = {name: service.get("ports", []) for name, service in DECLARED["services"].items()}

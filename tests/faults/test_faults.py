@@ -107,13 +107,14 @@ def test_a_token_that_expires_under_load_costs_nothing(site, load):
     assert set(raw.failures()) <= {"no connection"}
 
 
-def test_three_times_more_than_it_can_do_makes_it_refuse_politely_and_not_collapse(site, phantoms, rows):
+def test_three_times_more_than_it_can_do_makes_it_refuse_politely_and_not_collapse(site, phantoms, slices, rows):
     bodies = [encode(pixels, "JPEG", quality=92) for pixels in phantoms]
     crowd = Crowd(site.door)
     wait_until(site.is_ready, BACK_S, "ready")
     refusals, ratios = Counter(), []
     # One worker of one thread: what the callers themselves cost must not be taken from it.
-    with site.scaled_to(1), ThreadPoolExecutor(4 * QUEUE) as pool:
+    patient = Traffic(site.door.client("alice", deadline_s=180, timeout_s=90), slices, 1)
+    with site.scaled_to(1), ThreadPoolExecutor(4 * QUEUE) as pool, patient:
         for _ in range(5):  # side by side, so that whatever else the machine does cancels out
             started = time.monotonic()
             with Traffic(crowd, bodies, QUEUE) as steady:
@@ -125,7 +126,9 @@ def test_three_times_more_than_it_can_do_makes_it_refuse_politely_and_not_collap
             refusals.update(call.outcome for call in calls if call.outcome != ANSWERED)
     ratio = statistics.median(ratios)
     sees = f"{count(refusals)}; answers a second: {ratio:.2f} of the peak"
-    rows.append(format_row("three times the load that it can take", sees))
+    lost = sum(patient.failures().values())
+    rows.append(format_row("three times the load that it can take", sees, lost))
+    assert (lost, patient.answered > 5) == (0, True)
     assert set(refusals) == {"503"}
     assert ratio >= 0.9
 
