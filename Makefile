@@ -91,7 +91,7 @@ test: setup     ## all tests that this machine can run, but those of test-ops
 test-ops: setup  ## the tests of what stands around the server: monitoring, gateway, faults, container
 	@$(PY) -m pytest -m ops $(ARGS)
 
-faults: setup   ## break the server under load, count what is lost, write README's table of it; about 6 minutes
+faults: setup   ## break the server under load, count what is lost, write README's table of it; about 8 minutes
 	@$(PY) -m pytest tests/faults --faults README.md $(ARGS)
 
 soak: setup     ## an hour of load through the gateway: no error, flat memory

@@ -1,6 +1,6 @@
 """Measure the server, its in-process limit and its peers in one run on the same slices.
 
-    make bench                              # about 21 minutes; writes README's table and docs/benchmark*
+    make bench                              # about 22 minutes; writes README's table and docs/benchmark*
     make bench ARGS=--quick                 # some minutes, results in .run/bench only
     make bench ARGS='--slices DIR'          # on JPEG files of your own
     make bench ARGS=--cold                  # cold start alone
