@@ -9,6 +9,9 @@ ARGS   ?=
 # One word for the shell, whatever is in it; nothing where it is empty.
 quote = $(if $1,'$(subst ','\'',$1)')
 
+# A target that reads a data set asks for it in a sentence, not by its script's usage error.
+ask = $(if $(strip $(ARGS)),,$(error Where is the data? make $@ ARGS='$1'; what DIR and FILE are stands in README under "The model"))
+
 .DEFAULT_GOAL := help
 .PHONY: help setup archive serve gateway key stop status demo predict score ui screenshots scale update bench audit train quantize evaluate exporter image sbom lint test test-ops faults soak lock clean
 
@@ -62,16 +65,16 @@ bench: archive  ## served against in-process rates in one run
 	@$(PY) scripts/benchmark.py $(ARGS)
 
 audit: setup    ## copies, twins and short cuts in a data set: make audit ARGS='--data DIR'
-	@$(PY) scripts/audit.py $(ARGS)
+	@$(call ask,--data DIR)$(PY) scripts/audit.py $(ARGS)
 
 train: setup    ## cross-validate, then write the model folder: make train ARGS='cv --data DIR --init FILE'
-	@$(PY) scripts/train.py $(ARGS)
+	@$(call ask,cv --data DIR --init FILE)$(PY) scripts/train.py $(ARGS)
 
 quantize: setup  ## add the int8 graph to the model folder: make quantize ARGS='--data DIR'
-	@$(PY) scripts/quantize.py $(ARGS)
+	@$(call ask,--data DIR)$(PY) scripts/quantize.py $(ARGS)
 
 evaluate: setup  ## every number of the model card again, with its figures: make evaluate ARGS='--data DIR'
-	@$(PY) scripts/evaluate.py $(ARGS)
+	@$(call ask,--data DIR)$(PY) scripts/evaluate.py $(ARGS)
 
 exporter: setup  ## export queue depth, READY workers and a timed canary for Prometheus until Ctrl-C; needs `make serve`
 	@$(PY) scripts/exporter.py $(ARGS)

@@ -4,6 +4,7 @@ TorchServe's model loader wants exactly one class in this module.
 """
 
 import logging
+import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -40,6 +41,8 @@ class LungCTHandler:
     1. `initialize` verifies the model folder, chooses and proves an engine, warms it up for every size of batch.
     2. `handle` gets a list of rows, one a request, and returns a list of the same length; status and content type are
        set for each index. It never raises for what a client sent: an exception would answer 503 to the whole batch.
+    3. Once the engine is broken for good, the next batch ends the process: TorchServe answers it with 500, for which
+       the gateway asks again, and starts another worker.
     """
 
     def __init__(self):
@@ -57,8 +60,7 @@ class LungCTHandler:
         device = "cpu" if gpu_id is None else f"cuda:{gpu_id}"
         reader.warm()  # its imports take as long as the model's
         folder = load_model_folder(Path(properties["model_dir"]))
-        engine = choose_engine(folder, device, threads, settings.engine)
-        engine.warm(properties["batch_size"])
+        engine = choose_engine(folder, device, threads, settings.engine, properties["batch_size"])
         self._pipeline = Pipeline(folder, engine, settings, threads)
         reader.prove()
         quieten()
@@ -66,6 +68,8 @@ class LungCTHandler:
 
     def handle(self, data, context):
         """Rows of one batch -> replies, one a row, bytes or str."""
+        if self._pipeline.broken:
+            os._exit(1)  # TorchServe starts another worker; Python's own end could wait for a broken GPU for ever
         if self._asks_for_description(data, context):
             return [self._pipeline.describe()]
         jobs = [Job(row, context.get_all_request_header(i), context.get_request_id(i)) for i, row in enumerate(data)]

@@ -8,6 +8,7 @@ An archive that `make update` put there stays, unless --force is given.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -15,8 +16,9 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from lungct.contract import CONTRACT
 from lungct.errors import ModelFolderError
-from lungct.model import CONTRACT, load_model_folder
+from lungct.model import load_model_folder
 
 from scripts.instance import ROOT, make_parser
 
@@ -60,7 +62,9 @@ def build(model: Path, out: Path, settings: Path) -> Path:
             "--export-path": export,
         }
         archiver = Path(sys.executable).parent / "torch-model-archiver"
-        subprocess.run([archiver, *(str(part) for pair in arguments.items() for part in pair)], check=True)
+        command = [archiver, *(str(part) for pair in arguments.items() for part in pair)]
+        # It works in one folder of TMPDIR by the model's name, where two at once break each other.
+        subprocess.run(command, env={**os.environ, "TMPDIR": export}, check=True)
         return (Path(export) / f"{contract.name}.mar").replace(out / f"{contract.name}.mar")
 
 

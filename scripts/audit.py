@@ -3,7 +3,10 @@
     python scripts/audit.py --data DIR
     python scripts/audit.py --data DIR --out .run/audit
 
-Writes report.md, audit.json and figures; they show slices of the data, so keep them out of version control.
+Writes report.md, audit.json, pseudo_cases.csv and figures; they show or name slices of the data, so keep them out of
+version control. DIR holds cases.csv with the columns file, label (benign, malignant, normal) and, where somebody knows
+which slices are of one patient, pseudo_case. Where nobody does, slices that look alike are taken for one case;
+pseudo_cases.csv lists what follows, to be looked through and used as cases.csv.
 """
 
 from __future__ import annotations
@@ -24,14 +27,12 @@ def main() -> int:
     from scripts.modelling.dataset import read_cases
 
     try:
-        cases = read_cases(args.data)
+        found = write_audit(args.out, read_cases(args.data))
     except (ValueError, OSError) as error:
         print(f"audit: {error}", file=sys.stderr)
         return 2
-    found = write_audit(args.out, cases)
-    print(
-        f"audit: {found['pseudo_cases']} pseudo-cases, {found['near_pairs']} near pairs; see {args.out / 'report.md'}"
-    )
+    near = found["near_pairs"]["count"]
+    print(f"audit: {found['pseudo_cases']} pseudo-cases, {near} near pairs; see {args.out / 'report.md'}")
     return 0
 
 

@@ -1,6 +1,6 @@
 """Measure the server, its in-process limit and its peers in one run on the same slices.
 
-    make bench                              # about 22 minutes; writes README's table and docs/benchmark*
+    make bench                              # about 27 minutes; writes README's table and docs/benchmark*
     make bench ARGS=--quick                 # some minutes, results in .run/bench only
     make bench ARGS='--slices DIR'          # on JPEG files of your own
     make bench ARGS=--cold                  # cold start alone
@@ -9,6 +9,7 @@
 Needs wrk (apt-get install wrk), 10 GB of memory and a machine that does nothing else. Rates depend on the machine:
 quote ratios of one run. The engine is the one that the server chooses; every way takes its turn in each repeat, in an
 order that changes from one to the next. A target is met or missed where the whole interval says so, else it is open.
+A run in which any request failed writes into .run/bench only and ends with 1.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def parse_arguments() -> Namespace:
     parser = make_parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="one short repeat; README and docs stay as they are")
     parser.add_argument("--seconds", type=int, default=2, help="of each measurement (default %(default)s)")
-    parser.add_argument("--repeats", type=int, default=8, help="after a warm-up round (default %(default)s)")
+    parser.add_argument("--repeats", type=int, default=6, help="after a warm-up round (default %(default)s)")
     parser.add_argument("--slices", type=Path, metavar="DIR", help="JPEG files instead of synthetic slices")
     parser.add_argument("--cold", action="store_true", help="only the time to the first good reply")
     parser.add_argument("--render", type=Path, metavar="JSON", help="write page and pictures of an earlier result")
@@ -43,13 +44,14 @@ def main() -> int:
 
     from scripts.bench import coldstart
     from scripts.bench.load import WRK_MISSING, find_wrk
-    from scripts.bench.measurement import measure
+    from scripts.bench.measurement import list_errors, measure
     from scripts.bench.rates import Plan
     from scripts.bench.report import publish, write_readme_part
     from scripts.bench.slices import draw_slices, read_slices
 
     public = args.out is None and not args.quick
-    out = args.out or ROOT / (".run/bench" if args.quick else "docs")
+    aside = ROOT / ".run" / "bench"
+    out = args.out or (aside if args.quick else ROOT / "docs")
     readme = ROOT / "README.md" if public else None
     if args.render:
         publish(json.loads(args.render.read_text()), out, readme)
@@ -73,10 +75,14 @@ def main() -> int:
             return 0
         # JSON turns whole numbers that are keys into text: read it back, so that a result is one and the same thing
         result = json.loads(json.dumps(measure(plan, source)))
+    if (errors := list_errors(result)) and public:
+        out, readme = aside, None
     publish(result, out, readme)
     print(write_readme_part(result))
     print(f"\nbenchmark: the whole result is in {out / 'benchmark.md'}")
-    return 1 if any(found["errors"] for found in result["rates"].values()) else 0
+    for line in errors:
+        print(f"benchmark: {line}", file=sys.stderr)
+    return 1 if errors else 0
 
 
 if __name__ == "__main__":

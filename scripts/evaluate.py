@@ -23,7 +23,7 @@ def main() -> int:
         "--model", type=Path, default=ROOT / "model_store" / "lung_ct", help="model folder (%(default)s)"
     )
     parser.add_argument("--out", type=Path, help="folder to write to (default: the model folder)")
-    parser.add_argument("--sample", type=int, default=30, help="slices for the costly heatmap tests (%(default)s)")
+    parser.add_argument("--sample", type=int, default=60, help="slices for the costly heatmap tests (%(default)s)")
     args = parser.parse_args()
     # After the arguments: torch and scikit-learn take seconds to import, which --help need not wait for.
     from lungct.errors import ModelFolderError

@@ -12,26 +12,31 @@ Exit codes: 0 stopped by Ctrl-C or SIGTERM, 2 the port is in use.
 
 from __future__ import annotations
 
+import resource
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Histogram, Metric, start_http_server
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from scripts.client import Client, ServerBusy
 from scripts.health import UNREADY, count_ready, score_canary
 from scripts.instance import EXPORTER_PORT, Instance, add_run_option, make_parser
 from scripts.proxy.door import find_door, look
+from scripts.proxy.tally import ask
 
 # The first two together, and the last, stay under the scrape timeout of config/prometheus/prometheus.yml.
 DESCRIBE_TIMEOUT_S = 3
 CANARY_TIMEOUT_S = 10
 GATEWAY_TIMEOUT_S = 4
+PARTS = {"java": b"-Dmodel_server_home", "worker": b"model_service_worker"}  # by their command lines
 CANARY_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, CANARY_TIMEOUT_S)
 
 
@@ -58,6 +63,8 @@ class ServerCollector(Collector):
     def _describe_server(self) -> Iterator[Metric]:
         instance = Instance.read(self._run)  # a server that was started again has other ports and tokens
         enough = ready = False
+        if instance.running:
+            yield describe_memory(instance.pid)
         try:
             description = Client(instance, deadline_s=0, timeout_s=DESCRIBE_TIMEOUT_S).describe()
             yield from describe_workers(description)
@@ -121,6 +128,38 @@ def describe_workers(description: Mapping[str, Any]) -> Iterator[Metric]:
     yield resident
 
 
+def describe_memory(group: int) -> Metric:
+    """Memory of the server by part; "other": its launcher, and the readers of uploads and whence they fork."""
+    held = Counter(dict.fromkeys((*PARTS, "other"), 0))
+    for folder in find_processes(group):
+        with suppress(OSError):  # ended meanwhile
+            command = (folder / "cmdline").read_bytes()
+            part = next((name for name, mark in PARTS.items() if mark in command), "other")
+            held[part] += int((folder / "statm").read_text().split()[1]) * resource.getpagesize()
+    metric = GaugeMetricFamily(
+        "lung_ct_server_memory_bytes",
+        "Resident memory of all the server's processes; shared pages count in each",
+        labels=("part",),
+    )
+    for part, size in held.items():
+        metric.add_metric((part,), size)
+    return metric
+
+
+def find_processes(group: int) -> list[Path]:
+    """Folders in /proc of a process group and of all that it started, which may lead groups of their own."""
+    parents, found = {}, []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # ended meanwhile
+            _, parent, leader = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[:3]
+            parents[folder] = Path("/proc", parent)
+            if int(leader) == group:
+                found.append(folder)
+    for folder in found:  # grows meanwhile
+        found += [each for each, parent in parents.items() if parent == folder and each not in found]
+    return found
+
+
 def describe_gateway(run: Path) -> Iterator[Metric]:
     """The gateway that was started last from the run folder, whether or not it still runs; nothing if none was."""
     door = find_door(run)
@@ -134,6 +173,13 @@ def describe_gateway(run: Path) -> Iterator[Metric]:
             "When the certificate that the gateway shows ends, as Unix time",
             sight.expiry,
         )
+    if counts := ask(run):
+        answered = CounterMetricFamily(
+            "lung_ct_gateway_responses", "Answers of the gateway, its own refusals included", labels=("status",)
+        )
+        for status, count in counts.items():
+            answered.add_metric((status,), count)
+        yield answered
 
 
 def main() -> int:

@@ -15,7 +15,8 @@ import sys
 from pathlib import Path
 
 import torch
-from lungct.model import ModelContract, fill, save_model_folder
+from lungct.contract import ModelContract
+from lungct.model import fill, save_model_folder
 from lungct.network import LungResNet18
 
 from scripts.instance import make_parser

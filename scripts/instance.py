@@ -6,9 +6,11 @@ import argparse
 import json
 import os
 import re
+import shutil
 import socket
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -60,12 +62,9 @@ class Instance:
 
     @property
     def running(self) -> bool:
-        """Whether the recorded process is alive and still is a server of ours."""
-        command = Path(f"/proc/{self.pid}/cmdline")
-        try:
-            return self.pid > 0 and b"torchserve" in command.read_bytes()
-        except OSError:
-            return False
+        """Whether a process of the recorded group is TorchServe: its launcher, or Java where that alone was killed."""
+        marks = (b"torchserve", b"-Dmodel_server_home")
+        return any(mark in command for command in read_commands(self.pid) for mark in marks)
 
     def write(self) -> None:
         document = {**asdict(self), "run": str(self.run)}
@@ -80,6 +79,18 @@ class Instance:
             return cls(run)
         options = tuple(document.get("options", ()))
         return cls(run, tuple(document["ports"]), document["pid"], document["temp"], options)
+
+
+def read_commands(group: int) -> Iterator[bytes]:
+    """Command lines of a process group: of its leader, then of the others; none of group 0, which would be ours."""
+    if not group:
+        return
+    with suppress(OSError):
+        yield Path(f"/proc/{group}/cmdline").read_bytes()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # ended meanwhile
+            if os.getpgid(int(folder.name)) == group:
+                yield (folder / "cmdline").read_bytes()
 
 
 def write_whole(path: Path, text: str, mode: int = 0o666) -> None:
@@ -102,9 +113,14 @@ def find_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def make_temp(run: Path) -> str:
-    """A private folder for sockets, inside `run` unless its path is too long for a Unix socket."""
+def make_temp(run: Path, left: str = "") -> str:
+    """A private, empty folder for sockets and the unpacked model, in `run` if its path fits a Unix socket.
+
+    `left`: that of the last server, to be removed. One that was killed left its model there, and the next one unpacks
+    another: a few of them fill a container's memory.
+    """
     inside = run / "tmp"
+    shutil.rmtree(left or inside, ignore_errors=True)
     if len(str(inside)) > SOCKET_PATH_LIMIT:
         return tempfile.mkdtemp(prefix="lung-ct-")
     inside.mkdir(mode=0o700, exist_ok=True)

@@ -4,17 +4,20 @@ python scripts/serve.py                       # in the background; `make stop` e
 python scripts/serve.py --foreground          # for containers and supervisors
 python scripts/serve.py --run /tmp/b --ports 9080 9081 9082 9070 9071
 
-Exit codes: 0 ready, or the same server runs already; 1 not ready; 2 no archive, a busy port, or another server runs.
+Exit codes: 0 ready, or the same server runs already; 1 not ready; 2 no archive or a damaged one, a busy port, GPUs
+that are not named by index, or another server runs.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+import zipfile
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -114,6 +117,12 @@ def find_busy(ports: tuple[int, ...]) -> list[int]:
     return [port for port in ports if answers("127.0.0.1", port)]
 
 
+def find_unreadable_gpus() -> list[str]:
+    """Entries of CUDA_VISIBLE_DEVICES that end TorchServe 0.12 at its start, which reads numbers alone."""
+    names = filter(None, os.environ.get("CUDA_VISIBLE_DEVICES", "").split(","))
+    return [name for name in names if not re.fullmatch(r"-?[0-9]+", name)]
+
+
 def find_difference(running: Instance, wished: Instance) -> str | None:
     """What tells a server that runs from the one that is wished for; None when nothing does."""
     if running.options != wished.options:
@@ -172,8 +181,9 @@ def main() -> int:
     parser.add_argument("--deadline", type=float, default=180, help="seconds to become ready (default %(default)s)")
     args = parser.parse_args()
     run = args.run.resolve()
-    if not (args.store / "lung_ct.mar").is_file():
-        print(f"serve: {args.store}/lung_ct.mar is missing; build it with `make archive`.", file=sys.stderr)
+    archive = args.store / "lung_ct.mar"
+    if not archive.is_file():
+        print(f"serve: {archive} is missing; build it with `make archive`.", file=sys.stderr)
         return 2
     store = args.store.resolve()
     options = ("--run", run, "--store", store, "--ports", *args.ports, *(f"--set={each}" for each in args.set))
@@ -189,10 +199,17 @@ def main() -> int:
         others = "set LUNG_CT_PORTS to five free ones or stop what listens there."
         print(f"serve: port {', '.join(map(str, busy))} is in use; {others}", file=sys.stderr)
         return 2
+    if unreadable := find_unreadable_gpus():
+        advice = "give indexes as nvidia-smi has them and no spaces, such as CUDA_VISIBLE_DEVICES=0"
+        print(f"serve: TorchServe cannot read the GPU {unreadable[0]!r}; {advice}.", file=sys.stderr)
+        return 2
+    if not zipfile.is_zipfile(archive):
+        print(f"serve: {archive} is no archive; build it with `make archive`.", file=sys.stderr)
+        return 2
     run.mkdir(parents=True, exist_ok=True)
     run.chmod(0o700)
     (run / "no-workflows").mkdir(exist_ok=True)
-    instance = replace(instance, temp=make_temp(run))
+    instance = replace(instance, temp=make_temp(run, running.temp))
     write_png(draw_slice(5), instance.canary)
     process = launch(instance, write_settings(instance, store, args.set), store, args.foreground)
     instance = replace(instance, pid=process.pid)

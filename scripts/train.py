@@ -2,13 +2,14 @@
 
     python scripts/train.py cv --data DIR --init FILE                      # five networks; resumes where it stopped
     python scripts/train.py cv --data DIR --init imagenet --trial wide --recipe '{"lr": 1e-3}' --folds 0 1
-    python scripts/train.py ship --data DIR --init FILE --trial base       # one of them -> model folder
+    python scripts/train.py ship --data DIR --init FILE --version 2.0      # one of them -> model folder
     python scripts/train.py decide --data DIR                              # its refer thresholds, set anew
     python scripts/train.py list --data DIR                                # the trials so far -> its table of trials
 
-DIR holds cases.csv and its images, or iq_othnccd/ with both. `cv` may run in several processes at once, each with its
-own --folds. `ship` writes the network that never saw fold 0: that fold sets its temperature, refer thresholds and
-gate. `decide` sets the thresholds by today's rule for the weights and out-of-fold answers that are in the folder.
+DIR holds cases.csv and its images, or iq_othnccd/ with both; `scripts/audit.py --help` says what is in cases.csv. `cv`
+may run in several processes at once, each with its own --folds. `ship` writes the network that never saw fold 0: that
+fold sets its temperature, refer thresholds and gate. `decide` sets the thresholds by today's rule for the weights and
+out-of-fold answers that are in the folder.
 """
 
 from __future__ import annotations
@@ -35,10 +36,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--folds", type=int, nargs="+", help="folds of cv (default all)")
     parser.add_argument("--work", type=Path, default=ROOT / ".run" / "train", help="trials (%(default)s)")
     parser.add_argument("--out", type=Path, default=ROOT / "model_store" / "lung_ct", help="model folder (%(default)s)")
-    parser.add_argument("--version", default="1.0", help="version written into model.json (default %(default)s)")
+    parser.add_argument("--version", help="version written into model.json; ship has no default for it")
     parser.add_argument("--seed", type=int, default=0, help="of folds, augmentation and weights (default %(default)s)")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0: all cores (default %(default)s)")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.step == "ship" and not args.version:
+        parser.error("ship needs --version: a forgotten one would give a new model the name of an old one")
+    return args
 
 
 def main() -> int:

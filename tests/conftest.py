@@ -141,11 +141,18 @@ def run_here(monkeypatch, capsys):
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
-    """TorchServe with the shipped model on free ports, ready."""
-    store, run = tmp_path_factory.mktemp("store"), tmp_path_factory.mktemp("run")
-    built = run_script("archive", "--out", store)
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the archive of the shipped model."""
+    folder = tmp_path_factory.mktemp("store")
+    built = run_script("archive", "--out", folder)
     assert built.returncode == 0, built.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    """TorchServe with the shipped model on free ports, ready."""
+    run = tmp_path_factory.mktemp("run")
     started = run_script("serve", "--run", run, "--store", store, "--ports", *find_ports(5))
     assert started.returncode == 0, started.stdout + started.stderr
     yield Instance.read(run)

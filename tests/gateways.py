@@ -11,9 +11,20 @@ import requests
 
 from scripts.client import Client, Gateway
 from scripts.instance import ROOT, Instance, find_ports
-from scripts.proxy.nginx import GatewayError, find_nginx
+from scripts.keys import write_clients
+from scripts.proxy.nginx import GatewayError, Nginx, find_nginx, make_certificate
 from scripts.proxy.record import drain
+from scripts.proxy.sidecar import Readiness, Sidecar
+from scripts.serve import find_busy
+from tests.calls import wait_until
 from tests.conftest import run_script
+
+# Paths that are a probe's once nginx has resolved them, and a route of TorchServe's as they are written.
+ASTRAY = (
+    "/predictions/lung_ct/%2e%2e/%2e%2e/healthz", "/predictions/lung_ct/1.2/%2e%2e/%2e%2e/%2e%2e/healthz",
+    "/predictions/lung_ct/..%2f..%2freadyz", "/models/../readyz", "/%68ealthz", "//readyz",
+    "/readyz?/predictions/lung_ct", "/explanations/lung_ct/%2E%2E/%2E%2E/readyz", "/healthz", "/readyz",
+)  # fmt: skip
 
 
 def skip_without_nginx():
@@ -66,6 +77,28 @@ def open_gateway(server: Instance, names=("alice",), *options):
         yield Door(server.run, port, clients, keys)
     finally:
         assert drain(server.run, 60)
+
+
+@contextmanager
+def run_nginx(folder: Path, port: int, keys: dict):
+    """nginx and its sidecar alone before whatever listens at `port`; the `keys` of clients by name."""
+    (folder / "key_file.json").write_text('{"inference": {"key": "of the hour"}}')
+    write_clients(folder / "clients.map", keys)
+    instance = Instance(folder, (port, 9, 9, 9, 9))
+    listen = find_ports(1)[0]
+    pair, uploads = make_certificate(folder), folder / "uploads"
+    made = Nginx(instance, folder, f"127.0.0.1:{listen}", folder / "clients.map", *pair, rate=1000, uploads=uploads)
+    made.write()
+    sidecar = Sidecar(made.socket, instance, Readiness(), lambda: None)
+    sidecar.start()
+    process = made.start()
+    try:
+        wait_until(lambda: find_busy((listen,)), 10, "nginx listens")
+        yield made
+    finally:
+        process.terminate()
+        process.wait(10)
+        sidecar.shutdown()
 
 
 def add_key(run, clients, name):

@@ -15,10 +15,11 @@ LAYERS = [
     {"errors", "settings", "window", "weights", "agreement"},
     {"network", "preprocess", "oip", "rendering", "formats", "wire", "body"},
     {"render", "gradcam", "gate", "raster", "pixeldata"},
-    {"model", "dicom", "acceptance"},
+    {"contract", "dicom", "acceptance"},
+    {"model"},
     {"engine", "graph", "openvino_engine", "torch_engine", "nursery", "reader"},
     {"image", "request"},
-    {"result"},
+    {"result", "arrivals"},
     {"pipeline"},
 ]
 

@@ -130,9 +130,8 @@ def test_readmes_pictures_are_made_from_synthetic_slices(browser, url, downloads
     assert {path.name for path in (ROOT / "docs").glob("*.png")} >= {"page.png", "overlay.png"}
 
 
-def test_a_server_that_stops_in_between_is_told_and_the_files_stay(browser, tmp_path, slices):
-    store, run = tmp_path / "store", tmp_path / "run"
-    assert run_script("archive", "--out", store).returncode == 0
+def test_a_server_that_stops_in_between_is_told_and_the_files_stay(browser, tmp_path, store, slices):
+    run = tmp_path / "run"
     started = run_script("serve", "--run", run, "--store", store, "--ports", *find_ports(5))
     assert started.returncode == 0, started.stderr
     (tmp_path / "one.png").write_bytes(slices[0])

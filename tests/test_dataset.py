@@ -1,13 +1,37 @@
+import re
+import shutil
+
 import cv2
 import numpy as np
 import pytest
 import torch
 from lungct.preprocess import to_input
 from lungct.window import LUNG
+from PIL import Image
 
 from scripts.anatomy import draw_slice
-from scripts.modelling.dataset import CLASSES, Cases, augmentation, crop_to_lungs, read_cases, split_by_case
+from scripts.modelling.dataset import (
+    CLASSES,
+    TABLE,
+    Cases,
+    augmentation,
+    crop_to_lungs,
+    draw_balanced,
+    read_cases,
+    read_slice,
+    split_by_case,
+    write_table,
+)
+from scripts.modelling.lookalikes import correlate_slices, group_slices
 from tests.madeup import CASES, SLICES
+
+
+@pytest.fixture(scope="module")
+def without_cases(made, tmp_path_factory):
+    """The made-up data as one has it who knows no patients: its table has no column pseudo_case."""
+    folder = shutil.copytree(made, tmp_path_factory.mktemp("without") / "data")
+    (folder / TABLE).write_text(re.sub(r",[^,]*$", "", (folder / TABLE).read_text(), flags=re.MULTILINE))
+    return folder
 
 
 def test_cases_are_read_with_labels_in_the_order_of_the_logits(made):
@@ -23,12 +47,54 @@ def test_the_folder_above_may_be_named(made):
 
 @pytest.mark.parametrize(
     ("table", "sentence"),
-    [("file,label,pseudo_case\n", "no rows"), ("file,label,pseudo_case\na.png,odd,0\n", "odd")],
+    [
+        ("file,label,pseudo_case\n", "no rows"),
+        ("file,label,pseudo_case\na.png,odd,0\n", "odd"),
+        ("name,label\na.png,normal\n", "needs file in every row"),
+        ("file,label,pseudo_case\na.png\n", "needs label in every row"),
+        ("file,label,pseudo_case\na.png,normal,\n", "a number as pseudo_case"),
+        ("file,label,pseudo_case\na.png,normal,first\n", "a number as pseudo_case"),
+    ],
 )
 def test_a_table_that_cannot_be_used_is_refused(tmp_path, table, sentence):
     (tmp_path / "cases.csv").write_text(table)
     with pytest.raises(ValueError, match=sentence):
         read_cases(tmp_path)
+
+
+def test_without_cases_in_the_table_slices_that_look_alike_are_one_case(made, without_cases):
+    known, found = read_cases(made), read_cases(without_cases)
+    assert known.given
+    assert not found.given
+    alike = group_slices(correlate_slices(known.slices), known.files, known.labels)
+    assert np.array_equal(found.groups, alike)
+    assert not np.array_equal(found.groups, known.groups), "the made-up table has cases of its own"
+
+
+def test_a_table_that_was_written_is_read_as_it_was(made, without_cases, tmp_path):
+    shutil.copytree(without_cases, tmp_path / "data")
+    written = read_cases(without_cases)
+    write_table(tmp_path / "data" / TABLE, written)
+    again = read_cases(tmp_path / "data")
+    assert again.given
+    assert (again.files, again.labels.tolist()) == (written.files, written.labels.tolist())
+    assert again.groups.tolist() == written.groups.tolist()
+
+
+def test_a_file_that_the_server_would_refuse_is_named(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    (tmp_path / TABLE).write_text("file,label\na.png,normal\n")
+    with pytest.raises(ValueError, match=r"a\.png: "):
+        read_cases(tmp_path)
+
+
+@pytest.mark.data
+def test_the_servers_decoder_gives_the_pixels_of_the_real_slices_that_the_shipped_model_was_trained_on(data):
+    """Until version 1.2 training had a decoder of its own: Pillow's convert("L")."""
+    files = sorted((data / "iq_othnccd").rglob("*.jpg"))[::29]
+    assert len(files) == 30
+    for path in files:
+        assert np.array_equal(read_slice(path), np.asarray(Image.open(path).convert("L")))
 
 
 def test_inputs_are_what_the_server_would_make_of_the_slices(made):
@@ -81,3 +147,33 @@ def test_noise_has_the_strength_that_was_asked_for():
     noisy = augmentation(96, jitter=0.0, noise=0.04)(flat)[0, 30:66, 30:66]  # the middle: air may come in at the sides
     assert noisy.dtype == torch.uint8
     assert noisy.float().std() / 255 == pytest.approx(0.04, rel=0.1)
+
+
+def test_kernels_smooth_half_of_the_views_and_sharpen_a_quarter():
+    torch.manual_seed(0)
+    pixels = torch.randint(64, 192, (1, 256, 256), dtype=torch.uint8)
+    (kernels,) = (step for step in augmentation(224, jitter=0.0, blur=2.0).transforms if hasattr(step, "transforms"))
+    steps = torch.tensor([kernels(pixels).float().diff().abs().mean() for _ in range(400)])
+    alone = pixels.float().diff().abs().mean()
+    assert (steps < alone).float().mean().item() == pytest.approx(0.5, abs=0.08)
+    assert (steps > alone).float().mean().item() == pytest.approx(0.25, abs=0.08)
+
+
+@pytest.mark.parametrize(("power", "share"), [(0.0, 0.1), (1.0, 0.5)])
+def test_balancing_draws_a_rare_class_as_often_as_asked(power, share):
+    labels, rows = torch.tensor([0] * 100 + [1] * 900), torch.arange(1000)
+    torch.manual_seed(0)
+    drawn = torch.cat([torch.cat(list(draw_balanced(labels, rows, 100, power))) for _ in range(5)])
+    assert (labels[drawn] == 0).float().mean().item() == pytest.approx(share, abs=0.03)
+
+
+def test_cases_of_a_class_are_drawn_equally_often_however_many_slices_they_have():
+    labels = torch.tensor([0] * 100 + [1] * 900)
+    groups = torch.tensor([7] * 90 + [8] * 10 + [7] * 300 + [9] * 600)  # case 7 has slices of both classes
+    torch.manual_seed(0)
+    drawn = torch.cat([torch.cat(list(draw_balanced(labels, torch.arange(1000), 100, 1.0, groups))) for _ in range(9)])
+    shares = [
+        ((labels == label) & (groups == case))[drawn].float().mean().item()
+        for label, case in ((0, 7), (0, 8), (1, 7), (1, 9))
+    ]
+    assert shares == pytest.approx([0.25] * 4, abs=0.02)

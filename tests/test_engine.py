@@ -14,30 +14,22 @@ import numpy as np
 import openvino as ov
 import pytest
 import torch
-from lungct.agreement import Agreement, compare
-from lungct.engine import TOLERANCES, choose_engine
+from lungct.agreement import Agreement
+from lungct.engine import choose_engine
 from lungct.errors import ModelFolderError
 from lungct.graph import build_graph
 from lungct.model import QUANTISED, QUANTISED_WEIGHTS, load_model_folder, sha256_of
 from lungct.openvino_engine import OpenVinoEngine, has_bf16
 from lungct.preprocess import to_input
-from lungct.result import softmax
 from lungct.torch_engine import TorchEngine
 from lungct.weights import fold_batchnorm
 from lungct.window import LUNG
 
-from scripts.anatomy import NODULES, draw_slice
-from scripts.modelling.crossvalidation import ASSIGNMENT
-from scripts.modelling.dataset import read_cases
-from scripts.modelling.quantisation import perturb, select
 from tests.conftest import MODEL
+from tests.serving import SERVING
 
 PASSED = Agreement(100, 1.0, 0.0, 1.0)
-SERVING = [
-    "openvino-fp32",
-    *(["openvino-bf16"] if has_bf16() else []),
-    *(["openvino-int8"] if load_model_folder(MODEL).contract.agreement.passes else []),
-]
+INT8 = {"openvino-int8": PASSED}
 
 
 def add_graph(path, weights, agreement):
@@ -71,40 +63,26 @@ def copy(tmp_path):
     return shutil.copytree(MODEL, tmp_path / "model")
 
 
-def agree(folder, name, inputs):
-    """Agreement of an engine with fp32 torch."""
-    parts = []
-    for engine in (choose_engine(folder, threads=2, wanted=name), TorchEngine(folder)):
-        found = engine.predict(inputs)
-        parts.append((np.stack([softmax(row, folder.contract.temperature) for row in found.logits]), found.maps))
-    return compare(*parts[0], parts[1])
-
-
-@pytest.mark.parametrize("name", SERVING)
-def test_an_engine_that_serves_by_itself_agrees_with_fp32_torch_on_phantoms_and_perturbed_ones(folder, name):
-    drawn = [LUNG.render(draw_slice(seed, NODULES[seed % 3], 256)) for seed in range(100, 130)]
-    inputs = np.stack([to_input(pixels, 224, "pad", LUNG.air) for pixels in drawn])
-    assert agree(folder, name, np.concatenate([inputs, perturb(inputs, seed=7)])).passes
-
-
-@pytest.mark.data
-@pytest.mark.parametrize("name", SERVING)
-def test_an_engine_that_serves_by_itself_agrees_with_fp32_torch_on_slices_kept_out_of_training(folder, data, name):
-    cases = read_cases(data)
-    inputs = cases.inputs(select(cases, MODEL / ASSIGNMENT)[1][::5], 224)
-    assert agree(folder, name, np.concatenate([inputs, perturb(inputs, seed=8)])).passes
-
-
 def test_a_graph_that_passed_is_taken_and_one_that_did_not_is_left(copy, folder):
     weights = folder.read_weights()
-    assert choose_engine(add_graph(copy, weights, PASSED)).name == "openvino-int8"
-    assert choose_engine(add_graph(copy, weights, PASSED._replace(label=0.98))).name == SERVING[min(1, has_bf16())]
+    plain = "openvino-bf16" if has_bf16() else "openvino-fp32"
+    assert choose_engine(add_graph(copy, weights, INT8)).name == "openvino-int8"
+    assert choose_engine(add_graph(copy, weights, {"openvino-int8": PASSED._replace(label=0.98)})).name == plain
+
+
+def test_a_graph_that_passed_with_the_rest_in_bf16_serves_so_where_the_processor_has_it(copy, folder, monkeypatch):
+    passed = {"openvino-int8-bf16": PASSED, **INT8}
+    fast, other = ("openvino-int8-bf16", "openvino-int8")
+    there = add_graph(copy, folder.read_weights(), passed)
+    assert choose_engine(there).name == (fast if has_bf16() else other)
+    monkeypatch.setattr("lungct.openvino_engine.has_bf16", lambda: False)
+    assert choose_engine(there).name == other
 
 
 def test_an_engine_that_fails_the_golden_answers_is_replaced_by_a_safer_one_and_the_log_says_so(copy, folder, caplog):
     wrong = {name: tensor * 2 if name == "fc.weight" else tensor for name, tensor in folder.read_weights().items()}
     with caplog.at_level(logging.ERROR):
-        engine = choose_engine(add_graph(copy, wrong, PASSED))
+        engine = choose_engine(add_graph(copy, wrong, INT8))
     assert engine.name in ("openvino-fp32", "openvino-bf16")
     assert "openvino-int8 is not used" in caplog.text
     assert "golden" in caplog.text
@@ -113,7 +91,7 @@ def test_an_engine_that_fails_the_golden_answers_is_replaced_by_a_safer_one_and_
 def test_nothing_stands_in_for_an_engine_that_was_asked_for_by_name(copy, folder):
     wrong = {name: tensor * 2 if name == "fc.weight" else tensor for name, tensor in folder.read_weights().items()}
     with pytest.raises(ModelFolderError, match="golden"):
-        choose_engine(add_graph(copy, wrong, PASSED), wanted="openvino-int8")
+        choose_engine(add_graph(copy, wrong, INT8), wanted="openvino-int8")
     with pytest.raises(ValueError, match="openvino-fp32"):
         choose_engine(folder, wanted="tensorflow")
     with pytest.raises(RuntimeError, match="needs a GPU"):
@@ -126,17 +104,61 @@ def test_a_worker_that_was_given_a_gpu_its_torch_cannot_use_serves_on_the_cpu_an
     assert "torch-gpu is not used" in caplog.text
 
 
+def put_on_cpu(monkeypatch, **faults):
+    """Let torch-gpu be torch on the CPU with a GPU's buckets; each fault is raised by the method of its name."""
+    made = []
+
+    class Stand(TorchEngine):
+        def __init__(self, folder, device, threads):
+            super().__init__(folder, "cpu", threads, buckets=(1, 2, 4, 8))
+            made.append(self)
+
+    for method, fault in faults.items():
+
+        def fail(*_, fault=fault):
+            raise fault
+
+        monkeypatch.setattr(Stand, method, fail)
+    monkeypatch.setattr("lungct.torch_engine.TorchEngine", Stand)
+    return made
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        {"__init__": OSError("libcudart.so.13: cannot open shared object file")},
+        {"predict": torch.OutOfMemoryError("CUDA out of memory")},
+        {"warm": torch.OutOfMemoryError("CUDA out of memory")},
+    ],
+    ids=["library", "first batch", "larger batches"],
+)
+def test_a_gpu_that_fails_while_its_engine_is_made_or_warmed_is_left_and_the_log_says_so(
+    folder, faults, monkeypatch, caplog
+):
+    put_on_cpu(monkeypatch, **faults)
+    assert choose_engine(folder, "cuda:0", largest=16).name == SERVING[-1]
+    assert f"torch-gpu is not used, a slower and safer one is: {next(iter(faults.values()))}" in caplog.text
+    with pytest.raises(type(next(iter(faults.values())))):
+        choose_engine(folder, "cuda:0", wanted="torch-gpu", largest=16)
+
+
+def test_a_chosen_engine_is_warm_for_every_size_of_batch(folder, monkeypatch):
+    made = put_on_cpu(monkeypatch)
+    choose_engine(folder, "cuda:0", largest=3)
+    assert set(made[0]._lanes) == {1, 2, 4}
+
+
 def test_a_folder_without_an_int8_graph_says_how_to_make_one(copy, folder):
     names = (QUANTISED, QUANTISED_WEIGHTS)
     files = {name: digest for name, digest in folder.contract.files.items() if name not in names}
-    replace(folder.contract, files=files, agreement=Agreement()).write(copy)
+    replace(folder.contract, files=files, agreement={}).write(copy)
     with pytest.raises(RuntimeError, match="make quantize"):
         choose_engine(load_model_folder(copy), wanted="openvino-int8")
 
 
 @pytest.mark.parametrize("name", [QUANTISED, QUANTISED_WEIGHTS])
 def test_one_flipped_bit_in_the_int8_graph_is_refused(copy, folder, name):
-    add_graph(copy, folder.read_weights(), PASSED)
+    add_graph(copy, folder.read_weights(), INT8)
     content = bytearray((copy / name).read_bytes())
     content[len(content) // 2] ^= 1
     (copy / name).write_bytes(content)
@@ -146,8 +168,9 @@ def test_one_flipped_bit_in_the_int8_graph_is_refused(copy, folder, name):
 
 def test_bf16_is_not_pretended_where_the_processor_lacks_it(folder, monkeypatch):
     monkeypatch.setattr("lungct.openvino_engine.has_bf16", lambda: False)
-    with pytest.raises(RuntimeError, match="bf16"):
-        OpenVinoEngine(folder, "bf16")
+    for precision in ("bf16", "int8-bf16"):
+        with pytest.raises(RuntimeError, match="bf16"):
+            OpenVinoEngine(folder, precision)
 
 
 def run(code):
@@ -167,6 +190,13 @@ def test_torch_is_not_loaded_where_openvino_serves():
     assert done.stdout.startswith("openvino-")
 
 
+def test_openvino_is_not_loaded_where_a_gpu_serves():
+    stand_in = "import lungct.torch_engine as t; E = t.TorchEngine; t.TorchEngine = lambda f, d, n: E(f, 'cpu', n)"
+    on_gpu = CHOOSE.replace(")))", ")), 'cuda:0')")
+    done = run(f"{stand_in}; {on_gpu}; sys.exit('openvino' in sys.modules)")
+    assert (done.returncode, done.stdout.strip()) == (0, "torch-cpu-fp32"), done.stderr
+
+
 def test_openvino_reports_nothing_to_its_makers():
     """Its import starts a session with their server unless their package for that cannot be imported."""
     done = run(f"{CHOOSE}; sys.exit(any(sys.modules[m] for m in sys.modules if m.startswith('openvino_telemetry')))")
@@ -180,7 +210,7 @@ def test_torch_serves_where_openvino_is_missing_and_the_log_says_so():
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("name", [name for name in SERVING if name in TOLERANCES])
+@pytest.mark.parametrize("name", SERVING)
 def test_a_row_is_the_same_to_the_byte_in_any_batch_and_with_any_number_of_threads(folder, phantoms, name, threads):
     inputs = np.stack([to_input(pixels, 224, "pad", LUNG.air) for pixels in phantoms])
     engine = choose_engine(folder, threads=threads, wanted=name)

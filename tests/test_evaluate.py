@@ -8,12 +8,15 @@ import pytest
 from lungct.model import load_model_folder
 from PIL import Image
 
-from scripts.modelling.crossvalidation import ANSWERS, ASSIGNMENT
+from scripts.modelling.card import write_card
+from scripts.modelling.crossvalidation import ANSWERS, ASSIGNMENT, TRIALS
 from scripts.modelling.dataset import read_cases
 from scripts.modelling.evaluation import gather_pictures
-from scripts.modelling.evidence import correlate, perturb, randomise, trace_perturbation
-from scripts.modelling.judgement import Evaluation, judge_folds
+from scripts.modelling.evidence import SHIFTS, correlate, disturb, find_others, perturb, randomise, trace_perturbation
+from scripts.modelling.gatekeeping import measure_neighbours
+from scripts.modelling.judgement import Evaluation
 from scripts.modelling.targets import list_targets
+from scripts.modelling.validation import WORST, judge_folds, rank_benign
 from tests.conftest import MODEL, run_script
 
 PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm"}
@@ -65,6 +68,25 @@ def test_every_figure_of_the_card_is_there_and_has_something_on_it(written):
         assert np.asarray(Image.open(written / figure).convert("L")).std() > 10
 
 
+def test_every_fold_and_the_worst_of_every_class_are_told(found):
+    cv = found["cross_validation"]
+    assert sum(fold["slices"] for fold in cv["folds"]) == cv["slices"]
+    for name in ("Benign", "Malignant", "Normal"):
+        confidences = [row["confidence"] for row in cv["worst"] if row["is"] == name]
+        assert len(confidences) <= WORST
+        assert confidences == sorted(confidences, reverse=True)
+    assert all(row["is"] != row["called"] for row in cv["worst"])
+    assert {key for key, ends in cv["mean_of_folds_intervals"].items() if ends[0] <= ends[1]} == set(
+        cv["mean_of_folds"]
+    )
+
+
+def test_smoothing_is_told_with_and_without_the_limit_of_sharpness(found):
+    assert [row["sigma"] for row in found["smoothing"]] == [0, 1, 2, 3]
+    for row in found["smoothing"]:
+        assert row["reported"] <= row["reported_without_gate"] <= row["called_malignant"] <= 1
+
+
 def test_intervals_hold_the_score_they_belong_to(found):
     cv = found["cross_validation"]
     for key in ("accuracy", "balanced_accuracy", "malignant_auc", "brier"):
@@ -92,10 +114,9 @@ def test_refused_ct_is_judged_by_the_half_of_it_that_did_not_set_the_threshold(f
 
 
 def test_perturbation_is_traced_in_probabilities_as_they_are_served(folder):
-    evidence = np.arange(49.0).reshape(1, 7, 7)
+    evidence, (one, other) = np.arange(49.0).reshape(1, 7, 7), np.split(folder.golden.inputs[:2], 2)
     sharp, dull = (
-        trace_perturbation(folder.network, t, folder.golden.inputs[:1], evidence, False)
-        for t in (folder.contract.temperature, 1e6)
+        trace_perturbation(folder.network, t, one, other, evidence, False) for t in (folder.contract.temperature, 1e6)
     )
     assert dull == pytest.approx(1 / 3, abs=1e-4)
     assert sharp.max() > 0.4
@@ -105,6 +126,8 @@ def test_heatmap_evidence_is_complete_and_in_range(found):
     heatmap = found["heatmap"]
     assert heatmap["completeness_error"] < 1e-3
     assert 0 <= heatmap["outside_body"]["mean"] <= 1
+    assert 0 < heatmap["outside_body"]["even_map"] < 1
+    assert sum(part["slices"] for part in heatmap["better_than_random"].values()) == heatmap["sample"]
     assert set(heatmap["curves"]) == {f"{k}_{of}" for k in ("deletion", "insertion") for of in ("map", "random")}
 
 
@@ -124,16 +147,41 @@ def test_pictures_are_found_by_kind_and_kinds_may_be_missing(tmp_path):
     assert list(gather_pictures(tmp_path)) == ["photo"]
 
 
-def test_deletion_blurs_the_marked_pixels_and_insertion_keeps_only_them():
-    pixels = np.random.default_rng(0).integers(0, 256, (1, 1, 70, 70), dtype=np.uint8)
+def test_deletion_replaces_the_marked_pixels_and_insertion_all_others():
+    pixels, other = np.full((1, 1, 70, 70), 200, np.uint8), np.full((1, 1, 70, 70), 50, np.uint8)
     evidence = np.zeros((1, 7, 7))
     evidence[0, 0, 0] = 1
-    deleted, inserted = (perturb(pixels, evidence, 0.02, insert)[0, 0] for insert in (False, True))
+    deleted, inserted = (perturb(pixels, other, evidence, 0.02, insert)[0, 0] for insert in (False, True))
     corner, far = (slice(0, 4), slice(0, 4)), (slice(40, 70), slice(40, 70))
-    assert np.array_equal(deleted[far], pixels[0, 0][far])
-    assert np.array_equal(inserted[corner], pixels[0, 0][corner])
-    assert deleted[corner].std() < 0.3 * pixels[0, 0][corner].std()
-    assert inserted[far].std() < 0.3 * pixels[0, 0][far].std()
+    assert (deleted[far], inserted[corner]) == (pytest.approx(200), pytest.approx(200))
+    assert (deleted[corner], inserted[far]) == (pytest.approx(50), pytest.approx(50))
+
+
+def test_what_is_put_in_comes_from_a_slice_that_is_called_otherwise():
+    assert find_others(np.array([1, 1, 2]), 0).tolist() == [2]
+    assert find_others(np.array([1, 1, 1]), 0).tolist() == [1, 2]
+
+
+def test_disturbed_copies_are_moved_by_two_pixels_and_compressed():
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+    *moved, compressed = disturb(pixels)
+    for (down, right), copy in zip(SHIFTS, moved, strict=True):
+        inner = np.roll(pixels, (down, right), (0, 1))[4:-4, 4:-4]
+        assert np.array_equal(copy[4:-4, 4:-4], inner)
+    assert 0 < np.abs(compressed.astype(int) - pixels).mean() < 40
+
+
+def test_neighbours_are_measured_at_unit_length():
+    training = np.array([[1, 0], [0, 2]], np.float32)
+    assert measure_neighbours(training, np.array([[5, 0]], np.float32), 1) == pytest.approx([0])
+    assert measure_neighbours(training, np.array([[5, 0]], np.float32), 2) == pytest.approx([1])
+
+
+def test_benign_is_ranked_against_normal_alone():
+    logits = np.array([[2.0, 9, 0], [1, 9, 0], [0, -9, 1], [9, 0, 0]])
+    assert rank_benign(logits, np.array([0, 0, 2, 1])) == 1
+    assert rank_benign(-logits, np.array([0, 0, 2, 1])) == 0
+    assert rank_benign(logits, np.array([1, 1, 2, 1])) is None
 
 
 def test_a_map_correlates_with_itself_and_not_with_its_negative():
@@ -150,13 +198,20 @@ def test_cascading_randomisation_changes_the_named_stages_only(folder):
     assert not changed.fc.weight.equal(folder.network.fc.weight)
 
 
+def test_the_shipped_card_is_what_its_numbers_make(folder, tmp_path):
+    found, trials = (json.loads((MODEL / name).read_text()) for name in ("evaluation.json", TRIALS))
+    write_card(tmp_path, folder.contract, found, trials)
+    assert (tmp_path / "MODEL_CARD.md").read_text() == (MODEL / "MODEL_CARD.md").read_text()
+
+
 @pytest.mark.data
 def test_the_shipped_card_s_numbers_come_out_again(data):
     evaluation = Evaluation.read(MODEL, load_model_folder(MODEL), read_cases(data))
     stated = json.loads((MODEL / "evaluation.json").read_text())["cross_validation"]
     again = json.loads(json.dumps(judge_folds(evaluation)))
     assert again["confusion"] == stated["confusion"]
-    assert again["worst"] == stated["worst"]
+    for key in ("worst", "folds", "reported", "set_by_one_fold", "mean_of_folds_intervals"):
+        assert again[key] == stated[key], key
     for key, value in stated["scores"].items():
         assert again["scores"][key] == pytest.approx(value, abs=1e-6)
 

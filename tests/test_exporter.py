@@ -14,6 +14,7 @@ from scripts.instance import find_ports
 from scripts.proxy.record import find
 from tests.calls import wait_until
 from tests.conftest import run_script
+from tests.dicoms import build_ct
 from tests.gateways import open_gateway
 from tests.watching import Page, exporting
 
@@ -76,9 +77,14 @@ def test_without_a_server_the_exporter_says_not_ready_and_nothing_else(tmp_path)
 
 
 def test_a_gateway_is_watched_and_missed_once_it_has_ended(server, exporter):
-    with open_gateway(server):
+    with open_gateway(server) as door:
         found = exporter.read()
         assert found["lung_ct_gateway_up"][0][1] == 1
+        assert ({"status": "401"}, 0) in found["lung_ct_gateway_responses_total"]
+        assert door.ask("POST", "/predictions/lung_ct").status_code == 401
+        wait_until(
+            lambda: ({"status": "401"}, 1) in exporter.read()["lung_ct_gateway_responses_total"], 30, "it is counted"
+        )
         left = found["lung_ct_gateway_certificate_expiry_timestamp_seconds"][0][1] - time.time()
         assert 80 < left / 86400 <= 90
         supervisor = psutil.Process(find(server.run).pid)
@@ -88,6 +94,7 @@ def test_a_gateway_is_watched_and_missed_once_it_has_ended(server, exporter):
         supervisor.wait(30)
     found = exporter.read()
     assert found["lung_ct_gateway_up"][0][1] == 0
+    assert "lung_ct_gateway_responses_total" not in found
     assert "lung_ct_gateway_certificate_expiry_timestamp_seconds" not in found
 
 
@@ -100,6 +107,20 @@ def test_worker_memory_is_that_of_the_process(exporter, client):
         return found[0]["pid"] == str(worker) and found[1] == pytest.approx(resident, rel=0.2)
 
     wait_until(agrees, 150, "TorchServe measured its worker")
+
+
+def test_memory_of_the_server_is_that_of_all_its_processes_by_part(exporter, server, client):
+    client.predict(build_ct())  # which a reader decodes, in a group of its own
+    launcher = psutil.Process(server.pid)
+    every = {each.pid: each for each in (launcher, *launcher.children(recursive=True))}
+    worker = every[client.describe()["workers"][0]["pid"]]
+    (java,) = [each for each in launcher.children() if each.name() == "java"]
+    found = {labels["part"]: value for labels, value in exporter.read()["lung_ct_server_memory_bytes"]}
+    assert found["worker"] == pytest.approx(worker.memory_info().rss, rel=0.1)
+    assert found["java"] == pytest.approx(java.memory_info().rss, rel=0.1)
+    readers = [each for each in worker.children(recursive=True) if "lungct.nursery" in each.cmdline()]
+    assert readers
+    assert found["other"] == pytest.approx(sum(each.memory_info().rss for each in (launcher, *readers)), rel=0.2)
 
 
 def test_a_dead_worker_is_seen_before_torchserve_has_replaced_it(exporter, client):

@@ -1,12 +1,13 @@
 import json
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from lungct.body import GRID, outline
 from lungct.errors import LungCTError
-from lungct.gate import GATE_OFF, NO_GATE, OTHER_WINDOW, UNLIKE, Gate, check_body
+from lungct.gate import GATE_OFF, NO_GATE, OTHER_WINDOW, SMOOTH, UNLIKE, Gate, check_body, measure_sharpness
 from lungct.pipeline import Job, Pipeline
 from lungct.preprocess import to_input
 from lungct.settings import Settings
@@ -19,6 +20,8 @@ from scripts.modelling.gatekeeping import (
     REFER_SHARE,
     REFUSE_MARGIN,
     REFUSE_SHARE,
+    choose_least_sharpness,
+    find_sharp,
     fit_gate,
     measure_distances,
     set_thresholds,
@@ -153,6 +156,48 @@ def test_a_slice_unlike_the_training_data_is_referred_however_confident(folder, 
     assert UNLIKE in document["warnings"]
 
 
+def smooth(pixels, sigma):
+    return cv2.GaussianBlur(pixels, (0, 0), sigma)
+
+
+def test_sharpness_falls_with_smoothing_and_not_with_contrast():
+    pixels = LUNG.render(draw_slice(0, "none"))
+
+    def measure(changed):
+        return measure_sharpness(inputs := as_input(changed), outline(inputs))
+
+    falling = [measure(smooth(pixels, sigma)) for sigma in (0.1, 1, 2, 4)]
+    assert falling == sorted(falling, reverse=True)
+    assert falling[2] < 0.6 * falling[0]
+    assert measure((pixels // 2 + 60).astype(np.uint8)) == pytest.approx(falling[0], rel=0.15)
+    assert measure_sharpness(np.zeros((1, 224, 224), np.uint8), outline(as_input(pixels))) == 0
+
+
+def test_a_slice_as_smooth_as_one_class_alone_is_referred_and_told_so(folder):
+    """The shipped model takes smooth slices for Malignant: see its card."""
+    pipeline = Pipeline(folder, TorchEngine(folder, torch.device("cpu")), Settings(), threads=1)
+    sharp = LUNG.render(draw_slice(5, "spiculated"))
+    for pixels, referred in ((sharp, False), (smooth(sharp, 2), True)):
+        reply, document = answer(pipeline, encode(pixels, "PNG"))
+        assert reply.status == 200
+        assert (SMOOTH in document["warnings"]) == referred
+        assert document["decision"] == "refer" or not referred
+    assert SMOOTH not in answer(pipeline, encode(smooth(sharp, 2), "PNG"), X_Gate="off")[1]["warnings"]
+
+
+def test_a_class_begins_where_one_in_a_hundred_of_its_slices_is_smoother_and_the_second_sets_the_limit():
+    sharpness = np.concatenate([np.linspace(1, 2, 101), np.linspace(3, 4, 101), np.linspace(5, 6, 101)])
+    labels = np.repeat([1, 2, 0], 101)
+    assert choose_least_sharpness(sharpness, labels) == pytest.approx(3.01)
+    assert choose_least_sharpness(sharpness[:101], labels[:101]) == 0
+
+
+def test_the_slices_of_a_fold_do_not_set_the_sharpness_that_they_are_judged_by():
+    sharpness, labels = np.array([1.0, 3.0, 1.0, 3.0, 2.0, 2.9]), np.array([0, 1, 0, 1, 1, 1])
+    folds = np.array([0, 0, 1, 1, 2, 2])
+    assert find_sharp(sharpness, labels, folds).tolist() == [False, True, False, True, False, False]
+
+
 def test_a_heatmap_reply_tells_the_share_outside_the_body_and_the_completeness_error(pipeline, slices):
     _, document = answer(pipeline, slices[0], X_Heatmap="always", X_Heatmap_Format="grid")
     heatmap = document["heatmap"]
@@ -174,4 +219,6 @@ def test_pictures_that_are_no_chest_ct_do_not_pass(pipeline, data, kind, most):
 @pytest.mark.data
 def test_slices_of_another_scanner_are_accepted(pipeline, data):
     for path in sorted((data / "dicom" / "lidc_0001").iterdir()):
-        assert answer(pipeline, path.read_bytes())[0].status == 200, path.name
+        reply, document = answer(pipeline, path.read_bytes())
+        assert reply.status == 200, path.name
+        assert SMOOTH not in document["warnings"], path.name

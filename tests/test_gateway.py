@@ -15,7 +15,7 @@ from scripts.proxy.record import find
 from scripts.tokens import Tokens
 from tests.calls import wait_until
 from tests.conftest import run_script
-from tests.gateways import add_key, assert_refusal, open_gateway
+from tests.gateways import ASTRAY, add_key, assert_refusal, open_gateway
 
 pytestmark = [pytest.mark.server, pytest.mark.ops]
 
@@ -75,6 +75,29 @@ def test_probes_need_no_key_and_tell_nothing_but_the_answer(door, credential):
     for key in credential.values():
         answers = [door.ask("GET", path, key) for path in PROBES]
         assert [(a.status_code, a.json()) for a in answers] == [(200, {"live": True}), (200, {"ready": True})]
+
+
+def ask_probe(door, path, key):
+    """Once more where the probes' own rate limit, which a fast machine meets here, says so."""
+    answers = []
+
+    def ask():
+        answers.append(door.ask("GET", path, key))
+        return answers[-1].status_code != 429
+
+    wait_until(ask, 10, path)
+    return answers[-1]
+
+
+@pytest.mark.parametrize("who", CREDENTIALS)
+def test_no_path_that_ends_at_a_probe_and_no_method_scores_a_slice(door, credential, slices, who):
+    for path in ASTRAY:
+        for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+            answer = door.ask(method, path, credential[who])
+            assert answer.status_code == 403, (method, path)
+            assert_refusal(answer, "not_allowed")
+        assert door.ask("POST", path, credential[who], data=slices[0]).status_code == 413, path
+        assert set(ask_probe(door, path, credential[who]).json()) < {"live", "ready"}, path
 
 
 @pytest.mark.parametrize("name", ["TLSv1", "TLSv1_1", "TLSv1_2", "TLSv1_3"])

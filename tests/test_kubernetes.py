@@ -73,9 +73,10 @@ def test_the_server_is_ready_when_it_scores_and_outlives_torchserves_own_retries
 def test_the_gateway_drains_before_the_server_ends(manifests):
     assert containers(manifests)["server"]["restartPolicy"] == "Always", "a sidecar: starts first, ends last"
     drain = (ROOT / "config" / "nginx" / "nginx.conf").read_text().partition("worker_shutdown_timeout ")[2]
-    notice = next(arg for arg in containers(manifests)["gateway"]["args"] if arg.startswith("--notice="))
+    wait, seconds = containers(manifests)["gateway"]["lifecycle"]["preStop"]["exec"]["command"]
+    assert wait == "sleep", "endpoints are updated meanwhile"
     pod = manifests["Deployment"]["spec"]["template"]["spec"]
-    assert pod["terminationGracePeriodSeconds"] > int(drain.partition("s")[0]) + int(notice.partition("=")[2])
+    assert pod["terminationGracePeriodSeconds"] > int(drain.partition("s")[0]) + int(seconds)
 
 
 def test_only_the_gateway_can_be_reached_and_metrics_by_monitoring_alone(manifests):
@@ -105,6 +106,18 @@ def test_what_clients_can_make_grow_does_not_share_memory_with_the_tokens(manife
     most *= int(re.search(r"client_max_body_size (\d+)m", settings)[1])
     size = volumes[mounted[str(Path(uploads).parent)]]["emptyDir"]["sizeLimit"]
     assert most < int(size.removesuffix("Mi")), "a pod whose volume is full is evicted"
+
+
+def test_disruptions_are_bounded_and_pods_spread_for_the_pods_that_there_are(manifests):
+    deployment = manifests["Deployment"]["spec"]
+    pods = deployment["template"]["metadata"]["labels"].items()
+    spread = deployment["template"]["spec"]["topologySpreadConstraints"]
+    budget = manifests["PodDisruptionBudget"]["spec"]
+    for selector in (budget["selector"], deployment["selector"], *(each["labelSelector"] for each in spread)):
+        assert set(selector) == {"matchLabels"}, "an empty one selects pods of others, too"
+        assert set() < set(selector["matchLabels"].items()) <= set(pods)
+    assert budget["maxUnavailable"] < manifests["HorizontalPodAutoscaler"]["spec"]["minReplicas"]
+    assert {each["topologyKey"] for each in spread} == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
 
 
 def test_a_sick_server_is_ended_by_its_probe_and_started_by_the_kubelet(manifests):

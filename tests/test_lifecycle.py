@@ -3,7 +3,9 @@
 import json
 import os
 import signal
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,8 +13,9 @@ from PIL import Image
 
 from scripts.client import Client, ServerDown
 from scripts.health import check_live, check_ready, count_batches, count_ready
-from scripts.instance import ROOT, Instance, find_ports
+from scripts.instance import ROOT, SOCKET_PATH_LIMIT, Instance, find_ports, make_temp
 from scripts.scale import wait_workers
+from scripts.serve import find_busy, find_unreadable_gpus
 from tests.calls import wait_until
 from tests.conftest import run_script
 
@@ -126,15 +129,54 @@ def test_a_server_that_is_down_is_named_in_one_sentence_with_an_exit_code(tmp_pa
     assert run_script("status", "--run", tmp_path).returncode == 1
 
 
-@pytest.mark.ops
-def test_a_damaged_archive_does_not_become_ready_and_says_so(tmp_path):
-    store = tmp_path / "store"
-    store.mkdir()
-    (store / "lung_ct.mar").write_bytes(b"no archive")
+def test_the_model_that_a_killed_server_unpacked_does_not_stay_in_the_run_folder(tmp_path):
+    for kept in (False, True):
+        left = Path(make_temp(tmp_path)) / "models" / "0123"
+        left.mkdir(parents=True)
+        if kept:
+            Instance(tmp_path, temp=str(left.parent.parent)).write()
+        assert list(Path(make_temp(tmp_path, Instance.read(tmp_path).temp)).iterdir()) == []
 
-    started = run_script(
-        "serve", "--run", tmp_path / "run", "--store", store, "--ports", *find_ports(5), "--deadline", 20
-    )
-    assert started.returncode == 1
-    assert "not ready" in started.stderr
-    assert not Instance.read(tmp_path / "run").running
+
+def test_neither_does_one_that_was_unpacked_elsewhere_for_a_run_folder_with_a_long_path(tmp_path):
+    deep = tmp_path / ("d" * SOCKET_PATH_LIMIT)
+    first = Path(make_temp(deep))
+    (first / "models").mkdir()
+    second = Path(make_temp(deep, str(first)))
+    assert second.is_dir()
+    assert not first.exists()
+    second.rmdir()
+
+
+@pytest.mark.parametrize("devices", ["GPU-8932f937-d72c-4106-c12f-20bd9faed9f6", "0,MIG-1", "NoDevFiles", "0, 1"])
+def test_gpus_that_torchserve_could_not_read_are_refused_before_it_starts(tmp_path, monkeypatch, run_here, devices):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
+    with zipfile.ZipFile(tmp_path / "lung_ct.mar", "w"):
+        pass
+    code, said = run_here("serve", "--run", tmp_path / "run", "--store", tmp_path, "--ports", *find_ports(5))
+    assert code == 2
+    assert len(said.strip().splitlines()) == 1
+    assert "CUDA_VISIBLE_DEVICES=0" in said
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("devices", ["", "0", "1,0", "-1"])
+def test_gpus_by_index_or_none_are_not_refused(monkeypatch, devices):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
+    assert find_unreadable_gpus() == []
+
+
+def test_a_server_whose_launcher_alone_was_killed_is_still_found_and_stopped(tmp_path, store):
+    ports = find_ports(5)
+    left = tmp_path / "tmp" / "models" / "0123"
+    left.mkdir(parents=True)
+    assert run_script("serve", "--run", tmp_path, "--store", store, "--ports", *ports).returncode == 0
+    assert not left.exists(), "of a server that was killed before"
+    launcher = Instance.read(tmp_path)
+    os.kill(launcher.pid, signal.SIGKILL)
+    command = Path(f"/proc/{launcher.pid}/cmdline")
+    wait_until(lambda: not command.exists() or not command.read_bytes(), 10, "it is gone")
+    assert launcher.running
+    assert run_script("stop", "--run", tmp_path).returncode == 0
+    assert not launcher.running
+    assert not find_busy(tuple(ports))

@@ -21,6 +21,8 @@ class Echo(BaseHTTPRequestHandler):
             self.server.bodies.append(body)
             pause = self.server.pauses.pop() if self.server.pauses else 0
         time.sleep(pause)
+        if self.server.work:
+            self.server.work()
         if self.server.batch:
             with suppress(threading.BrokenBarrierError):  # the callers are gone
                 self.server.batch.wait(2)
@@ -40,7 +42,8 @@ class Server(ThreadingHTTPServer):
 @pytest.fixture
 def server():
     server = Server(("127.0.0.1", 0), Echo)
-    server.lock, server.bodies, server.pauses, server.batch = threading.Lock(), [], [], None
+    server.lock, server.bodies, server.pauses = threading.Lock(), [], []
+    server.batch = server.work = None
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server
@@ -71,6 +74,12 @@ def test_a_window_that_holds_no_answer_is_stretched_until_it_does(server):
 
 
 @needs_wrk
+def test_callers_that_rest_send_as_much_less(server):
+    sample = run_closed(aim_at(server, b"one"), concurrency=8, seconds=2, pause_s=0.2)
+    assert sample.rate == pytest.approx(8 / 0.2, rel=0.25)
+
+
+@needs_wrk
 def test_a_closed_loop_counts_refusals_as_errors_and_not_as_rate(server):
     sample = run_closed(aim_at(server, b"bad"), concurrency=1, seconds=1)
     assert sample.rate == 0
@@ -87,6 +96,22 @@ def test_an_open_loop_keeps_its_schedule_while_answers_are_late(server):
     p50, _, p99 = sample.latency_ms
     assert p99 > 300  # the one that was held up
     assert p50 < 300  # those that were due meanwhile did not wait for it
+
+
+def test_an_open_loop_finds_the_rate_that_was_asked_of_a_server_that_keeps_up_with_a_delay(server):
+    server.pauses[:] = [0.4] * 100
+    assert run_open(aim_at(server, b"one"), rate=40, seconds=2).rate == pytest.approx(40, rel=0.1)
+
+
+def test_an_open_loop_finds_the_rate_of_a_server_that_falls_behind(server):
+    gate = threading.Lock()
+
+    def answer_in_turn():
+        with gate:
+            time.sleep(0.1)
+
+    server.work = answer_in_turn
+    assert run_open(aim_at(server, b"one"), rate=40, seconds=2).rate == pytest.approx(10, rel=0.2)
 
 
 def test_an_open_loop_counts_refusals_as_errors(server):

@@ -113,7 +113,7 @@ def test_a_fold_is_decided_without_its_own_labels():
 
 def test_reported_slices_reach_the_accuracy_that_was_asked_on_plenty_of_data():
     logits, labels = draw(6000, 2.0)
-    found = measure_reported(decide_across_folds(logits, labels, np.arange(6000) % 5, 0.9), labels)
+    found = measure_reported(decide_across_folds(logits, labels, np.arange(6000) % 5, accuracy=0.9), labels)
     assert found["reported_accuracy"] == pytest.approx(0.9, abs=0.02)
     assert 0.1 < found["reported_share"] < 0.9
 

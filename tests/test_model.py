@@ -1,12 +1,17 @@
 import json
 import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 import torch
-from lungct.engine import prove
+from hypothesis import given
+from hypothesis.strategies import data, integers
+from lungct.contract import CONTRACT, SEAL, WEIGHTS, ModelContract
+from lungct.engine import TOLERANCES, prove
 from lungct.errors import ModelFolderError
-from lungct.model import CONTRACT, GATE, GOLDEN, WEIGHTS, ModelContract, load_model_folder, save_model_folder, sha256_of
+from lungct.model import GATE, GOLDEN, load_model_folder, save_model_folder, sha256_of
 from lungct.network import LungResNet18
 from lungct.torch_engine import TorchEngine
 
@@ -19,7 +24,9 @@ def copy(tmp_path):
 
 
 def rewrite(folder, **changes):
+    """Change model.json by hand: without its own hash, as its message says."""
     contract = json.loads((folder / CONTRACT).read_text())
+    contract.pop(SEAL)
     (folder / CONTRACT).write_text(json.dumps({**contract, **changes}))
 
 
@@ -31,6 +38,16 @@ def test_one_flipped_bit_in_any_file_is_refused(copy, name, place):
     (copy / name).write_bytes(content)
     with pytest.raises(ModelFolderError, match=f"{name}.*changed"):
         load_model_folder(copy)
+
+
+@given(data())
+def test_one_flipped_bit_anywhere_in_the_contract_is_refused(drawn):
+    content = bytearray((MODEL / CONTRACT).read_bytes())
+    content[drawn.draw(integers(0, len(content) - 1), "byte")] ^= 1 << drawn.draw(integers(0, 7), "bit")
+    with TemporaryDirectory() as folder:
+        (Path(folder) / CONTRACT).write_bytes(content)
+        with pytest.raises(ModelFolderError, match=CONTRACT):
+            ModelContract.read(Path(folder))
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, GOLDEN, GATE, CONTRACT])
@@ -61,7 +78,7 @@ def test_weights_of_another_network_fail_the_golden_self_check(copy):
     rewrite(copy, files={name: sha256_of(copy / name) for name in (WEIGHTS, GOLDEN, GATE)})
     changed = load_model_folder(copy)
     with pytest.raises(ModelFolderError, match="golden"):
-        prove(TorchEngine(changed, torch.device("cpu")), changed, tolerance=1e-3)
+        prove(TorchEngine(changed, torch.device("cpu")), changed, TOLERANCES["torch"])
 
 
 def test_a_written_folder_reads_back_as_it_was(tmp_path):
@@ -87,7 +104,7 @@ def test_the_shipped_model_has_the_class_order_of_the_original_checkpoints(folde
 
 def test_the_engine_reproduces_the_golden_answers_of_the_shipped_model(folder):
     engine = TorchEngine(folder, torch.device("cpu"))
-    prove(engine, folder, tolerance=1e-3)
+    prove(engine, folder, TOLERANCES["torch"])
     found = engine.predict(folder.golden.inputs)
     assert found.maps.shape == (3, 3, 7, 7)
     assert found.features.shape == (3, 512)

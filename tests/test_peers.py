@@ -68,5 +68,6 @@ def test_a_peer_with_a_worker_a_core_answers_and_sleeps_but_while_it_is_measured
         sample = peer.measure(callers=4, seconds=1)
         assert sample.rate > 0
         assert sample.errors == 0
+        target = peer.aim()
         with pytest.raises(requests.ReadTimeout):
-            requests.post(peer.target.url, peer.target.bodies[0], headers=dict(peer.target.headers), timeout=2)
+            requests.post(target.url, target.bodies[0], headers=dict(target.headers), timeout=2)

@@ -6,10 +6,12 @@ import logging
 import threading
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from lungct.engine import choose_engine
 from lungct.errors import PHRASES, STATUS
 from lungct.pipeline import Job, Pipeline
 from lungct.settings import Settings
@@ -141,19 +143,56 @@ def test_library_methods_are_off_unless_the_operator_allows_them(pipeline, folde
     assert (heatmap["method"], heatmap["outside_body"]) == ("layercam", None)  # that share is of Grad-CAM's sums
 
 
-def test_an_engine_that_fails_answers_500_to_all_and_logs_once_without_the_message(folder, slices, caplog):
-    def explode(batch):
-        raise RuntimeError("CUDA error near PATIENT^NAME")
+class Failing:
+    """An engine that fails this many times before it works."""
 
-    broken = Pipeline(folder, SimpleNamespace(name="broken", predict=explode), Settings(), threads=2)
+    name, kind = "failing", "openvino-fp32"
+
+    def __init__(self, folder, times):
+        self._engine, self._left = choose_engine(folder, wanted=self.kind), times
+
+    def predict(self, inputs):
+        if self._left:
+            self._left -= 1
+            raise RuntimeError("CUDA error near PATIENT^NAME")
+        return self._engine.predict(inputs)
+
+
+def test_an_engine_that_fails_once_answers_500_to_all_and_logs_once_without_the_message_and_goes_on(
+    folder, slices, caplog
+):
+    pipeline = Pipeline(folder, Failing(folder, 1), Settings(), threads=2)
     with caplog.at_level(logging.ERROR):
-        replies = score(broken, slices[0], b"", slices[1])
+        replies = score(pipeline, slices[0], b"", slices[1])
     assert [reply.status for reply in replies] == [500, 400, 500]
     assert json.loads(replies[0].body)["request_id"] == "id-0"
-    assert len(caplog.records) == 1
+    assert len([record for record in caplog.records if record.levelno >= logging.ERROR]) == 1
     assert "id-0" in caplog.text
     assert "RuntimeError" in caplog.text
     assert "PATIENT" not in caplog.text + str(replies)
+    assert not pipeline.broken
+    assert [reply.status for reply in score(pipeline, slices[0])] == [200]
+
+
+def test_an_engine_that_fails_on_the_golden_inputs_as_well_is_called_broken(folder, slices, caplog):
+    pipeline = Pipeline(folder, Failing(folder, 2), Settings(), threads=2)
+    with caplog.at_level(logging.ERROR):
+        replies = score(pipeline, slices[0], b"", slices[1])
+    assert [reply.status for reply in replies] == [500, 400, 500]
+    assert pipeline.broken
+    assert "Engine failing is broken: RuntimeError" in caplog.text
+    assert "PATIENT" not in caplog.text
+
+
+def test_a_bad_file_never_makes_an_engine_look_broken(pipeline):
+    score(pipeline, b"", *BAD.values())
+    assert not pipeline.broken
+
+
+def test_opencv_leaves_the_threads_to_the_pipeline(folder, pipeline):
+    cv2.setNumThreads(2)
+    Pipeline(folder, pipeline._engine, Settings(), threads=2)
+    assert cv2.getNumThreads() == 1
 
 
 def test_every_status_has_an_ascii_phrase_without_line_breaks():

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from lungct.graph import build_graph
 from lungct.model import QUANTISED, QUANTISED_WEIGHTS, load_model_folder
+from lungct.openvino_engine import OpenVinoEngine, has_bf16
 from lungct.weights import fold_batchnorm
 
 from scripts.modelling.crossvalidation import ASSIGNMENT
@@ -26,8 +27,10 @@ def test_a_graph_that_was_put_into_a_folder_verifies_is_not_trusted_yet_and_can_
     copy = load_model_folder(shutil.copytree(MODEL, tmp_path / "model"))
     written = write(build_graph(fold_batchnorm(folder.read_weights()), 224), copy)
     assert {QUANTISED, QUANTISED_WEIGHTS} <= set(written.contract.files)
-    assert not written.contract.agreement.passes
-    assert measure_agreement(written, np.repeat(folder.golden.inputs, 7, axis=0)).passes
+    assert not written.contract.agreement
+    inputs = np.repeat(folder.golden.inputs, 7, axis=0)
+    (agreement,) = measure_agreement(written, [OpenVinoEngine(written, "int8")], inputs).values()
+    assert agreement.passes
 
 
 def test_folds_of_other_data_are_refused(trained):
@@ -38,7 +41,15 @@ def test_folds_of_other_data_are_refused(trained):
 def test_one_command_adds_a_graph_and_says_whether_it_passes(trained, tmp_path):
     model = shutil.copytree(trained.model, tmp_path / "model")
     done = run_script("quantize", "--data", trained.data, "--model", model)
-    contract = load_model_folder(model).contract
-    assert done.returncode == (0 if contract.agreement.passes else 1), done.stderr
-    assert contract.agreement.slices == 12
-    assert json.loads(done.stdout.splitlines()[-2]) == contract.agreement._asdict()
+    agreement = load_model_folder(model).contract.agreement
+    assert list(agreement) == ["openvino-int8", *(["openvino-int8-bf16"] if has_bf16() else [])]
+    assert done.returncode == (0 if all(found.passes for found in agreement.values()) else 1), done.stderr
+    assert {found.slices for found in agreement.values()} == {12}
+    told, _, *verdicts = done.stdout.splitlines()[-2 - len(agreement) :]
+    assert json.loads(told) == {name: found._asdict() for name, found in agreement.items()}
+    assert [line.split()[1] for line in verdicts] == list(agreement)
+    before = {path: path.read_bytes() for path in model.iterdir() if path.is_file()}
+    again = run_script("quantize", "--data", trained.data, "--model", model, "--check")
+    assert again.returncode == done.returncode, again.stderr
+    assert json.loads(again.stdout.splitlines()[-2 - len(agreement)]) == json.loads(told)
+    assert {path: path.read_bytes() for path in model.iterdir() if path.is_file()} == before

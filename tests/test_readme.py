@@ -6,6 +6,8 @@ and those of the pages on operations, the targets, scripts and options exist.
 
 import json
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from collections import defaultdict
@@ -13,11 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from lungct.errors import STATUS
+from lungct.model import load_model_folder
 from lungct.request import CHOICES
 
 from scripts.formats import format_table
 from scripts.instance import DEFAULT_PORTS, ROOT, find_ports
-from tests.conftest import outside_make, show_help
+from tests.conftest import MODEL, outside_make, show_help
 
 README = (ROOT / "README.md").read_text()
 OPERATIONS = "".join((ROOT / "docs" / name).read_text() for name in ("operations.md", "runbook.md"))
@@ -116,6 +119,25 @@ def test_every_make_target_script_and_option_that_the_pages_name_exists():
         shown = pool.map(lambda script: show_help(script).stdout, used)
     for script, text in zip(used, shown, strict=True):
         assert not [option for option in options[script] if not re.search(rf"{option}\b", text)], script
+
+
+def test_every_command_from_audit_to_card_takes_its_options_and_gets_as_far_as_the_data(tmp_path, run_here):
+    """On an empty folder: what they do with data is tested with their scripts, and the training alone takes hours."""
+    section = README.partition("## The model\n")[2].partition("\n## ")[0]
+    lines = [line.partition(" #")[0] for line in "".join(blocks("sh", section)).splitlines() if "DIR" in line]
+    assert [re.search(r"make (\w+ ARGS='(?:cv|ship)?)", line)[1].replace(" ARGS='", " ") for line in lines] == [
+        "audit ", "train cv", "train ship", "quantize ", "evaluate "
+    ]  # fmt: skip
+    assert f"{load_model_folder(MODEL).contract.training['minutes']:.0f} minutes" in section
+    (tmp_path / "data").mkdir()
+    mine = shutil.copytree(MODEL, tmp_path / "mine")
+    for line in lines:
+        dry = line.replace("make ", "make --dry-run ", 1)
+        shown = subprocess.run(["bash", "-c", dry], env=outside_make(), capture_output=True, text=True, check=True)
+        script, *options = shlex.split(shown.stdout.splitlines()[-1])[1:]
+        places = {"DIR": tmp_path / "data", "FILE": tmp_path / "start.pth", "model_store/mine": mine}
+        code, said = run_here(script[len("scripts/") : -len(".py")], *(places.get(word, word) for word in options))
+        assert (code, "has no cases.csv" in said) == (2, True), f"{line}\n{said}"
 
 
 def test_no_path_of_a_machine_and_no_registry_host_is_in_the_project():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+from lungct.contract import WEIGHTS, ModelContract
 from lungct.image import Slice
-from lungct.model import WEIGHTS, ModelContract
 from lungct.result import build_score
 
 SLICE = Slice(np.zeros((4, 4), np.uint8), "PNG", None, "")

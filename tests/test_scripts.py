@@ -1,5 +1,6 @@
 """Scripts as a user runs them: help, exit codes, sentences. What needs a server is tested in files of its own."""
 
+import json
 import os
 import re
 import shlex
@@ -7,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,14 @@ def test_names_with_blanks_brackets_and_quotes_reach_the_scripts_as_they_are():
     done = subprocess.run(make, env=outside_make(), capture_output=True, text=True, check=True, cwd=ROOT)
     words = [shlex.split(step)[2:] for step in done.stdout.splitlines() if "setup" not in step]
     assert words == [[names["IN"]], [names["IN"], names["OUT"]], [names["MAR"]]]
+
+
+@pytest.mark.parametrize("target", ["audit", "train", "quantize", "evaluate"])
+def test_a_target_that_needs_data_asks_for_it_in_a_sentence(target):
+    done = subprocess.run(["make", "--dry-run", target], env=outside_make(), capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    assert re.search(rf"Where is the data\? make {target} ARGS='.*--data DIR", done.stderr)
+    assert f"scripts/{target}.py" not in done.stdout
 
 
 def test_serve_without_an_archive_says_how_to_build_it(tmp_path):
@@ -140,7 +150,38 @@ def test_one_version_and_one_spelling_everywhere():
     assert f"load_models={contract.name}={contract.name}.mar" in (ROOT / "config" / "config.properties").read_text()
     metrics = yaml.safe_load((ROOT / "config" / "metrics.yaml").read_text())
     assert all(m["name"].startswith("lung_ct_") for m in metrics["model_metrics"]["counter"])
-    assert f"## {contract.version}" in (ROOT / "CHANGELOG.md").read_text()
+    assert re.search(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == contract.version
+
+
+def test_what_stands_beside_the_model_is_about_this_version_of_it():
+    contract = load_model_folder(MODEL).contract
+    card = (MODEL / "MODEL_CARD.md").read_text()
+    assert card.partition("\n")[0] == f"# Model card: {contract.name} {contract.version}"
+    assert re.findall(r"train\.py ship .*--version (\S+)", card) == [contract.version]
+    evaluated = json.loads((MODEL / "evaluation.json").read_text())["model"]
+    assert (evaluated["version"], evaluated["weights_sha256"]) == (contract.version, contract.weights_sha256)
+    sample = re.search(r"^```json\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)[1]
+    assert json.loads(sample)["model"]["version"] == contract.version
+
+
+def test_package_and_images_have_one_version_which_begins_with_the_models():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert version.rpartition(".")[0] == load_model_folder(MODEL).contract.version
+    places = (
+        "Containerfile",
+        "compose.yaml",
+        "scripts/image.py",
+        "docs/operations.md",
+        "README.md",
+        "config/**/*.yaml",
+    )
+    tags = {}
+    for path in [path for place in places for path in ROOT.glob(place)]:
+        found = re.findall(r"(?:\blung-ct:|newTag: )(\d[\w.]*)", path.read_text())
+        tags |= {str(path.relative_to(ROOT)): set(found)} if found else {}
+    assert tags.keys() >= {"Containerfile", "compose.yaml", "scripts/image.py", "docs/operations.md"}
+    assert sum(name.endswith("kustomization.yaml") for name in tags) == 2
+    assert {name: found for name, found in tags.items() if found != {version}} == {}
 
 
 def test_every_variable_in_readmes_table_is_read_somewhere():

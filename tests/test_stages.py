@@ -3,7 +3,7 @@
 import pytest
 
 from scripts.bench.growth import find_best
-from scripts.bench.stages import parse_counters
+from scripts.bench.stages import average, parse_counters
 
 METRICS = """\
 # HELP lung_ct_stage_seconds_sum Torchserve prometheus counter metric with unit: Seconds
@@ -24,6 +24,12 @@ def test_series_of_one_name_are_added_up_and_stages_told_apart():
 
 def test_a_server_that_has_not_answered_yet_has_counted_nothing():
     assert set(parse_counters("").values()) == {0}
+
+
+def test_the_split_of_a_slice_is_the_average_of_its_rounds_stage_by_stage():
+    assert average([{"decode": 1.0, "render": 0.2}, {"decode": 2.0, "render": 0.4}]) == pytest.approx(
+        {"decode": 1.5, "render": 0.3}
+    )
 
 
 def test_settings_are_best_only_where_no_other_interval_overlaps_theirs():

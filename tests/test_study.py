@@ -11,6 +11,7 @@ import zipfile
 import numpy as np
 import pytest
 from lungct import NOTICE
+from lungct.gate import SMOOTH, UNLIKE
 from lungct.gradcam import activate
 from lungct.image import decode
 from lungct.pipeline import Job
@@ -164,12 +165,13 @@ def test_every_state_and_decision_has_words():
     assert "make scale WORKERS=1" in explain_state({**loading, "workers": []})
     assert "Not running" in explain_state({**loading, "live": False, "workers": []})
     limits = {"Normal": 2.0, "Malignant": 0.5}
-    sure = {"decision": "report", "label": "Malignant", "confidence": 0.9}
+    sure = {"decision": "report", "label": "Malignant", "confidence": 0.9, "warnings": [UNLIKE]}
     assert explain_decision(sure, limits)[0] == "Report"
     assert "No limit" in explain_decision(sure, {})[1]
     assert "below" in explain_decision({**sure, "decision": "refer", "confidence": 0.4}, limits)[1]
     assert "all of them" in explain_decision({**sure, "decision": "refer", "label": "Normal"}, limits)[1]
     assert "unlike" in explain_decision({**sure, "decision": "refer"}, limits)[1]
+    assert "smoother" in explain_decision({**sure, "decision": "refer", "warnings": [SMOOTH]}, limits)[1]
 
 
 def test_what_comes_from_outside_is_escaped():

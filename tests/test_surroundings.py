@@ -9,7 +9,16 @@ from lungct.window import LUNG
 from scripts.anatomy import draw_slice
 from scripts.modelling.baselines import BASELINES, OUTSIDE, classify
 from scripts.modelling.dataset import Cases
-from scripts.modelling.surroundings import blank, find_surroundings, swap
+from scripts.modelling.surroundings import (
+    AS_IS,
+    BLANKED,
+    SWAPPED,
+    blank,
+    find_content,
+    find_surroundings,
+    measure_surroundings,
+    swap,
+)
 
 
 def draw(seed, air=LUNG.air):
@@ -42,6 +51,23 @@ def test_blanking_and_swapping_change_nothing_but_the_surroundings(pixels):
     shared = around & find_surroundings(other)
     assert np.array_equal(swap(pixels, other)[0][shared], other[0][shared])
     assert (swap(pixels, other)[0][around & ~shared] == LUNG.air).all()
+
+
+def test_padding_is_no_surroundings():
+    inside = find_content((100, 200))
+    assert inside[112].all()
+    assert 110 <= inside[:, 112].sum() <= 112  # the rows that are part padding do not count
+    assert not inside[:50].any()
+
+
+def test_scores_with_other_surroundings_have_intervals_by_case(folder):
+    labels = np.repeat([0, 1, 2], 4)
+    cases = Cases([""] * 12, labels, np.arange(12), [draw(row) for row in range(12)])
+    found = measure_surroundings(folder.network, folder.contract.temperature, cases, np.arange(12))
+    assert set(found) == {AS_IS, BLANKED, SWAPPED}
+    for part in found.values():
+        assert 0 <= part["scores"]["accuracy"] <= 1
+        assert all(low < high for low, high in part["intervals"].values())
 
 
 @pytest.mark.parametrize(("airs", "least", "most"), [((38, 58, 78), 1.0, 1.0), ((38, 38, 38), 0.0, 0.7)])

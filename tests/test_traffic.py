@@ -7,8 +7,9 @@ import pytest
 from scripts.client import Client, RefusedError, ServerBusy, ServerDown, ServerError
 from scripts.instance import Instance, find_ports
 from tests.calls import wait_until
+from tests.faults.readiness import Readiness
 from tests.faults.table import HEAD, RULE, count, format_row, write_table
-from tests.traffic import ANSWERED, Call, Traffic, attempt, count_rate
+from tests.traffic import ANSWERED, Call, Traffic, attempt
 
 
 class Failing:
@@ -42,11 +43,22 @@ def test_the_longest_gap_is_between_answers_and_starts_with_the_fault():
     assert traffic.longest_gap(10) == float("inf")
 
 
-def test_a_rate_counts_whole_batches():
-    every_two_seconds = [Call(0, at, ANSWERED) for at in (1, 3, 3, 3, 3, 5, 5, 5, 5, 7, 7, 7, 7)]
-    assert count_rate(every_two_seconds, 3.5, 6.5) == 2
-    assert count_rate([*every_two_seconds, Call(0, 4, "503")], 2.9, 7) == 2
-    assert count_rate(every_two_seconds, 8, 9) == 0
+def test_recovery_ends_with_the_first_yes_after_the_last_no():
+    readiness = Readiness(None)
+    readiness.checks = [(1, True), (2, False), (3, True), (4, False), (5, True), (6, True)]
+    assert readiness.count_recovery(1.5) == 3.5
+    assert readiness.count_recovery(4.5) is None
+    readiness.checks = readiness.checks[:4]
+    assert readiness.count_recovery(0) == float("inf")
+
+
+def test_a_server_that_is_down_is_not_ready():
+    def ask():
+        raise ServerDown("No server at x.")
+
+    with Readiness(ask) as readiness:
+        wait_until(lambda: readiness.checks, 10, "asked")
+    assert readiness.count_recovery(0) == float("inf")
 
 
 def test_callers_of_a_server_that_is_not_there_count_every_loss(tmp_path):
@@ -58,11 +70,11 @@ def test_callers_of_a_server_that_is_not_there_count_every_loss(tmp_path):
 
 def test_the_table_keeps_rows_that_were_not_measured_again(tmp_path):
     file = tmp_path / "README.md"
-    file.write_text(
-        f"before\n\n{HEAD}\n{RULE}\n| old | nothing | 0 | 1.0 s |\n| both | nothing | 9 | 9.0 s |\n\nafter\n"
-    )
-    write_table(file, [format_row("both", count(Counter({"503": 3})), 0, 2.04), format_row("new", count(Counter()))])
+    before = "| old | nothing | 0 | 1.0 s | - |\n| both | nothing | 9 | 9.0 s | - |\n"
+    file.write_text(f"before\n\n{HEAD}\n{RULE}\n{before}\nafter\n")
+    rows = [format_row("both", count(Counter({"503": 3})), 0, 2.04, 3), format_row("new", count(Counter()))]
+    write_table(file, rows)
     assert file.read_text() == (
-        f"before\n\n{HEAD}\n{RULE}\n| old | nothing | 0 | 1.0 s |\n| both | 3 x 503 | 0 | 2.0 s |\n"
-        "| new | nothing | - | - |\n\nafter\n"
+        f"before\n\n{HEAD}\n{RULE}\n| old | nothing | 0 | 1.0 s | - |\n| both | 3 x 503 | 0 | 2.0 s | 3.0 s |\n"
+        "| new | nothing | - | - | - |\n\nafter\n"
     )

@@ -6,21 +6,25 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from lungct.image import decode
 from lungct.model import load_model_folder
 from lungct.pipeline import Job, Pipeline
 from lungct.preprocess import normalize
+from lungct.raster import ORIENTATION
 from lungct.settings import Settings
 from lungct.torch_engine import TorchEngine
 from lungct.window import LUNG
+from PIL import Image
 from safetensors.torch import load_file
 
+from scripts.anatomy import draw_slice
 from scripts.modelling.crossvalidation import ANSWERS, ASSIGNMENT, FOLDS, KEPT_OUT, TRIALS, Trial
-from scripts.modelling.dataset import CLASSES, draw_balanced, read_cases
+from scripts.modelling.dataset import CLASSES, TABLE, read_cases
 from scripts.modelling.metrics import ALWAYS, Calibration, softmax
 from scripts.modelling.recipe import Recipe, build_mixing, build_network, read_recipe
 from scripts.modelling.shipping import ship
+from tests.dicoms import HU, build_ct
 from tests.madeup import RECIPE
+from tests.pictures import encode, encode_tiff
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +32,32 @@ def cases(trained):
     return read_cases(trained.data)
 
 
-def test_a_file_gives_the_same_tensor_in_training_and_in_serving(trained, cases):
-    folder = load_model_folder(trained.model)
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """Data whose files differ in all that a decoder might treat otherwise: codec, colour, depth, shape, orientation."""
+    root = tmp_path_factory.mktemp("mixed")
+    hu = draw_slice(1, "smooth", 160)
+    gray = LUNG.render(hu)
+    wide, turned = gray[40:120], Image.Exif()
+    turned[ORIENTATION] = 6  # the file is to be turned clockwise
+    files = {
+        "gray.png": encode(gray, "PNG"),
+        "gray.jpg": encode(gray, "JPEG", quality=80),
+        "colour.jpg": encode(np.dstack([gray, gray // 2, 255 - gray]), "JPEG"),
+        "wide.png": encode(wide, "PNG"),
+        "wide.jpg": encode(wide, "JPEG"),
+        "tall.png": encode(wide.T, "PNG"),
+        "turned.jpg": encode(wide, "JPEG", exif=turned),
+        "deep.tif": encode_tiff(hu),
+        "scanner.dcm": build_ct(),
+    }
+    for name, body in files.items():
+        (root / name).write_bytes(body)
+    (root / TABLE).write_text("file,label\n" + "".join(f"{name},normal\n" for name in files))
+    return root
+
+
+def test_a_file_gives_the_same_tensor_in_training_and_in_serving(mixed, folder):
     seen = []
 
     class Spy(TorchEngine):
@@ -39,15 +67,25 @@ def test_a_file_gives_the_same_tensor_in_training_and_in_serving(trained, cases)
             return super().predict(drawn)
 
     pipeline = Pipeline(folder, Spy(folder, torch.device("cpu")), Settings(), threads=1)
-    rows = np.arange(0, len(cases.files), 4)
-    for row in rows:
-        pipeline.score([Job({"body": (trained.data / cases.files[row]).read_bytes()}, {"X-Gate": "off"})])
-    assert np.array_equal(np.stack(seen), cases.inputs(rows, folder.contract.size))
+    read = read_cases(mixed)
+    for name in read.files:
+        pipeline.score([Job({"body": (mixed / name).read_bytes()}, {"X-Gate": "off"})])
+    trained_on = read.inputs(np.arange(len(read.files)), folder.contract.size)
+    assert len(seen) == len(read.files) == 9
+    assert [name for name, a, b in zip(read.files, seen, trained_on, strict=True) if not np.array_equal(a, b)] == []
 
 
-def test_training_reads_the_same_pixels_that_the_server_decodes(trained, cases):
-    body = (trained.data / cases.files[3]).read_bytes()
-    assert np.array_equal(decode(body, None, None, LUNG, Settings()).pixels, cases.slices[3])
+def test_training_sees_padding_orientation_and_hu_as_the_api_promises_them(mixed):
+    read = read_cases(mixed)
+    inputs = dict(zip(read.files, read.inputs(np.arange(len(read.files)), 224)[:, 0], strict=True))
+    slices = dict(zip(read.files, read.slices, strict=True))
+    for name in ("wide.png", "wide.jpg"):
+        assert (inputs[name][[0, 50, 170, -1]] == LUNG.air).all(), "above and below the slice is air"
+        assert (inputs[name][70:154] != LUNG.air).any()
+    assert (inputs["tall.png"][:, [0, 50, 170, -1]] == LUNG.air).all()
+    assert np.array_equal(slices["turned.jpg"], np.rot90(slices["wide.jpg"], -1))
+    assert np.array_equal(slices["deep.tif"], LUNG.render(draw_slice(1, "smooth", 160)))
+    assert np.array_equal(slices["scanner.dcm"], LUNG.render(HU))
 
 
 def test_a_trained_folder_verifies_and_states_how_it_was_made(trained):
@@ -115,9 +153,16 @@ def test_finished_folds_are_not_trained_again(trained, run_here):
 
 def test_a_model_is_not_shipped_with_another_seed_which_would_mix_up_the_folds(trained, tmp_path, run_here):
     place = ("--data", trained.data, "--init", trained.start, "--work", trained.work, "--out", tmp_path)
-    code, said = run_here("train", "ship", *place, "--seed", 1)
+    code, said = run_here("train", "ship", *place, "--version", "8", "--seed", 1)
     assert code == 2
     assert "begun otherwise" in said
+
+
+def test_a_model_is_not_shipped_without_a_version_of_its_own(tmp_path, run_here, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        run_here("train", "ship", "--data", tmp_path, "--out", tmp_path / "model")
+    assert "ship needs --version" in capsys.readouterr().err
+    assert not (tmp_path / "model").exists()
 
 
 def test_the_trial_table_has_a_row_with_scores(trained):
@@ -145,14 +190,6 @@ def test_start_weights_fill_all_but_the_last_layer(trained):
     network = build_network(str(trained.start))
     assert torch.equal(network.layer4[1].conv2.weight, start["layer4.1.conv2.weight"])
     assert not torch.equal(network.fc.weight, start["fc.weight"])
-
-
-@pytest.mark.parametrize(("power", "share"), [(0.0, 0.1), (1.0, 0.5)])
-def test_balancing_draws_a_rare_class_as_often_as_asked(power, share):
-    labels, rows = torch.tensor([0] * 100 + [1] * 900), torch.arange(1000)
-    torch.manual_seed(0)
-    drawn = torch.cat([torch.cat(list(draw_balanced(labels, rows, 100, power))) for _ in range(5)])
-    assert (labels[drawn] == 0).float().mean().item() == pytest.approx(share, abs=0.03)
 
 
 def test_a_recipe_names_what_differs_and_an_unknown_name_is_refused(trained, run_here):

@@ -94,24 +94,6 @@ class Traffic:
         return max((after - before for before, after in zip(times, times[1:], strict=False)), default=float("inf"))
 
 
-def count_rate(calls, begins, ends):
-    """Answers a second in a span of time, from the last answer before it to the last in it: batches count whole."""
-    ended = sorted(call.ended for call in calls if call.outcome == ANSWERED and call.ended <= ends)
-    counted = [at for at in ended if at > begins]
-    since = max((at for at in ended if at <= begins), default=begins)
-    return len(counted) / (counted[-1] - since) if counted else 0.0
-
-
-def offer(pool, client, bodies, rate, seconds):
-    """Calls at a fixed rate, whether or not the earlier ones are answered."""
-    started = time.monotonic()
-    futures = []
-    while (due := started + len(futures) / rate) < started + seconds:
-        time.sleep(max(0, due - time.monotonic()))
-        futures.append(pool.submit(attempt, client, bodies[len(futures) % len(bodies)]))
-    return [future.result() for future in futures]
-
-
 def strict_call(door, body):
     """One request on a new connection: "refused" before it was accepted, its status, or "cut" after that."""
     context = ssl.create_default_context(cafile=str(door.ca))

@@ -1,4 +1,4 @@
-"""How far an engine agrees with fp32: what the int8 graph must reach to be used by itself."""
+"""How far an engine agrees with fp32, in what is served: what the int8 graph must reach to be used by itself."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
+
+
+def softmax(logits: Floats, temperature: float) -> npt.NDArray[np.float64]:
+    """(..., C) logits -> (..., C) calibrated probabilities (temperature scaling, Guo et al. 2017)."""
+    scaled = logits.astype(np.float64) / temperature
+    raised = np.exp(scaled - scaled.max(-1, keepdims=True))
+    return np.asarray(raised / raised.sum(-1, keepdims=True), np.float64)
 
 
 class Agreement(NamedTuple):

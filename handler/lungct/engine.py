@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from lungct.agreement import softmax
 from lungct.errors import ModelFolderError
 from lungct.model import ModelFolder
 
@@ -16,8 +17,33 @@ Floats = npt.NDArray[np.float32]
 
 logger = logging.getLogger(__name__)
 
-# Largest difference of a golden logit that an engine may show. Half precision and int8 round; only fp32 repeats.
-TOLERANCES = {"torch-gpu": 0.25, "openvino-int8": 1.0, "openvino-bf16": 0.25, "openvino-fp32": 1e-3, "torch": 1e-3}
+
+class Tolerance(NamedTuple):
+    """How far an engine may be from the golden answers; also how far one is.
+
+    Attributes:
+        logit: largest difference of a logit.
+        probability: largest difference of a calibrated probability, which is what is served.
+        sum: largest difference between a logit and what its evidence map, or the features, add up to: the golden
+            file holds neither maps nor features, but both must explain the logits.
+    """
+
+    logit: float
+    probability: float
+    sum: float
+
+
+# Several times what the shipped model's golden inputs show, so that other weights and processors pass as well. There
+# logit, probability and sum differ by 0.038, 0.0018 and 0.000001 in int8, by 0.006, 0.0017 and 0.000001 in fp16, by
+# 0.017, 0.0024 and 0.0045 in bf16, else by 0.000002. The halves are torch's on a CPU, bf16 with sums like OpenVINO's.
+TOLERANCES = {
+    "torch-gpu": Tolerance(0.05, 0.02, 1e-3),
+    "openvino-int8-bf16": Tolerance(0.2, 0.05, 0.05),
+    "openvino-int8": Tolerance(0.2, 0.05, 1e-3),
+    "openvino-bf16": Tolerance(0.1, 0.02, 0.05),
+    "openvino-fp32": Tolerance(1e-3, 1e-3, 1e-3),
+    "torch": Tolerance(1e-3, 1e-3, 1e-3),
+}
 
 
 class Prediction(NamedTuple):
@@ -29,9 +55,15 @@ class Prediction(NamedTuple):
 
 
 class Engine(Protocol):
-    """Anything that computes a Prediction."""
+    """Anything that computes a Prediction.
+
+    Attributes:
+        name: what replies call it.
+        kind: which of TOLERANCES it is held to.
+    """
 
     name: str
+    kind: str
 
     def predict(self, inputs: Iterable[npt.NDArray[np.uint8]]) -> Prediction:
         """(1, S, S) uint8 each, at least one -> Prediction of as many rows, in their order.
@@ -45,53 +77,79 @@ class Engine(Protocol):
         ...
 
 
-def choose_engine(folder: ModelFolder, device: str = "cpu", threads: int = 1, wanted: str = "auto") -> Engine:
-    """The fastest engine for a device that reproduces the golden answers.
+def choose_engine(
+    folder: ModelFolder, device: str = "cpu", threads: int = 1, wanted: str = "auto", largest: int = 1
+) -> Engine:
+    """The fastest engine for a device that reproduces the golden answers, warm.
 
     Args:
         folder: a verified model folder.
         device: "cpu", or torch's name of a GPU.
         threads: CPU threads that the engine may use.
         wanted: "auto", or one of TOLERANCES: nothing stands in for an engine that was asked for by name.
+        largest: size of the batches to come; a GPU without room for them is found out here, not by the first one.
 
     Raises:
         ModelFolderError: no engine reproduces the golden answers.
-        ImportError, RuntimeError: the engine asked for lacks its package or does not run here.
+        ImportError, OSError, RuntimeError: the engine asked for lacks its package or does not run here.
         ValueError: there is no engine of the name asked for.
     """
-    if wanted not in ("auto", *TOLERANCES):
-        raise ValueError(f"There is no engine {wanted!r}; choose auto or one of {', '.join(TOLERANCES)}.")
-    *names, last = _rank(folder, device) if wanted == "auto" else [wanted]
-    for name in names:
+    if wanted != "auto":
+        return _build(wanted, folder, device, threads, largest)
+    for name in _rank(folder, device):
         try:
-            return _build(name, folder, device, threads)
-        except (ModelFolderError, ImportError, RuntimeError, AssertionError) as fault:  # torch asserts that it has CUDA
+            return _build(name, folder, device, threads, largest)
+        # torch asserts that it has CUDA; a library of CUDA's that does not load is an OSError
+        except (ModelFolderError, ImportError, OSError, RuntimeError, AssertionError) as fault:
             logger.error("Engine %s is not used, a slower and safer one is: %s", name, fault)
-    return _build(last, folder, device, threads)
+    return _build("torch", folder, device, threads, largest)
 
 
-def prove(engine: Engine, folder: ModelFolder, tolerance: float) -> None:
+def prove(engine: Engine, folder: ModelFolder, tolerance: Tolerance) -> None:
     """Hold an engine against the golden answers of the model folder.
 
     Raises:
-        ModelFolderError: a logit differs by more than `tolerance`, or the class changes.
+        ModelFolderError: an answer differs by more than `tolerance`, or the class changes.
     """
-    found = engine.predict(folder.golden.inputs).logits
-    gap = float(np.abs(found - folder.golden.logits).max())
-    if not gap <= tolerance or (found.argmax(1) != folder.golden.logits.argmax(1)).any():
+    gaps = _measure_gaps(found := engine.predict(folder.golden.inputs), folder)
+    same = (found.logits.argmax(1) == folder.golden.logits.argmax(1)).all()
+    if not same or not all(gap <= allowed for gap, allowed in zip(gaps, tolerance, strict=True)):  # nan is no answer
         raise ModelFolderError(
-            f"Engine {engine.name} does not reproduce the golden answers of the model folder (largest logit "
-            f"difference {gap:.4f}, allowed {tolerance}). The weights and model.json do not belong together."
+            f"Engine {engine.name} does not reproduce the golden answers of the model folder (largest differences "
+            f"{_list(gaps)}; allowed {_list(tolerance)}). The weights and model.json do not belong together, or this "
+            "engine computes wrongly here."
         )
-    logger.info("Engine %s reproduces the golden answers within %.5f.", engine.name, gap)
+    logger.info("Engine %s reproduces the golden answers (largest differences %s).", engine.name, _list(gaps))
 
 
-def _rank(folder: ModelFolder, device: str) -> list[str]:
-    """The engines for a device, fastest first, safest last."""
-    gpu = ["torch-gpu"] if device != "cpu" else []
-    int8 = ["openvino-int8"] if folder.contract.agreement.passes else []
-    bf16 = ["openvino-bf16"] if _has_bf16() else []
-    return [*gpu, *int8, *bf16, "openvino-fp32", "torch"]
+def _measure_gaps(found: Prediction, folder: ModelFolder) -> Tolerance:
+    """The largest difference of each kind."""
+
+    def widest(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> float:
+        return float(np.abs(one - other).max())
+
+    temperature = folder.contract.temperature
+    sums = (found.maps.mean((2, 3)), found.features @ folder.read_last_layer().T)
+    return Tolerance(
+        widest(found.logits, folder.golden.logits),
+        widest(softmax(found.logits, temperature), softmax(folder.golden.logits, temperature)),
+        float(np.max([widest(part + folder.bias, found.logits) for part in sums])),
+    )
+
+
+def _list(gaps: Tolerance) -> str:
+    return ", ".join(f"{name} {gap:.5f}" for name, gap in gaps._asdict().items())
+
+
+def _rank(folder: ModelFolder, device: str) -> Iterator[str]:
+    """The engines to try for a device, fastest first; what is not asked for any more need not load OpenVINO."""
+    if device != "cpu":
+        yield "torch-gpu"
+    agreeing = {name for name, agreement in folder.contract.agreement.items() if agreement.passes}
+    halves = _has_bf16()
+    for name in ("openvino-int8-bf16", "openvino-int8", "openvino-bf16", "openvino-fp32"):
+        if ("int8" not in name or name in agreeing) and (halves or not name.endswith("bf16")):
+            yield name
 
 
 def _has_bf16() -> bool:
@@ -102,9 +160,11 @@ def _has_bf16() -> bool:
     return has_bf16()
 
 
-def _build(name: str, folder: ModelFolder, device: str, threads: int) -> Engine:
-    """Make an engine and prove it. Only the package that serves is loaded: torch costs a worker memory and seconds."""
+def _build(name: str, folder: ModelFolder, device: str, threads: int, largest: int) -> Engine:
+    """Make an engine, prove and warm it. Only the package that serves is loaded: torch costs memory and seconds."""
     engine: Engine
+    if name not in TOLERANCES:
+        raise ValueError(f"There is no engine {name!r}; choose auto or one of {', '.join(TOLERANCES)}.")
     if name == "torch-gpu" and device == "cpu":
         raise RuntimeError("Engine torch-gpu needs a GPU, and TorchServe assigned none to this worker.")
     if name.startswith("torch"):
@@ -116,4 +176,5 @@ def _build(name: str, folder: ModelFolder, device: str, threads: int) -> Engine:
 
         engine = OpenVinoEngine(folder, name.removeprefix("openvino-"), threads)
     prove(engine, folder, TOLERANCES[name])
+    engine.warm(largest)
     return engine

@@ -1,13 +1,14 @@
 """Is this an axial chest-CT slice, and is it like the training data?
 
-Two checks: the shape of the body in the pixels, before the network; the distance of the pooled features from the
-training data, after it. Neither says anything about disease.
+Three checks: the shape of the body in the pixels, and their sharpness, before the network; the distance of the pooled
+features from the training data, after it. None says anything about disease.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -22,6 +23,10 @@ OTHER_WINDOW = (
     "send the DICOM file, or export the slice at that window."
 )
 UNLIKE = "The slice is unlike the training data; do not rely on the class."
+SMOOTH = (
+    "The slice is smoother than the training slices of all classes but one, so that smoothness alone may decide the "
+    "class; send the file as the scanner wrote it, or a sharper reconstruction."
+)
 NO_GATE = "This model folder has no gate: whether the picture is a chest-CT slice was not checked."
 GATE_OFF = "X-Gate is off: whether the picture is a chest-CT slice was not checked."
 
@@ -56,6 +61,19 @@ def check_body(body: Body | None) -> tuple[str, ...]:
     return () if usual else (OTHER_WINDOW,)
 
 
+def measure_sharpness(pixels: npt.NDArray[np.uint8], body: Body) -> float:
+    """Power of second differences over that of first ones, inside the body of a network input (1, S, S).
+
+    Smoothing takes the second away first. Slices of the training data have 1.4 to 6.6, half of them over 2.4; after a
+    Gaussian of 2 of 512 pixels they have 0.7.
+    """
+    mask = cv2.resize(body.mask.view(np.uint8), pixels.shape[:0:-1], interpolation=cv2.INTER_NEAREST)
+    across, down = cv2.spatialGradient(pixels[0])  # Sobel's: 8 times the difference
+    first = (cv2.norm(across, cv2.NORM_L2, mask) ** 2 + cv2.norm(down, cv2.NORM_L2, mask) ** 2) / 64
+    second = cv2.norm(cv2.Laplacian(pixels[0], cv2.CV_16S), cv2.NORM_L2, mask) ** 2
+    return second / max(first, 1.0)
+
+
 class Gate(NamedTuple):
     """Class-wise Mahalanobis distance (Lee et al. 2018, arXiv 1807.03888) of pooled features to the training data.
 
@@ -64,12 +82,18 @@ class Gate(NamedTuple):
         centres: (C, 512) float32 class means, whitened.
         refer_above: distance over which a slice is unlike the training data.
         refuse_above: distance over which it is no chest-CT slice.
+        least_sharpness: under it, the training data has slices of one class only.
     """
 
     whitening: Floats
     centres: Floats
     refer_above: float
     refuse_above: float
+    least_sharpness: float = 0.0
+
+    def check_sharpness(self, pixels: npt.NDArray[np.uint8], body: Body | None) -> tuple[str, ...]:
+        """SMOOTH for a network input (1, S, S) that is referred because of it, else nothing."""
+        return (SMOOTH,) if body and measure_sharpness(pixels, body) < self.least_sharpness else ()
 
     def measure(self, features: Floats) -> float:
         """Distance of the features (512,) of one slice to the nearest class."""

@@ -1,104 +1,32 @@
-"""The model folder: weights, golden answers and model.json, the contract between training and serving."""
+"""The model folder: weights, golden answers, gate and the contract that vouches for them."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from lungct.agreement import Agreement
+from lungct.contract import GATE_LIMITS, WEIGHTS, ModelContract
 from lungct.errors import ModelFolderError
 from lungct.gate import Gate
-from lungct.preprocess import Geometry, normalize
-from lungct.weights import FEATURES, check_shapes, read_weights
-from lungct.window import LUNG, Window
+from lungct.preprocess import normalize
+from lungct.weights import FEATURES, check_shapes, read_last_layer, read_weights
 
 if TYPE_CHECKING:  # torch is only imported where its network is asked for
     from torch import Tensor
 
     from lungct.network import LungResNet18
 
-WEIGHTS, GOLDEN, CONTRACT = "weights.safetensors", "golden.safetensors", "model.json"
-GATE = "gate.safetensors"
+GOLDEN, GATE = "golden.safetensors", "gate.safetensors"
 QUANTISED, QUANTISED_WEIGHTS = "int8.xml", "int8.bin"  # the two files of an OpenVINO graph
-
-
-@dataclass(frozen=True)
-class ModelContract:
-    """What model.json says.
-
-    `classes` is in logit order; `files` maps each file beside it to its sha256; `gate` holds the two distances of
-    lungct.gate.Gate, and is empty where the model has no gate; `agreement` is that of the int8 graph with fp32.
-    `refer_below` holds for each class the confidence under which a slice called so is referred, over 1 where it always
-    is; it is empty where no such limit is known.
-    """
-
-    version: str
-    classes: tuple[str, ...] = ("Benign", "Malignant", "Normal")
-    name: str = "lung_ct"
-    architecture: str = "resnet18"
-    size: int = 224
-    geometry: Geometry = "pad"
-    mean: float = 0.5
-    std: float = 0.5
-    window: Window = LUNG
-    temperature: float = 1.0
-    refer_below: Mapping[str, float] = field(default_factory=dict)
-    gate: Mapping[str, float] = field(default_factory=dict)
-    agreement: Agreement = Agreement()
-    files: Mapping[str, str] = field(default_factory=dict)
-    training: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    data: str = ""
-    licence: str = ""
-    research_use_only: bool = True
-
-    @property
-    def weights_sha256(self) -> str:
-        return self.files[WEIGHTS]
-
-    @classmethod
-    def read(cls, folder: Path) -> ModelContract:
-        """Parse `folder`/model.json; ModelFolderError if it is missing, no JSON, or has unknown or missing keys."""
-        try:
-            raw = json.loads((folder / CONTRACT).read_text())
-            parts: dict[str, Any] = {
-                "window": Window(**raw["window"]),
-                "agreement": Agreement(**raw.get("agreement", {})),
-            }
-            limits = raw.get("refer_below", {})
-            if not isinstance(limits, dict):  # one for all classes, as folders had it up to version 1.1
-                limits = dict.fromkeys(raw["classes"], limits)
-            parts["refer_below"] = {name: float(limit) for name, limit in limits.items()}
-            contract = cls(**{**raw, **parts, "classes": tuple(raw["classes"])})
-        except (OSError, ValueError, KeyError, TypeError) as exc:
-            raise ModelFolderError(f"{folder / CONTRACT} is no model contract: {exc}") from exc
-        if (contract.mean, contract.std, contract.architecture) != (0.5, 0.5, "resnet18"):
-            raise ModelFolderError(f"{folder / CONTRACT} asks for a normalisation or network that this server lacks.")
-        if not contract.temperature > 0:
-            raise ModelFolderError(f"{folder / CONTRACT} has a temperature that is not above 0.")
-        if set(contract.refer_below) not in (set(), set(contract.classes)):
-            raise ModelFolderError(f"{folder / CONTRACT} has thresholds of other classes than {contract.classes}.")
-        if set(contract.gate) not in (set(), {"refer_above", "refuse_above"}):
-            raise ModelFolderError(f"{folder / CONTRACT} has a gate without its two distances.")
-        return contract
-
-    def document(self) -> dict[str, Any]:
-        """The contract as JSON knows it."""
-        return {**asdict(self), "window": self.window._asdict(), "agreement": self.agreement._asdict()}
-
-    def write(self, folder: Path) -> None:
-        """Write model.json into `folder`; ValueError for a number that JSON does not know: no server could tell it."""
-        (folder / CONTRACT).write_text(json.dumps(self.document(), indent=2, allow_nan=False) + "\n")
 
 
 @dataclass(frozen=True)
@@ -126,6 +54,10 @@ class ModelFolder:
     def read_weights(self) -> dict[str, npt.NDArray[np.float32]]:
         """The tensors as float32, read when asked for: an engine keeps its own form of them."""
         return read_weights(self.path / WEIGHTS)
+
+    def read_last_layer(self) -> npt.NDArray[np.float32]:
+        """Its weight (C, 512), read when asked for."""
+        return read_last_layer(self.path / WEIGHTS)
 
     @cached_property
     def network(self) -> LungResNet18:
@@ -213,13 +145,13 @@ def save_model_folder(
     with torch.inference_mode():
         logits = rounded.eval()(normalize(torch.from_numpy(golden_inputs)))
     save_file({"inputs": torch.from_numpy(golden_inputs), "logits": logits.clone()}, folder / GOLDEN)
-    distances = {}
+    limits = {}
     if gate:
         tensors = {"whitening": torch.from_numpy(gate.whitening), "centres": torch.from_numpy(gate.centres)}
         save_file(tensors, folder / GATE)
-        distances = {"refer_above": gate.refer_above, "refuse_above": gate.refuse_above}
+        limits = {name: getattr(gate, name) for name in GATE_LIMITS}
     hashes = {name: sha256_of(folder / name) for name in (WEIGHTS, GOLDEN, *([GATE] if gate else []))}
-    filled = replace(contract, files=hashes, gate=distances, agreement=Agreement())
+    filled = replace(contract, files=hashes, gate=limits, agreement={})
     filled.write(folder)
     return filled
 

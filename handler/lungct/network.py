@@ -38,7 +38,7 @@ class LungResNet18(ResNet):  # type: ignore[misc]  # torchvision ships no types
         After `layer4` come only a mean and a linear layer, so the Grad-CAM weights (Selvaraju et al. 2017,
         section 3.1) of class c are the linear weights w_c over h*w, and the map before its ReLU is sum_k w_ck A_k.
         """
-        activations = self.activations(batch)
+        activations = self.activations(batch).float()  # summed in fp32, or in halves the maps would miss the logit
         features = activations.mean((2, 3))
         maps = F.conv2d(activations, self.fc.weight[:, :, None, None])
         return Evidence(self.fc(features), maps, features)

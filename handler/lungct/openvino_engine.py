@@ -15,7 +15,12 @@ from lungct.graph import OUTPUTS, build_graph
 from lungct.model import QUANTISED, ModelFolder
 from lungct.weights import fold_batchnorm
 
-PRECISIONS = {"int8": ov.Type.f32, "bf16": ov.Type.bf16, "fp32": ov.Type.f32}  # of what is not quantised
+PRECISIONS = {  # of what is not quantised
+    "int8-bf16": ov.Type.bf16,
+    "int8": ov.Type.f32,
+    "bf16": ov.Type.bf16,
+    "fp32": ov.Type.f32,
+}
 
 
 def has_bf16() -> bool:
@@ -24,7 +29,7 @@ def has_bf16() -> bool:
 
 
 class OpenVinoEngine:
-    """The folded graph in int8, bf16 or fp32.
+    """The folded graph in bf16 or fp32, or the quantised one with the rest in either.
 
     Several slices run side by side, one thread each. A single one would leave the other threads idle, so it has a
     second copy of the program that splits it over all of them; the bytes are the same.
@@ -41,18 +46,14 @@ class OpenVinoEngine:
         Raises:
             RuntimeError: the processor has no such precision, or the folder no quantised graph.
         """
-        self.name = f"openvino-{precision}"
-        if precision == "bf16" and not has_bf16():
-            raise RuntimeError("This processor does not compute in bf16; choose engine auto or openvino-fp32.")
-        core = ov.Core()
-        graph = _read(core, folder, precision)
-        options = {
-            "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
-            "INFERENCE_NUM_THREADS": threads,
-            "ENABLE_CPU_PINNING": False,  # or every worker of the machine would take the same cores
-        }
-        self._together = ov.AsyncInferQueue(core.compile_model(graph, "CPU", {**options, "NUM_STREAMS": threads}))
-        self._alone = core.compile_model(graph, "CPU", {**options, "NUM_STREAMS": 1}).create_infer_request()
+        self.name = self.kind = f"openvino-{precision}"
+        if PRECISIONS[precision] == ov.Type.bf16 and not has_bf16():
+            raise RuntimeError(
+                f"This processor does not compute in bf16, so it has no {self.name}; choose engine auto."
+            )
+        graph = read_graph(folder, precision)
+        self._together = ov.AsyncInferQueue(compile_graph(graph, precision, threads, streams=threads))
+        self._alone = compile_graph(graph, precision, threads, streams=1).create_infer_request()
         self._side = folder.contract.size
         self._lock = Lock()  # a request object holds one slice at a time
 
@@ -88,9 +89,21 @@ class OpenVinoEngine:
             self.predict(np.zeros((rows, 1, self._side, self._side), np.uint8))
 
 
-def _read(core: ov.Core, folder: ModelFolder, precision: str) -> ov.Model:
-    if precision != "int8":
+def read_graph(folder: ModelFolder, precision: str) -> ov.Model:
+    """The graph of a precision, (1, 1, S, S) uint8 in; RuntimeError where the folder holds no quantised one."""
+    if not precision.startswith("int8"):
         return build_graph(fold_batchnorm(folder.read_weights()), folder.contract.size)
     if QUANTISED not in folder.contract.files:
         raise RuntimeError("The model folder holds no int8 graph; `make quantize` adds one, engine auto needs none.")
-    return core.read_model(folder.path / QUANTISED)
+    return ov.Core().read_model(folder.path / QUANTISED)
+
+
+def compile_graph(graph: ov.Model, precision: str, threads: int, streams: int) -> ov.CompiledModel:
+    """A program of so many streams, each of which computes a request of its own with its share of the threads."""
+    options = {
+        "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": streams,
+        "ENABLE_CPU_PINNING": False,  # or every worker of the machine would take the same cores
+    }
+    return ov.Core().compile_model(graph, "CPU", options)

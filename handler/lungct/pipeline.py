@@ -15,15 +15,17 @@ from itertools import chain
 from time import perf_counter
 from typing import Any, NamedTuple, TypeVar
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from lungct import gate, oip, render, result
+from lungct.arrivals import Arrivals, Prepared
 from lungct.body import Body, outline
-from lungct.engine import Engine
+from lungct.engine import TOLERANCES, Engine, prove
 from lungct.errors import LungCTError
 from lungct.gradcam import ActivationMap, LibraryCam, activate
-from lungct.image import Slice, decode
+from lungct.image import decode
 from lungct.model import ModelFolder
 from lungct.preprocess import Placement, place, to_input
 from lungct.request import ScoreRequest, parse
@@ -44,17 +46,6 @@ class Job(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A decoded request, ready for the network."""
-
-    request: ScoreRequest
-    slice: Slice
-    input: npt.NDArray[np.uint8]  # (1, S, S)
-    body: Body | None
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Scored:
     """A prepared request with its row of the forward pass."""
 
@@ -62,30 +53,6 @@ class Scored:
     logits: npt.NDArray[np.float32]  # (C,)
     evidence: npt.NDArray[np.float32]  # (C, 7, 7)
     features: npt.NDArray[np.float32]  # (512,)
-
-
-class Arrivals:
-    """Hands the engine each input of a batch as soon as it is decoded; keeps every item, those that failed too."""
-
-    def __init__(self, prepared: Iterator[Prepared | LungCTError]) -> None:
-        self.items: list[Prepared | LungCTError] = []
-        self.waited = 0.0  # seconds that the engine waited for decoding
-        self._prepared = prepared
-
-    def __iter__(self) -> Iterator[npt.NDArray[np.uint8]]:
-        while True:
-            asked = perf_counter()
-            item = next(self._prepared, None)
-            self.waited += perf_counter() - asked
-            if item is None:
-                return
-            self.items.append(item)
-            if isinstance(item, Prepared):
-                yield item.input
-
-    def finish(self) -> None:
-        """Keep what nobody draws any more."""
-        self.items += self._prepared
 
 
 class Batch(NamedTuple):
@@ -99,7 +66,11 @@ class Batch(NamedTuple):
 
 
 class Pipeline:
-    """Scores batches with one engine. Keeps nothing about a request; safe to call from one thread at a time."""
+    """Scores batches with one engine. Keeps nothing about a request; safe to call from one thread at a time.
+
+    Attributes:
+        broken: the engine failed and cannot give the golden answers any more: a new process is needed.
+    """
 
     def __init__(self, folder: ModelFolder, engine: Engine, settings: Settings, threads: int) -> None:
         self.contract = folder.contract
@@ -107,6 +78,8 @@ class Pipeline:
         self._engine = engine
         self._settings = settings
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="lungct")
+        cv2.setNumThreads(1)  # a slice a thread; by itself each call would take all cores, in every worker
+        self.broken = False
 
     def describe(self) -> str:
         """The contract as JSON, for `GET /models/lung_ct?customized=true`."""
@@ -160,12 +133,14 @@ class Pipeline:
         slice_ = decode(request.body, request.window, request.frame, contract.window, self._settings)
         pixels = to_input(slice_.pixels, contract.size, contract.geometry, contract.window.air)
         body = outline(pixels)
-        return Prepared(request, slice_, pixels, body, (*slice_.warnings, *self._check(request, body)))
+        return Prepared(request, slice_, pixels, body, (*slice_.warnings, *self._check(request, pixels, body)))
 
-    def _check(self, request: ScoreRequest, body: Body | None) -> tuple[str, ...]:
+    def _check(self, request: ScoreRequest, pixels: npt.NDArray[np.uint8], body: Body | None) -> tuple[str, ...]:
         if self._folder.gate is None:
             return (gate.NO_GATE,)
-        return gate.check_body(body) if request.gate == "on" else (gate.GATE_OFF,)
+        if request.gate == "off":
+            return (gate.GATE_OFF,)
+        return (*gate.check_body(body), *self._folder.gate.check_sharpness(pixels, body))
 
     def _forward(self, arrivals: Arrivals, jobs: Sequence[Job]) -> list[Scored | LungCTError]:
         inputs = iter(arrivals)
@@ -176,14 +151,25 @@ class Pipeline:
         except Exception as fault:
             error = _report(fault, ", ".join(str(job.request_id) for job in jobs))
             arrivals.finish()
+            self.broken = not self._works()
             return [item if isinstance(item, LungCTError) else error for item in arrivals.items]
         rows = iter(zip(found.logits, found.maps, found.features, strict=True))
         return [item if isinstance(item, LungCTError) else Scored(item, *next(rows)) for item in arrivals.items]
+
+    def _works(self) -> bool:
+        """Whether the engine outlived a fault. One on a GPU whose context broke would fail every batch to come."""
+        try:
+            prove(self._engine, self._folder, TOLERANCES[self._engine.kind])
+        except Exception as fault:
+            logger.error("Engine %s is broken: %s. This process must end.", self._engine.name, type(fault).__name__)
+            return False
+        return True
 
     def _answer(self, scored: Scored) -> Reply:
         request = scored.prepared.request
         alike = self._folder.gate is None or request.gate == "off" or self._folder.gate.check_features(scored.features)
         warnings = scored.prepared.warnings if alike else (*scored.prepared.warnings, gate.UNLIKE)
+        alike = alike and gate.SMOOTH not in warnings
         probabilities = result.softmax(scored.logits, self.contract.temperature)
         document = result.build_score(
             probabilities, scored.prepared.slice, warnings, alike, self.contract, self._engine.name

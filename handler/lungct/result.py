@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from lungct.agreement import softmax as softmax  # scripts know it from here
 from lungct.body import Body
+from lungct.contract import ModelContract
 from lungct.errors import LungCTError
 from lungct.gradcam import ActivationMap
 from lungct.image import Slice
-from lungct.model import ModelContract
 
 JSON = "application/json"
 NOTICE_HEADER = {"X-Research-Use-Only": "true"}
@@ -38,13 +39,6 @@ class Reply:
     label: str
     confidence: float | None = None
     headers: Mapping[str, str] = field(default_factory=lambda: dict(NOTICE_HEADER))
-
-
-def softmax(logits: npt.NDArray[np.float32], temperature: float) -> npt.NDArray[np.float64]:
-    """(C,) logits -> (C,) calibrated probabilities (temperature scaling, Guo et al. 2017)."""
-    scaled = logits.astype(np.float64) / temperature
-    raised = np.exp(scaled - scaled.max())
-    return np.asarray(raised / raised.sum(), np.float64)
 
 
 def build_score(

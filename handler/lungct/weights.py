@@ -53,6 +53,12 @@ def check_shapes(path: Path, classes: int) -> Floats:
         return np.asarray(stored.get_tensor("fc.bias"), np.float32)
 
 
+def read_last_layer(path: Path) -> Floats:
+    """Weight (C, 512) of the last layer, float32."""
+    with safe_open(path, "numpy") as stored:
+        return np.asarray(stored.get_tensor("fc.weight"), np.float32)
+
+
 def read_weights(path: Path) -> dict[str, Floats]:
     """Every tensor of a safetensors file as float32."""
     return {name: tensor.astype(np.float32) for name, tensor in load_file(path).items()}

@@ -28,8 +28,9 @@ def draw_charts(result: Result, folder: Path) -> None:
 
 def draw_rates(result: Result) -> Figure:
     """One bar a way, with its interval."""
-    names = list(result["rates"])
-    found = [estimate(result["rates"][name]["rate"]) for name in names]
+    ways = {**result["rates"], **{name: each for name, each in result["beside"].items() if name not in result["rates"]}}
+    names = list(ways)
+    found = [estimate(each["rate"]) for each in ways.values()]
     colours = [OURS if "served" in name else BASE if "in-process" in name else PEER for name in names]
     figure = Figure((8, 0.3 * len(names) + 0.9), layout="constrained")
     axes = figure.subplots()
@@ -58,26 +59,21 @@ def draw_stages(result: Result) -> Figure:
 
 
 def draw_growth(result: Result) -> Figure:
-    """Rate and median latency against callers for each worker layout and batch; rate against the picture's side."""
-    figure = Figure((11, 3.4), layout="constrained")
-    by_rate, by_latency, by_side = figure.subplots(1, 3)
-    for name, by_callers in result["settings"].items():
-        _draw_line(by_rate, {callers: each["rate"] for callers, each in by_callers.items()}, name)
-        _draw_line(by_latency, {callers: each["p50"] for callers, each in by_callers.items()}, name)
-    for way, found in result["sides"].items():
-        _draw_line(by_side, found, way)
-    for axes, across, up in (
-        (by_rate, "callers", "images/s"),
-        (by_latency, "callers", "p50, ms"),
-        (by_side, "side of the picture, pixels", "images/s"),
+    """Rate and median latency against callers for each worker layout and batch, and against the picture's side."""
+    figure = Figure((9, 6.4), layout="constrained")
+    rows = figure.subplots(2, 2)
+    for (by_rate, by_latency), ways, across in zip(
+        rows, (result["settings"], result["sides"]), ("callers", "side of the picture, pixels"), strict=True
     ):
-        axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_formatter("{x:.0f}")
-        axes.set_ylim(bottom=0)
-        axes.set_xlabel(across)
-        axes.set_ylabel(up)
-    by_side.legend(frameon=False)
-    figure.legend(*by_rate.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+        for axes, value, up in ((by_rate, "rate", "images/s"), (by_latency, "p50", "p50, ms")):
+            for name, by_size in ways.items():
+                _draw_line(axes, {size: each[value] for size, each in by_size.items()}, name)
+            axes.set_xscale("log", base=2)
+            axes.xaxis.set_major_formatter("{x:.0f}")
+            axes.set_ylim(bottom=0)
+            axes.set_xlabel(across)
+            axes.set_ylabel(up)
+        by_latency.legend(frameon=False)
     return figure
 
 

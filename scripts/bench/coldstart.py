@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from scripts.bench.servers import find_workers
+from scripts.bench.servers import CPU, find_workers
 from scripts.client import Client, ServerError
 from scripts.instance import ROOT, Instance, find_ports
 
@@ -31,7 +31,7 @@ def measure_starts(run: Path, body: bytes, repeats: int) -> dict[str, list[float
     ports = " ".join(map(str, find_ports(5)))
     environment = {k: v for k, v in os.environ.items() if k not in ("ARGS", "MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES")}
     environment |= {"LUNG_CT_RUN": str(run), "LUNG_CT_PORTS": ports}
-    serve, stop = ["make", "serve"], ["make", "stop"]
+    serve, stop = ["make", "serve", f"ARGS=--set {CPU}"], ["make", "stop"]
     for _ in range(repeats):
         started = time.perf_counter()
         with subprocess.Popen(serve, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as make:

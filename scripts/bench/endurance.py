@@ -1,18 +1,24 @@
-"""Does the worker's memory grow? Thousands of requests of the cheaper kinds on one server."""
+"""Does the worker's memory grow? Thousands of requests of the cheaper kinds on one server, and how fast each kind is.
+
+So many requests take minutes anyway. Sent one kind after the other, they tell what grids cost: less than what two
+measurements of some seconds differ by, so that it takes many of them, beside each other, to be seen.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 import psutil
 
-from scripts.bench.load import run_closed
-from scripts.bench.rates import BUSY, Plan
-from scripts.bench.servers import OPTIONS, aim, find_workers
+from scripts.bench.estimate import Sample, shuffle_rounds
+from scripts.bench.rates import BUSY, Plan, name_served
+from scripts.bench.servers import OPTIONS, find_workers, run_served
 from scripts.instance import Instance
 
-STEP_S = 4
-KINDS = ("classes", "classes + grids", "classes + JPEG overlay")
+WARM_S = 2
+# Seconds a round. In a longer window the batches that its ends cut weigh less, as do starts; but it takes many rounds.
+KINDS = {"classes": 4, "classes + grids": 4, "classes + JPEG overlay": 1}
 
 
 @dataclass(frozen=True)
@@ -28,18 +34,23 @@ class Endurance:
     late_mb: float
 
 
-def endure(instance: Instance, plan: Plan, requests: int) -> Endurance:
-    """Send at least `requests` requests, KINDS in turn."""
-    targets = [aim(instance, plan.slices[:4], OPTIONS[kind]) for kind in KINDS]
-    answered = errors = 0
+def endure(instance: Instance, plan: Plan, requests: int) -> tuple[Endurance, dict[str, list[Sample]]]:
+    """Send at least `requests` requests, in whole rounds of KINDS; what that did, and a sample a round by way."""
+    warm = run_served(instance, plan.slices, {}, BUSY, WARM_S)
+    answered, errors = warm.answered, warm.errors
+    found: defaultdict[str, list[Sample]] = defaultdict(list)
     early: float | None = None
-    while answered < requests:
-        sample = run_closed(targets, BUSY, STEP_S)
-        answered, errors = answered + sample.answered, errors + sample.errors
+    for order in shuffle_rounds(KINDS):
+        for kind in order:
+            sample = run_served(instance, plan.slices, OPTIONS[kind], BUSY, KINDS[kind])
+            found[name_served(kind, BUSY)].append(sample)
+            answered, errors = answered + sample.answered, errors + sample.errors
         if early is None and answered >= requests / 10:
             early = measure_memory(instance)
+        if answered >= requests:
+            break
     late = measure_memory(instance)
-    return Endurance(answered, errors, early or late, late)
+    return Endurance(answered, errors, early or late, late), dict(found)
 
 
 def measure_memory(instance: Instance) -> float:

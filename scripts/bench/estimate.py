@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 from rich.progress import Progress
@@ -64,20 +65,26 @@ def estimate_difference(values: Sequence[float], references: Sequence[float]) ->
     return estimate([value - reference for value, reference in zip(values, references, strict=True)])
 
 
+def shuffle_rounds(names: Iterable[str]) -> Iterator[list[str]]:
+    """The names in an order of its own for each round, without end, the same in every run.
+
+    In an order that stays, drift favours the same ways always.
+    """
+    shuffled, names = random.Random(SEED), list(names)  # noqa: S311 (nothing secret)
+    while True:
+        yield shuffled.sample(names, len(names))
+
+
 def measure_in_turn(
     title: str, ways: Mapping[str, Callable[[], Sample]], repeats: int, warm_up: bool = True
 ) -> dict[str, list[Sample]]:
-    """Every way once a round, `repeats` rounds; a first round is thrown away with `warm_up`.
-
-    Each round has an order of its own, the same in every run: in one that stays, drift favours the same ways always.
-    """
+    """Every way once a round, `repeats` rounds; a first round is thrown away with `warm_up`."""
     found: dict[str, list[Sample]] = {name: [] for name in ways}
     rounds = repeats + warm_up
-    shuffled = random.Random(SEED)  # noqa: S311 (nothing secret)
     with Progress(transient=True) as progress:
         task = progress.add_task(title, total=rounds * len(ways))
-        for number in range(rounds):
-            for name in shuffled.sample(list(ways), len(ways)):
+        for number, order in enumerate(islice(shuffle_rounds(ways), rounds)):
+            for name in order:
                 progress.update(task, description=f"{title}: {name}")
                 sample = ways[name]()
                 if number >= warm_up:

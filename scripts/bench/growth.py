@@ -11,22 +11,23 @@ from lungct.pipeline import Pipeline
 
 from scripts.bench.estimate import Sample, estimate, measure_in_turn
 from scripts.bench.inprocess import run_pipeline
-from scripts.bench.load import run_settled
 from scripts.bench.rates import BUSY, Plan
-from scripts.bench.servers import aim, serve
+from scripts.bench.servers import aim, run_served, serve
 from scripts.bench.sleeper import asleep
 from scripts.bench.slices import draw_slices
 from scripts.instance import Instance
 
-CALLERS = (1, 8, 32)
+CALLERS = (1, 4, 16, 32, 64)
 SIDES = (256, 512, 1024, 2048)
-ROUNDS = 3
-SETTINGS_S, WARM_S, SIDES_S = 5, 2, 1  # of one measurement
+BATCH = 16  # of the in-process pipeline, by sides
+# Four rounds of two seconds make narrower intervals than three of four seconds, which take longer.
+SETTINGS_ROUNDS, SIDES_ROUNDS = 4, 3
+SETTINGS_S, SIDES_S = 2, 1  # of one measurement
 
 
 def list_settings(plan: Plan) -> dict[str, dict[str, Any]]:
     """The settings that are tried, by name: batch size x delay with one worker, and one worker a core."""
-    tried = ((16, 1),) if plan.quick else ((8, 1), (16, 1), (16, 5))
+    tried = ((16, 1),) if plan.quick else ((8, 1), (16, 1), (16, 5), (32, 5))
     settings: dict[str, dict[str, Any]] = {
         f"batch {size}, delay {delay} ms": {"batchSize": size, "maxBatchDelay": delay} for size, delay in tried
     }
@@ -42,15 +43,14 @@ def measure_settings(plan: Plan) -> dict[str, dict[int, list[Sample]]]:
         servers = {}
         for number, (name, changes) in enumerate(settings.items()):
             instance = stack.enter_context(serve(plan.scratch / f"settings-{number}", changes))
-            target = aim(instance, plan.slices, {})
-            servers[name] = stack.enter_context(asleep(target, instance.pid))
-            servers[name].measure(BUSY, WARM_S)
+            servers[name] = stack.enter_context(asleep(partial(aim, instance, plan.slices, {}), instance.pid))
+            servers[name].measure(BUSY, SETTINGS_S)
         ways = {
             f"{name}, {callers} callers": partial(server.measure, callers, 1 if plan.quick else SETTINGS_S)
             for name, server in servers.items()
             for callers in CALLERS
         }
-        found = measure_in_turn("Settings", ways, 1 if plan.quick else ROUNDS, warm_up=False)
+        found = measure_in_turn("Settings", ways, 1 if plan.quick else SETTINGS_ROUNDS, warm_up=False)
     return {name: {callers: found[f"{name}, {callers} callers"] for callers in CALLERS} for name in settings}
 
 
@@ -60,9 +60,9 @@ def measure_sides(instance: Instance, pipeline: Pipeline, plan: Plan) -> dict[st
     ways: dict[str, Callable[[], Sample]] = {}
     for side in sides:
         slices = draw_slices(side, 4)
-        ways[f"in-process {side}"] = partial(run_pipeline, pipeline, slices, 16, plan.threads, SIDES_S)
-        ways[f"served {side}"] = partial(run_settled, aim(instance, slices, {}), BUSY, 2 * SIDES_S)
-    found = measure_in_turn("Picture sizes", ways, 1 if plan.quick else ROUNDS, warm_up=False)
+        ways[f"in-process {side}"] = partial(run_pipeline, pipeline, slices, BATCH, plan.threads, SIDES_S)
+        ways[f"served {side}"] = partial(run_served, instance, slices, {}, BUSY, 2 * SIDES_S)
+    found = measure_in_turn("Picture sizes", ways, 1 if plan.quick else SIDES_ROUNDS, warm_up=False)
     return {way: {side: found[f"{way} {side}"] for side in sides} for way in ("in-process", "served")}
 
 

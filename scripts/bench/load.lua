@@ -1,7 +1,7 @@
 -- A closed loop for wrk, for one thread: ready-made HTTP requests in turn, answers counted inside a window after a
 -- warm-up. Answers of a batch arrive together, so the window is stretched from the last answer before it to the last in
 -- it: a rate counts whole batches only.
--- wrk ... -- WARM_SECONDS WINDOW_SECONDS REQUEST_FILE...
+-- wrk ... -- WARM_SECONDS WINDOW_SECONDS PAUSE_MS REQUEST_FILE...
 local ffi = require("ffi")
 ffi.cdef [[
   typedef struct { long seconds; long nanoseconds; } timespec;
@@ -21,7 +21,11 @@ function setup(thread)
 end
 
 function init(arguments)
-  for i = 3, #arguments do
+  local pause = tonumber(arguments[3])
+  if pause > 0 then -- wrk looks whether there is such a function
+    delay = function() return pause * (0.5 + math.random()) end
+  end
+  for i = 4, #arguments do
     local file = assert(io.open(arguments[i], "rb"))
     requests[#requests + 1] = file:read("*a")
     file:close()

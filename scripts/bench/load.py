@@ -30,6 +30,8 @@ from scripts.bench.estimate import Sample
 WRK_MISSING = "wrk is missing; install it: apt-get install wrk, or brew install wrk."
 SCRIPT = Path(__file__).with_name("load.lua")
 TIMEOUT_S = 30
+SETTLE_S = 180  # each stretch of a window leaves its callers' requests in the queue of a server that is slow already
+LEAD = 0.25  # of a schedule; answers are not counted in it, because at its start none can be there
 WARM_S, TAIL_S = 0.7, 0.3  # before and after the window that counts; wrk takes whole seconds only
 
 
@@ -41,10 +43,11 @@ class Target:
     path: str
     headers: Mapping[str, str]
     bodies: Sequence[bytes]
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}{self.path}"
+        return f"{self.scheme}://127.0.0.1:{self.port}{self.path}"
 
     def frame(self) -> list[bytes]:
         """The requests as HTTP/1.1 bytes."""
@@ -56,19 +59,21 @@ class Target:
         return [head(len(body)).encode("ascii") + body for body in self.bodies]
 
 
-def run_closed(target: Target | Sequence[Target], concurrency: int, seconds: float) -> Sample:
-    """`concurrency` callers that each send the next request when their answer is there; several targets in turn.
+def run_closed(target: Target | Sequence[Target], concurrency: int, seconds: float, pause_s: float = 0.0) -> Sample:
+    """`concurrency` callers that each send the next request when their answer is there; several targets of one server
+    in turn. They rest between two requests, `pause_s` on average and half of it at least, so that they don't march in
+    step.
 
     A window of `seconds` that a slow server's batch outlasts says nothing: it is doubled until an answer is in it.
     """
-    sample = _run_wrk(target, concurrency, seconds)
+    sample = _run_wrk(target, concurrency, seconds, pause_s)
     while not (sample.rate or sample.errors) and seconds < TIMEOUT_S:
         seconds *= 2
-        sample = _run_wrk(target, concurrency, seconds)
+        sample = _run_wrk(target, concurrency, seconds, pause_s)
     return sample
 
 
-def _run_wrk(target: Target | Sequence[Target], concurrency: int, seconds: float) -> Sample:
+def _run_wrk(target: Target | Sequence[Target], concurrency: int, seconds: float, pause_s: float) -> Sample:
     targets = [target] if isinstance(target, Target) else list(target)
     with tempfile.TemporaryDirectory() as folder:
         files = []
@@ -79,8 +84,8 @@ def _run_wrk(target: Target | Sequence[Target], concurrency: int, seconds: float
         duration = math.ceil(WARM_S + seconds + TAIL_S)
         done = subprocess.run(
             ["wrk", "--threads=1", f"--connections={concurrency}", f"--duration={duration}s"]
-            + [f"--timeout={TIMEOUT_S}s", f"--script={SCRIPT}", f"http://127.0.0.1:{targets[0].port}/"]
-            + ["--", str(WARM_S), str(seconds), *map(str, files)],
+            + [f"--timeout={TIMEOUT_S}s", f"--script={SCRIPT}", targets[0].url]
+            + ["--", str(WARM_S), str(seconds), str(1000 * pause_s), *map(str, files)],
             capture_output=True, text=True, check=True, timeout=duration + 2 * TIMEOUT_S,
         )  # fmt: skip
     found = json.loads(done.stdout.splitlines()[-1])
@@ -96,7 +101,7 @@ def run_settled(target: Target, concurrency: int, seconds: float) -> Sample:
     The queue is first in, first out: one request that is answered says so.
     """
     sample = run_closed(target, concurrency, seconds)
-    requests.post(target.url, data=target.bodies[0], headers=dict(target.headers), timeout=TIMEOUT_S)
+    requests.post(target.url, data=target.bodies[0], headers=dict(target.headers), timeout=SETTLE_S)
     return sample
 
 
@@ -112,13 +117,18 @@ def find_wrk() -> bool:
 
 
 def run_open(target: Target, rate: float, seconds: float) -> Sample:
-    """Requests at a fixed rate, whatever the answers do; latency counts from when each one was due."""
+    """Requests at a fixed rate, whatever the answers do; latency counts from when each one was due.
+
+    The rate is that of answers between LEAD and the end of the schedule: a server that keeps up answers as fast as it
+    is asked, however long each answer takes. Over the time until the last one came it would answer more slowly.
+    """
     return asyncio.run(_run_open(target, rate, seconds))
 
 
 async def _run_open(target: Target, rate: float, seconds: float) -> Sample:
     clock = asyncio.get_running_loop().time
     latencies: list[float] = []
+    answered: list[float] = []
     failures = 0
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
 
@@ -129,7 +139,10 @@ async def _run_open(target: Target, rate: float, seconds: float) -> Sample:
             try:
                 async with session.post(target.url, data=body, headers=target.headers) as answer:
                     await answer.read()
-                    failures += answer.status != 200
+                if answer.status == 200:
+                    answered.append(clock())
+                else:
+                    failures += 1
             except (aiohttp.ClientError, TimeoutError):
                 failures += 1
             latencies.append(1000 * (clock() - due))
@@ -141,6 +154,7 @@ async def _run_open(target: Target, rate: float, seconds: float) -> Sample:
                 await asyncio.sleep(max(0.0, due - clock()))
                 group.create_task(send(target.bodies[number % len(target.bodies)], due))
         p50, p95, p99 = (float(value) for value in np.percentile(latencies, (50, 95, 99)))
-        rate = (len(latencies) - failures) / (clock() - started)
+        opens, closes = started + LEAD * seconds, started + seconds
+        reached = sum(opens <= at < closes for at in answered) / (closes - opens)
         load_ms = 1000 * (time.process_time() - used) / len(latencies)
-        return Sample(rate, (p50, p95, p99), failures, len(latencies), load_ms)
+        return Sample(reached, (p50, p95, p99), failures, len(latencies), load_ms)

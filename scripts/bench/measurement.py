@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import platform
 import statistics
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +23,27 @@ from scripts.bench.estimate import Sample, estimate, measure_in_turn
 from scripts.bench.layouts import serve_better
 from scripts.bench.load import run_open
 from scripts.bench.peers import serve_empty, serve_litserve, serve_stock
-from scripts.bench.rates import FP32, LITSERVE, STOCK, Plan
-from scripts.bench.servers import aim, serve
-from scripts.bench.sleeper import asleep
+from scripts.bench.rates import ENGINE_FP32, FP32, FP32_GRIDS, LIMIT, LIMIT_FP32, LITSERVE, STOCK, Plan
+from scripts.bench.servers import OPTIONS, aim, serve
+from scripts.bench.sleeper import Sleeper, asleep
 from scripts.bench.targets import CLASSES
 from scripts.instance import ROOT, Instance
 
 ARRIVALS = (0.5, 0.7, 0.9)  # shares of the served rate
+OPEN_ROUNDS, OPEN_S = 3, 5
 REQUESTS = 10_000
 
 
 def measure(plan: Plan, source: str) -> dict[str, Any]:
     """Everything, as JSON knows it."""
+    started = time.perf_counter()
     folder = load_model_folder(ROOT / "model_store" / "lung_ct")
-    limit, matrix = rates.find_limit(folder, plan)
+    tried = {
+        LIMIT: rates.find_limit(folder, plan, "auto", {plan.threads} if plan.quick else sorted({1, plan.threads})),
+        # One thread is not tried again: on several cores it is far from the best (README, Engines).
+        LIMIT_FP32: rates.find_limit(folder, plan, ENGINE_FP32, {plan.threads}),
+    }
+    limits = {name: limit for name, (limit, _) in tried.items()}
     with serve(plan.scratch / "ours", {}) as instance:
         result: dict[str, Any] = {
             "date": date.today().isoformat(),
@@ -42,25 +51,25 @@ def measure(plan: Plan, source: str) -> dict[str, Any]:
             "engine": rates.read_engine(instance),
             "repeats": plan.repeats,
             "quick": plan.quick,
-            "limit": f"{limit.batch} x {limit.threads}",
-            "matrix": {name: list_rates(samples) for name, samples in matrix.items()},
-            **measure_rates(folder, limit, instance, plan),
+            "limits": {
+                name: {"best": limit.name, "matrix": {cell: list_rates(samples) for cell, samples in matrix.items()}}
+                for name, (limit, matrix) in tried.items()
+            },
+            **measure_rates(folder, limits, instance, plan),
         }
+        beside = rates.measure_lone(limits[LIMIT], instance, plan)
         served = estimate(result["rates"][CLASSES]["rate"]).mean
-        shares = ARRIVALS[:1] if plan.quick else ARRIVALS
-        result["open"] = [measure_open(share, served, instance, plan) for share in shares]
-        result["stages"] = stages.measure_stages(instance, plan.slices, plan.seconds)
+        result["open"] = measure_open(served, instance, plan)
+        result["stages"] = stages.measure_stages(instance, plan)
         result["empty_ms"] = measure_empty(plan)
-        sides = growth.measure_sides(instance, limit.pipeline, plan)
-        result["sides"] = {way: {side: list_rates(found[side]) for side in found} for way, found in sides.items()}
-    result["settings"] = {
-        name: {callers: {"rate": list_rates(each), "p50": list_p50(each)} for callers, each in found.items()}
-        for name, found in growth.measure_settings(plan).items()
-    }
-    if not plan.quick:
-        with serve(plan.scratch / "endurance", {}) as instance:
-            result["endurance"] = asdict(endurance.endure(instance, plan, REQUESTS))
+        result["sides"] = summarise_growth(growth.measure_sides(instance, limits[LIMIT].pipeline, plan))
+    result["settings"] = summarise_growth(growth.measure_settings(plan))
+    with serve(plan.scratch / "endurance", {}) as instance:
+        endured, kinds = endurance.endure(instance, plan, 1 if plan.quick else REQUESTS)
+    result["endurance"] = asdict(endured)
+    result["beside"] = {name: summarise(samples) for name, samples in {**beside, **kinds}.items()}
     result["cold"] = coldstart.measure_starts(plan.scratch / "cold", plan.slices[0], 1 if plan.quick else 3)
+    result["minutes"] = (time.perf_counter() - started) / 60
     return result
 
 
@@ -72,7 +81,9 @@ def measure_empty(plan: Plan) -> float:
         return peer.measure(1, plan.seconds).latency_ms[0]
 
 
-def measure_rates(folder: ModelFolder, limit: rates.Limit, instance: Instance, plan: Plan) -> dict[str, Any]:
+def measure_rates(
+    folder: ModelFolder, limits: Mapping[str, rates.Limit], instance: Instance, plan: Plan
+) -> dict[str, Any]:
     """Every way of scoring, beside our server in fp32 and the peers; and what "peers" reach by workers x threads."""
     files, slices = plan.scratch, plan.slices
     peers = {
@@ -80,13 +91,14 @@ def measure_rates(folder: ModelFolder, limit: rates.Limit, instance: Instance, p
         LITSERVE: lambda layout: serve_litserve(files / f"litserve-{layout.workers}", folder, slices, layout),
     }
     with ExitStack() as stack:
-        fp32 = stack.enter_context(serve(files / "fp32", {"handler": {"engine": "openvino-fp32"}}))
-        others = {FP32: stack.enter_context(asleep(aim(fp32, slices, {}), fp32.pid))}
+        fp32 = stack.enter_context(serve(files / "fp32", {"handler": {"engine": ENGINE_FP32}}))
+        others = {FP32: stack.enter_context(asleep(partial(aim, fp32, slices, {}), fp32.pid))}
+        others[FP32_GRIDS] = Sleeper(partial(aim, fp32, slices, OPTIONS["classes + grids"]), fp32.pid)
         layouts = {}
         for name, serve_peer in peers.items():
             others[name], tried = stack.enter_context(serve_better(name, serve_peer, plan))
             layouts[name] = {layout: list_rates(samples) for layout, samples in tried.items()}
-        ways = rates.list_ways(folder, limit, instance, others, plan)
+        ways = rates.list_ways(folder, limits, instance, others, plan)
         found = measure_in_turn("Rates", ways, plan.repeats, warm_up=not plan.quick)
     return {"rates": {name: summarise(samples) for name, samples in found.items()}, "peers": layouts}
 
@@ -100,6 +112,33 @@ def summarise(samples: Sequence[Sample]) -> dict[str, Any]:
     }
 
 
+def summarise_growth(found: Mapping[str, Mapping[int, Sequence[Sample]]]) -> dict[str, dict[int, dict[str, Any]]]:
+    return {
+        name: {
+            size: {"rate": list_rates(each), "p50": list_p50(each), "errors": sum(sample.errors for sample in each)}
+            for size, each in by_size.items()
+        }
+        for name, by_size in found.items()
+    }
+
+
+def list_errors(result: Mapping[str, Any]) -> list[str]:
+    """The ways that were not always answered with 200, and how often: a rate of such a run says nothing."""
+
+    def count() -> Iterator[tuple[str, int]]:
+        for group in ("rates", "beside"):
+            for name, found in result[group].items():
+                yield name, found["errors"]
+        for found in result["open"]:
+            yield f"{found['asked']:.0f} arrivals/s", found["errors"]
+        for group in ("settings", "sides"):
+            for name, by_size in result[group].items():
+                for size, found in by_size.items():
+                    yield f"{name}, {size}", found["errors"]
+
+    return [f"errors of {name}: {errors}" for name, errors in count() if errors]
+
+
 def list_rates(samples: Sequence[Sample]) -> list[float]:
     return [sample.rate for sample in samples]
 
@@ -108,9 +147,16 @@ def list_p50(samples: Sequence[Sample]) -> list[float]:
     return [sample.latency_ms[0] for sample in samples if sample.latency_ms]
 
 
-def measure_open(share: float, served: float, instance: Instance, plan: Plan) -> dict[str, Any]:
-    asked = max(1.0, share * served)
-    return {"share": share, "asked": asked, **asdict(run_open(aim(instance, plan.slices, {}), asked, 3 * plan.seconds))}
+def measure_open(served: float, instance: Instance, plan: Plan) -> list[dict[str, Any]]:
+    """Arrivals at each share of the served rate."""
+    asked = {f"{share} of the served rate": max(1.0, share * served) for share in ARRIVALS[: 1 if plan.quick else None]}
+
+    def run(rate: float) -> Sample:
+        return run_open(aim(instance, plan.slices, {}), rate, OPEN_S)
+
+    ways: dict[str, Callable[[], Sample]] = {name: partial(run, rate) for name, rate in asked.items()}
+    found = measure_in_turn("Fixed arrival rate", ways, 1 if plan.quick else OPEN_ROUNDS, warm_up=False)
+    return [{"share": asked[name] / served, "asked": asked[name], **summarise(found[name])} for name in ways]
 
 
 def describe_machine() -> dict[str, Any]:

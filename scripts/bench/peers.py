@@ -20,6 +20,7 @@ from lungct.model import ModelFolder
 from scripts.bench.inprocess import make_plain_network
 from scripts.bench.layouts import Layout
 from scripts.bench.load import Target
+from scripts.bench.servers import CPU
 from scripts.bench.sleeper import Sleeper, asleep
 from scripts.bench.slices import colour
 from scripts.instance import ROOT, Instance, find_ports, make_temp
@@ -105,7 +106,7 @@ def _serve_handler(
     instance = Instance(run, tuple(ports), temp=make_temp(run))
     apis = zip(("inference", "management", "metrics"), ports, strict=False)
     lines = [f"{api}_address=http://127.0.0.1:{port}" for api, port in apis]
-    lines += [f"grpc_inference_port={ports[3]}", f"grpc_management_port={ports[4]}", "load_models=peer.mar"]
+    lines += [f"grpc_inference_port={ports[3]}", f"grpc_management_port={ports[4]}", "load_models=peer.mar", CPU]
     (run / "config.properties").write_text("\n".join([*lines, f"model_store={store}", "vmargs=-Xmx1g", ""]))
     command = [binaries / "torchserve", "--start", "--foreground", "--ncs", "--disable-token-auth"]
     command += ["--ts-config", run / "config.properties", "--log-config", LOG_CONFIG]
@@ -117,7 +118,7 @@ def _serve_handler(
     target = Target(ports[0], "/predictions/peer", {"Content-Type": "application/octet-stream"}, slices)
     try:
         _wait(target, target.bodies[0])
-        with asleep(target, process.pid) as peer:
+        with asleep(lambda: target, process.pid) as peer:
             yield peer
     finally:
         stop(Instance(run, tuple(ports), process.pid, instance.temp))
@@ -145,7 +146,7 @@ def serve_litserve(run: Path, folder: ModelFolder, slices: Sequence[bytes], layo
     target = Target(port, "/predict", {"Content-Type": f"multipart/form-data; boundary={boundary}"}, bodies)
     try:
         _wait(target, bodies[0])
-        with asleep(target, process.pid) as peer:
+        with asleep(lambda: target, process.pid) as peer:
             yield peer
     finally:
         with suppress(ProcessLookupError):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from scripts.bench.charts import draw_charts
 from scripts.bench.estimate import estimate
-from scripts.bench.growth import find_best
+from scripts.bench.growth import BATCH, find_best
 from scripts.bench.layouts import choose_fastest
-from scripts.bench.rates import LIMIT
+from scripts.bench.load import LEAD
+from scripts.bench.rates import BUSY, LIMIT
 from scripts.bench.targets import CLASSES, Verdict, Word, judge, ratio
 from scripts.markdown import tabulate
 
@@ -75,20 +76,28 @@ def write_page(result: Result) -> str:
         "![Rates](benchmark.png)",
         tabulate(("", "images/s", "of the in-process limit", "p50 / p95 / p99 ms", "errors"), _list_rates(result)),
         "In-process latencies are those of a whole batch.",
+        "## Beside each other\n\n"
+        "What differs by little is measured apart from the others, turn by turn and more often. Those with "
+        f"{BUSY} callers are the requests after which memory is looked at, on a server with nothing beside it.\n\n"
+        + tabulate(("", "images/s", "p50 / p95 / p99 ms", "times", "errors"), _beside(result)),
         "## Batch x threads, in-process, images/s\n\n"
-        "The limit above is the best of these, measured again: the best of many owes something to luck.\n\n"
-        + tabulate(("batch x threads", "images/s"), _mark(result["matrix"], result["limit"])),
+        "The limits above are the best of these, measured again: the best of many owes something to luck.",
+        *_limits(result),
         *_peers(result),
         "## Fixed arrival rate\n\n"
         "Served classes; requests leave on schedule whatever the answers do, latency counts from when each was due.\n"
+        f"Answers/s are those that came after the first {LEAD:.0%} of the schedule and before its end.\n"
         f"The load generator takes {result['open'][0]['load_ms']:.2f} ms of CPU a request here and "
         f"{result['rates'][CLASSES]['load_ms']:.2f} ms in the closed loop above.\n\n"
         + tabulate(("arrivals/s", "of the served rate", "answers/s", "p50 / p95 / p99 ms", "errors"), _open(result)),
         "## Where the time of a slice goes, ms\n\n![Stages](benchmark-stages.png)\n\n" + _stages(result),
         f"TorchServe with an empty handler takes {result['empty_ms']:.1f} ms for the same upload, one caller, median.",
-        "## Settings, images/s (p50 ms)\n\nAll servers are up; each sleeps but for its turns.\n\n" + _settings(result),
+        "## Settings, images/s (p50 ms)\n\nAll servers are up; each sleeps but for its turns.\n\n"
+        + _grow(result["settings"], "", _count),
         _tell_best(result),
-        "## Growth\n\n![Growth](benchmark-growth.png)\n\n" + _sides(result),
+        "## Growth\n\n![Growth](benchmark-growth.png)\n\n"
+        f"p50 is that of a batch of {BATCH} in-process, and of a request among those of {BUSY} callers served.\n\n"
+        + _grow(result["sides"], "images/s (p50 ms) by side of the picture", str),
         "## Cold start\n\n" + tabulate(("until the first good reply after", "s"), _cold(result)),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
@@ -100,7 +109,8 @@ def _describe(result: Result) -> str:
     return (
         f"{result['date']}, {machine['processor']}, {machine['cores']} cores, load generator on the same ones; "
         f"Python {machine['python']}, torch {machine['torch']}; engine {result['engine']}; {machine['slices']}; "
-        f"{'a quick run of one repeat, without intervals' if result['quick'] else turns}."
+        f"{'a quick run of one repeat, without intervals' if result['quick'] else turns}; "
+        f"{result['minutes']:.0f} minutes in all."
     )
 
 
@@ -112,11 +122,26 @@ def _join(latency: Sequence[float]) -> str:
     return " / ".join(f"{value:.0f}" if value >= 20 else f"{value:.1f}" for value in latency)
 
 
+def _average(latencies: Sequence[Sequence[float]]) -> str:
+    """Each percentile on average over the repeats."""
+    return _join([sum(values) / len(values) for values in zip(*latencies, strict=True)])
+
+
 def _list_rates(result: Result) -> Iterable[Sequence[str]]:
     for name, found in result["rates"].items():
-        latency = [sum(values) / len(values) for values in zip(*found["latency_ms"], strict=True)]
-        share = ratio(result, name, LIMIT).show(2)
-        yield name, estimate(found["rate"]).show(1), share, _join(latency), str(found["errors"])
+        share = ratio(result["rates"], name, LIMIT).show(2)
+        yield name, estimate(found["rate"]).show(1), share, _average(found["latency_ms"]), str(found["errors"])
+
+
+def _beside(result: Result) -> Iterable[Sequence[str]]:
+    for name, found in result["beside"].items():
+        latency, times = _average(found["latency_ms"]), str(len(found["rate"]))
+        yield name, estimate(found["rate"]).show(1), latency, times, str(found["errors"])
+
+
+def _limits(result: Result) -> Iterable[str]:
+    for name, found in result["limits"].items():
+        yield tabulate((f"{name}: batch x threads", "images/s"), _mark(found["matrix"], found["best"]))
 
 
 def _mark(rates: Mapping[str, Sequence[float]], chosen: str) -> Iterable[Sequence[str]]:
@@ -125,7 +150,7 @@ def _mark(rates: Mapping[str, Sequence[float]], chosen: str) -> Iterable[Sequenc
 
 
 def _peers(result: Result) -> Iterable[str]:
-    for name, rates in result.get("peers", {}).items():  # an earlier result has none
+    for name, rates in result["peers"].items():
         chosen = choose_fastest(rates)
         if len(rates) > 1:
             yield f"## {name}, images/s\n\nIt gets the better of these; ours runs as it ships.\n\n" + tabulate(
@@ -136,7 +161,7 @@ def _peers(result: Result) -> Iterable[str]:
 def _open(result: Result) -> Iterable[Sequence[str]]:
     for row in result["open"]:
         yield (
-            f"{row['asked']:.0f}", f"{row['share']:.1f}", f"{row['rate']:.1f}", _join(row["latency_ms"]),
+            f"{row['asked']:.0f}", f"{row['share']:.1f}", estimate(row["rate"]).show(1), _average(row["latency_ms"]),
             str(row["errors"]),
         )  # fmt: skip
 
@@ -147,21 +172,14 @@ def _stages(result: Result) -> str:
     return tabulate(("", *names), rows)
 
 
-def _settings(result: Result) -> str:
-    settings = result["settings"]
-    header = ("", *map(_count, next(iter(settings.values()))))
+def _grow(ways: Result, corner: str, name_size: Callable[[str], str]) -> str:
+    """Rate with its interval, and p50, of each way by size."""
+    header = (corner, *map(name_size, next(iter(ways.values()))))
     rows = [
         (name, *(f"{estimate(each['rate']).show(1)} ({estimate(each['p50']).mean:.0f})" for each in found.values()))
-        for name, found in settings.items()
+        for name, found in ways.items()
     ]
     return tabulate(header, rows)
-
-
-def _sides(result: Result) -> str:
-    ways = result["sides"]
-    sides = list(next(iter(ways.values())))
-    rows = [(way, *(estimate(found[side]).show(1) for side in sides)) for way, found in ways.items()]
-    return tabulate(("images/s by side of the picture", *sides), rows)
 
 
 def _cold(result: Result) -> Iterable[Sequence[str]]:

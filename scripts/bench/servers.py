@@ -12,11 +12,14 @@ from typing import Any
 import yaml
 
 from scripts.archive import build
-from scripts.bench.load import Target
-from scripts.client import Client, Tokens
+from scripts.bench.estimate import Sample
+from scripts.bench.load import Target, run_settled
+from scripts.client import Client
 from scripts.instance import ROOT, Instance, find_ports
 from scripts.stop import stop
+from scripts.tokens import Tokens
 
+CPU = "number_of_gpu=0"  # for TorchServe: else ours takes a GPU that is there, and is held against CPUs
 OPTIONS: dict[str, dict[str, str]] = {
     "classes": {},
     "classes + grids": {"X-Heatmap": "always", "X-Heatmap-Format": "grid"},
@@ -27,7 +30,7 @@ OPTIONS: dict[str, dict[str, str]] = {
 
 @contextmanager
 def serve(run: Path, changes: Mapping[str, Any]) -> Iterator[Instance]:
-    """A server with `changes` to config/model-config.yaml, ready, on free ports; `run` is its folder of files."""
+    """A server with `changes` to config/model-config.yaml, ready, on free ports and the CPU; `run` is its folder."""
     run.mkdir(parents=True, exist_ok=True)
     settings = run / "model-config.yaml"
     given = yaml.safe_load((ROOT / "config" / "model-config.yaml").read_text())
@@ -37,7 +40,7 @@ def serve(run: Path, changes: Mapping[str, Any]) -> Iterator[Instance]:
     script = str(ROOT / "scripts" / "serve.py")
     ports = map(str, find_ports(5))
     subprocess.run(
-        [sys.executable, script, "--run", run, "--store", run / "store", "--ports", *ports],
+        [sys.executable, script, "--run", run, "--store", run / "store", "--set", CPU, "--ports", *ports],
         check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     instance = Instance.read(run)
@@ -48,10 +51,21 @@ def serve(run: Path, changes: Mapping[str, Any]) -> Iterator[Instance]:
 
 
 def aim(instance: Instance, slices: Sequence[bytes], options: Mapping[str, str]) -> Target:
-    """Predictions with header options."""
-    token = Tokens(instance.keys).read("inference")
+    """Predictions with header options and a fresh token, which ends the one before: to be asked for each measurement.
+
+    A token lives an hour, and many repeats take longer.
+    """
+    tokens = Tokens(instance.keys)
+    token = tokens.renew("inference", tokens.read("inference"), instance.url("management"))
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/octet-stream", **options}
     return Target(instance.ports[0], "/predictions/lung_ct", headers, slices)
+
+
+def run_served(
+    instance: Instance, slices: Sequence[bytes], options: Mapping[str, str], callers: int, seconds: float
+) -> Sample:
+    """A closed loop of predictions with header options."""
+    return run_settled(aim(instance, slices, options), callers, seconds)
 
 
 def find_workers(instance: Instance) -> list[int]:

@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import re
+import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import islice
 
+from scripts.bench.estimate import shuffle_rounds
 from scripts.bench.load import run_closed
-from scripts.bench.rates import BUSY
+from scripts.bench.rates import BUSY, Plan
 from scripts.bench.servers import OPTIONS, aim
 from scripts.client import Client
 from scripts.instance import Instance
 
 STAGES = ("decode", "inference", "render")
 REST = "TorchServe, HTTP, waiting"
-STILL_S = 1.5  # longer than any batch takes
+STILL_S = 2  # longer than any batch takes
+ROUNDS = 2
+Split = Mapping[str, float]
 
 
-def measure_stages(instance: Instance, slices: Sequence[bytes], seconds: float) -> dict[str, dict[str, float]]:
-    """The split of `split_time` for one caller, and for many by kind of reply."""
-    found = {"classes, 1 caller": split_time(instance, slices, "classes", 1, seconds)}
-    return found | {f"{kind}, {BUSY} callers": split_time(instance, slices, kind, BUSY, seconds) for kind in OPTIONS}
+def measure_stages(instance: Instance, plan: Plan) -> dict[str, dict[str, float]]:
+    """The split of `split_time` for one caller, and for many by kind of reply, on average over rounds."""
+    loads = {"classes, 1 caller": ("classes", 1), **{f"{kind}, {BUSY} callers": (kind, BUSY) for kind in OPTIONS}}
+    found: dict[str, list[Split]] = {name: [] for name in loads}
+    settle(instance)
+    for order in islice(shuffle_rounds(loads), 1 if plan.quick else ROUNDS):
+        for name in order:
+            found[name].append(split_time(instance, plan.slices, *loads[name], plan.seconds))
+    return {name: average(splits) for name, splits in found.items()}
+
+
+def average(splits: Sequence[Split]) -> dict[str, float]:
+    """Stage by stage."""
+    return {stage: statistics.fmean(split[stage] for split in splits) for stage in splits[0]}
 
 
 def read_counters(instance: Instance) -> dict[str, float]:
@@ -52,9 +67,12 @@ def settle(instance: Instance) -> tuple[dict[str, float], float]:
 def split_time(
     instance: Instance, slices: Sequence[bytes], kind: str, callers: int, seconds: float
 ) -> dict[str, float]:
-    """Milliseconds of wall time a slice by stage; with one caller they add up to its latency, with more to 1 / rate."""
+    """Milliseconds of wall time a slice by stage; with one caller they add up to its latency, with more to 1 / rate.
+
+    The server has nothing to do before, and has nothing to do again afterwards.
+    """
     target = aim(instance, slices, OPTIONS[kind])
-    before, started = settle(instance)[0], time.perf_counter()
+    before, started = read_counters(instance), time.perf_counter()
     run_closed(target, callers, seconds)
     after, ended = settle(instance)
     elapsed = ended - started

@@ -8,10 +8,23 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from scripts.bench.estimate import Estimate, estimate, estimate_difference, estimate_ratio
-from scripts.bench.rates import BUSY, FORWARD, FP32, LIMIT, LITSERVE, PAGE, PAGE_CAM, SINGLE, STOCK, name_served
+from scripts.bench.rates import (
+    ALONE,
+    BUSY,
+    FORWARD,
+    FP32,
+    FP32_GRIDS,
+    LIMIT,
+    LIMIT_FP32,
+    LITSERVE,
+    PAGE,
+    PAGE_CAM,
+    SINGLE,
+    STOCK,
+    name_served,
+)
 
 CLASSES, GRIDS, JPEG = (name_served(f"classes{more}", BUSY) for more in ("", " + grids", " + JPEG overlay"))
-ALONE = name_served("classes", 1)
 EXTRA_MS = 4
 
 
@@ -39,9 +52,9 @@ class Verdict(NamedTuple):
 Result = Mapping[str, Any]
 
 
-def ratio(result: Result, way: str, reference: str) -> Estimate:
+def ratio(rates: Result, way: str, reference: str) -> Estimate:
     """How many times the reference's rate, repeat by repeat."""
-    return estimate_ratio(result["rates"][way]["rate"], result["rates"][reference]["rate"])
+    return estimate_ratio(rates[way]["rate"], rates[reference]["rate"])
 
 
 def decide(found: Estimate, least: float) -> Word:
@@ -57,42 +70,45 @@ def judge(result: Result) -> list[Verdict]:
     """Every target, each followed by what helps to read it."""
     slow = _tell_lacking(result)
     verdicts = [_judge_limit(result, slow)]
+    rates, beside = result["rates"], result["beside"]
     ratios = (
-        ("served classes, 32 callers, of the limit", CLASSES, LIMIT, 0.85, 2, ""),
-        ("served classes + grids, of served classes", GRIDS, CLASSES, 0.95, 2, ""),
-        ("served classes + JPEG overlay, of served classes", JPEG, CLASSES, 0.70, 2, ""),
-        ("served classes + grids against the original page with Grad-CAM", GRIDS, PAGE_CAM, 20, 1, slow),
-        ("served classes in fp32 against the original page's classes", FP32, PAGE, None, 1, ""),
-        ("served classes against TorchServe's image_classifier", CLASSES, STOCK, 4, 1, slow),
-        ("served classes in fp32 against image_classifier", FP32, STOCK, None, 1, ""),
-        ("served classes against LitServe", CLASSES, LITSERVE, None, 1, ""),
-        ("served classes in fp32 against LitServe", FP32, LITSERVE, None, 1, ""),
+        ("in-process limit in fp32 against eager fp32 torch, forward only", rates, LIMIT_FP32, FORWARD, None, 1, ""),
+        ("served classes, 32 callers, of the limit", rates, CLASSES, LIMIT, 0.85, 2, ""),
+        ("served classes in fp32, 32 callers, of the limit in fp32", rates, FP32, LIMIT_FP32, None, 2, ""),
+        ("served classes + grids, of served classes", beside, GRIDS, CLASSES, 0.95, 2, ""),
+        ("served classes + JPEG overlay, of served classes", rates, JPEG, CLASSES, 0.70, 2, ""),
+        ("served classes + grids against the original page with Grad-CAM", rates, GRIDS, PAGE_CAM, 20, 1, slow),
+        ("served classes + grids in fp32 against the same", rates, FP32_GRIDS, PAGE_CAM, None, 1, ""),
+        ("served classes in fp32 against the original page's classes", rates, FP32, PAGE, None, 1, ""),
+        ("served classes against TorchServe's image_classifier", rates, CLASSES, STOCK, 4, 1, slow),
+        ("served classes in fp32 against image_classifier", rates, FP32, STOCK, None, 1, ""),
+        ("served classes against LitServe", rates, CLASSES, LITSERVE, None, 1, ""),
+        ("served classes in fp32 against LitServe", rates, FP32, LITSERVE, None, 1, ""),
     )
-    for name, way, reference, least, digits, why in ratios:
-        if way not in result["rates"]:  # an earlier result
-            continue
-        found = ratio(result, way, reference)
+    for name, measured, way, reference, least, digits, why in ratios:
+        found = ratio(measured, way, reference)
         if least is None:
             verdicts.append(Verdict(name, "", found.show(digits), Word.COMPARED))
         else:
             target = f"≥ {least} x" if least > 1 else f"≥ {least:.2f}"
             verdicts.append(Verdict(name, target, found.show(digits), decide(found, least), why))
     verdicts.append(_judge_latency(result))
-    if endurance := result.get("endurance"):
-        verdicts.append(_judge_endurance(endurance))
-    verdicts.append(Verdict("GPU engine, of its forward pass", "≥ 0.80", "this command measures CPUs", Word.UNMEASURED))
+    if not result["quick"]:
+        verdicts.append(_judge_endurance(result["endurance"]))
+    kept = "this command keeps every way on the CPU, on machines with a GPU too"
+    verdicts.append(Verdict("GPU engine, of its forward pass", "≥ 0.80", kept, Word.UNMEASURED))
     return verdicts
 
 
 def _judge_limit(result: Result, why: str) -> Verdict:
-    found, engine = ratio(result, LIMIT, FORWARD), result["engine"]
-    word = decide(found, 3 if "bf16" in engine else 5)
+    found, engine = ratio(result["rates"], LIMIT, FORWARD), result["engine"]
+    word = decide(found, 3 if engine == "openvino-bf16" else 5)
     name = "in-process limit against eager fp32 torch, forward only"
     return Verdict(name, "≥ 5 x (int8), ≥ 3 x (bf16)", f"{found.show(1)} ({engine})", word, why)
 
 
 def _judge_latency(result: Result) -> Verdict:
-    alone, single = ([latency[0] for latency in result["rates"][way]["latency_ms"]] for way in (ALONE, SINGLE))
+    alone, single = ([latency[0] for latency in result["beside"][way]["latency_ms"]] for way in (ALONE, SINGLE))
     extra = estimate_difference(alone, single)
     word = decide(Estimate(-extra.mean, extra.half), -EXTRA_MS)  # the less the better
     why = f"TorchServe with an empty handler takes {result['empty_ms']:.1f} ms for the same upload."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from matplotlib import pyplot as plt
 from sklearn.model_selection import StratifiedKFold
 
 from scripts.modelling.baselines import BASELINES, classify
-from scripts.modelling.dataset import CLASSES, Cases, split_by_case
+from scripts.modelling.dataset import CLASSES, Cases, split_by_case, write_table
 from scripts.modelling.lookalikes import Pairs, correlate_slices, find_copies, find_twins, group_slices
 
 mpl.use("Agg")
 Ints = npt.NDArray[np.int64]
 FOLDS = 5
+LISTED = 1000  # near pairs at most: data of one slice over and over would have them by the million
+PSEUDO_CASES = "pseudo_cases.csv"
 
 
 def count_shapes(cases: Cases) -> dict[str, dict[str, int]]:
@@ -46,7 +49,7 @@ def score_baselines(cases: Cases, groups: Ints, seed: int = 0) -> dict[str, dict
     shuffled = StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(cases.labels, cases.labels)
     for fold, (_, rows) in enumerate(shuffled):
         at_random[rows] = fold
-    grouped = split_by_case(Cases(cases.files, cases.labels, groups, cases.slices), FOLDS, seed)
+    grouped = split_by_case(replace(cases, groups=groups), FOLDS, seed)
     found = {}
     for name, (describe, classifier) in BASELINES.items():
         features = describe(cases)
@@ -57,21 +60,30 @@ def score_baselines(cases: Cases, groups: Ints, seed: int = 0) -> dict[str, dict
     return found
 
 
+def name_pairs(cases: Cases, pairs: Pairs, correlation: npt.NDArray[np.float64]) -> list[tuple[str, str, float]]:
+    """Both files of each pair and how alike they are."""
+    return [(cases.files[a], cases.files[b], round(float(correlation[a, b]), 4)) for a, b in pairs]
+
+
 def audit(cases: Cases) -> dict[str, Any]:
-    """All findings as JSON knows them; rows of the pairs are row numbers of cases.csv."""
+    """All findings as JSON knows them; a pair that is near is two files and their correlation."""
     correlation = correlate_slices(cases.slices)
     groups = group_slices(correlation, cases.files, cases.labels)
     twins, copies = find_twins(correlation), find_copies(cases.slices)
     across = [(a, b) for a, b in twins if cases.labels[a] != cases.labels[b]]
-    given = len(set(zip(groups, cases.groups, strict=True)))
+    agreed = len(set(zip(groups, cases.groups, strict=True))) == len(set(groups)) == len(set(cases.groups))
     return {
         "slices": len(cases.files),
         "slices_per_class": {name: int((cases.labels == c).sum()) for c, name in enumerate(CLASSES)},
         "pseudo_cases": len(set(groups)),
-        "agrees_with_table": given == len(set(groups)) == len(set(cases.groups)),
+        "agrees_with_table": agreed if cases.given else None,
         "identical_pairs": [[cases.files[a], cases.files[b]] for a, b in copies],
-        "near_pairs": len(twins),
-        "cross_class_pairs": [[cases.files[a], cases.files[b], round(float(correlation[a, b]), 4)] for a, b in across],
+        "near_pairs": {
+            "count": len(twins),
+            "listed_at_most": LISTED,
+            "most_alike": name_pairs(cases, twins[:LISTED], correlation),
+        },
+        "cross_class_pairs": name_pairs(cases, across, correlation),
         "shapes": count_shapes(cases),
         "gray_levels": measure_levels(cases),
         "baseline_accuracy": score_baselines(cases, groups),
@@ -121,11 +133,16 @@ def write_report(path: Path, found: dict[str, Any]) -> None:
         for name, s in found["baseline_accuracy"].items()
     )
     across = "\n".join(f"- `{a}` and `{b}`: {r}" for a, b, r in found["cross_class_pairs"]) or "- none"
-    agreement = "agree with" if found["agrees_with_table"] else "DIFFER from"
+    agreement = {
+        True: "they agree with the pseudo_case column of cases.csv",
+        False: "they DIFFER from the pseudo_case column of cases.csv",
+        None: "cases.csv has no column pseudo_case, so training uses these",
+    }[found["agrees_with_table"]]
     path.write_text(f"""# Audit of {found["slices"]} slices
 
-{found["pseudo_cases"]} pseudo-cases by look-alikes; they {agreement} the pseudo_case column of cases.csv.
-{len(found["identical_pairs"])} pairs of slices are identical, {found["near_pairs"]} correlate over 0.97.
+{found["pseudo_cases"]} pseudo-cases by look-alikes; {agreement}. `{PSEUDO_CASES}` lists them, slice by slice.
+{len(found["identical_pairs"])} pairs of slices are identical, {found["near_pairs"]["count"]} correlate over 0.97;
+`audit.json` names them.
 Split by case, never by slice.
 
 ## Twins in different classes
@@ -155,12 +172,14 @@ Gray levels (0-255), median over the class:
 
 
 def write_audit(out: Path, cases: Cases) -> dict[str, Any]:
-    """Audit the cases; write report, JSON and figures into `out`, and return the findings."""
+    """Audit the cases; write report, JSON, a cases.csv by look-alikes and figures into `out`; return the findings."""
     found = audit(cases)
     out.mkdir(parents=True, exist_ok=True)
     (out / "audit.json").write_text(json.dumps(found, indent=2) + "\n")
     write_report(out / "report.md", found)
     correlation = correlate_slices(cases.slices)
+    # By a name of its own: `out` may be the data folder, whose cases.csv somebody else has made.
+    write_table(out / PSEUDO_CASES, replace(cases, groups=group_slices(correlation, cases.files, cases.labels)))
     twins = find_twins(correlation)
     across = [pair for pair in twins if cases.labels[pair[0]] != cases.labels[pair[1]]]
     draw_contact_sheet(out / "twins.png", cases, across + [p for p in twins if p not in across], correlation)

@@ -14,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from scripts.modelling.dataset import CLASSES, Cases
+from scripts.modelling.gatekeeping import measure_cases
 from scripts.modelling.surroundings import count_outside_levels
 
 Floats = npt.NDArray[np.float64]
@@ -33,13 +34,19 @@ def count_levels(cases: Cases) -> Floats:
     return np.stack([np.histogram(s, 64, (0, 256))[0] / s.size for s in cases.slices])
 
 
+def describe_sharpness(cases: Cases) -> Floats:
+    """(N, 1) sharpness of each slice, one number; 0 where there is no body to measure it in."""
+    return np.nan_to_num(measure_cases(cases).astype(np.float64), posinf=0.0)[:, None]
+
+
 REGRESSION = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
 BASELINES: dict[str, tuple[Callable[[Cases], Floats], ClassifierMixin]] = {
     "nearest neighbour, 64 x 64 pixels": (shrink, KNeighborsClassifier(1)),
     "gray levels, whole slice": (count_levels, REGRESSION),
     "gray levels, outside the body only": (count_outside_levels, REGRESSION),
+    "sharpness alone, one number": (describe_sharpness, REGRESSION),
 }
-NEAREST, HISTOGRAM, OUTSIDE = BASELINES
+NEAREST, HISTOGRAM, OUTSIDE, SHARPNESS = BASELINES
 
 
 def classify(classifier: ClassifierMixin, features: Floats, labels: Ints, folds: Ints) -> Floats:

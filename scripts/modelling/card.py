@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lungct.model import ModelContract
+from lungct.contract import ModelContract
 
 from scripts.markdown import fill, tabulate
 from scripts.modelling.crossvalidation import COMMON
@@ -18,9 +18,9 @@ from scripts.modelling.findings import (
     describe_gate,
     describe_heatmaps,
     describe_scores,
-    describe_shortcuts,
 )
 from scripts.modelling.recipe import Recipe
+from scripts.modelling.shortcuts import describe_shortcuts
 
 
 def write_card(folder: Path, contract: ModelContract, found: dict[str, Any], trials: list[dict[str, Any]]) -> None:
@@ -69,7 +69,10 @@ any split. Two patients may still share a case, or one patient may be in two.
 Five folds, stratified by class (`folds.csv`). The shipped network was trained on four of them
 ({training["slices"]["training"]} slices of {training["cases"]["training"]} cases); the fifth
 ({training["slices"]["kept_out"]} slices of {training["cases"]["kept_out"]} cases) set its calibration, refer thresholds
-and gate. Which fold that is was fixed before any result was seen."""
+and gate. Which fold that is was fixed before any result was seen. Which trial is shipped was not: it has the highest
+balanced accuracy of those that have all five folds (appendix), and fold 0 is one of them, so that its out-of-fold
+scores are somewhat too good. A trial on slices cut to the lungs did better on two folds; the server shows whole
+slices."""
 
 
 def describe_limits() -> str:
@@ -82,18 +85,21 @@ def describe_limits() -> str:
 - What the network tells apart is the Malignant slices **of this data set** from its others. They differ by more than
   tumours (scanner, table, cut, size), and can be told by what lies outside the body alone, see above: how much of the
   recall of Malignant is a short cut is not known, and on other scanners it may be gone.
-- The network reads sharpness: trained on slices resized by way of 256 pixels (trial `full`) and scored as they are
-  served, it misses Malignant slices. Files smoothed or resized before they are sent may be scored otherwise.
+- The network reads sharpness, and takes smooth slices for Malignant ("What can be told without looking at a lung").
+  The server refers the smoothest; a sharper slice that was smoothed a little passes. Trial `kernels` was trained on
+  smoothed and sharpened slices against that, and did not win (appendix).
+- Padding with air against squashing to a square was not tried: nearly all slices that are not square are Malignant, and
+  a squashed one shows its shape to the network; the padding, which is left, shows it too.
 - Confidence is calibrated for slices like these. The gate sees pictures that are no chest CT; it does not see a wrong
   window reliably, and knows nothing of disease outside the lungs.
-- Much of the positive evidence lies outside the body: the network also uses what surrounds a patient (table, field of
-  view), so a map that glows in air is a warning about the class, not a finding.
+- Part of the positive evidence lies outside the body ("Heatmap evidence", with what an even map would have there): a
+  map that glows in air is a warning about the class, not a finding.
 - A slice is not a patient: no volume, no history, no comparison with earlier scans."""
 
 
 def describe_reproduction(contract: ModelContract, found: dict[str, Any]) -> str:
     training = contract.training
-    given = f"--data DIR --init {training['init']} --seed {training['seed']}"
+    given = f"--data DIR --init INIT --seed {training['seed']}"
     steps = [f"{given} --trial {part['trial']} --recipe '{part['recipe']}'" for part in training["trials"]]
     commands = "\n".join(f"python scripts/train.py cv {step}" for step in steps)
     return f"""## How to reproduce
@@ -106,6 +112,8 @@ python scripts/quantize.py --data DIR
 python scripts/evaluate.py --data DIR
 ```
 
+INIT is the file {training["init"]}:
+ImageNet weights of torchvision (IMAGENET1K_V1) without most of layer4, as a state_dict; `imagenet` fetches all of them.
 Training the five networks took {training["minutes"]:.0f} minutes, added up over processes of one thread that shared two
 cores of an AMD EPYC of 2021 with other work, without a GPU; evaluating took {found["minutes"]:.0f} minutes. The last
 command writes this card."""

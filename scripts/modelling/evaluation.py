@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lungct.engine import choose_engine
 from lungct.model import load_model_folder
+from lungct.settings import count_cores
 from PIL import Image
 
 from scripts import phantom
 from scripts.anatomy import NODULES, draw_slice
 from scripts.modelling.dataset import Cases, find_table
 from scripts.modelling.evidence import measure_evidence
-from scripts.modelling.judgement import NOT_CT, Evaluation, judge_distance, judge_folds, judge_shipped, pass_gate
+from scripts.modelling.judgement import NOT_CT, Evaluation, judge_distance, judge_shipped, pass_gate
 from scripts.modelling.recipe import predict
+from scripts.modelling.smoothing import measure_smoothing
 from scripts.modelling.surroundings import measure_surroundings
+from scripts.modelling.validation import judge_folds
 
 PHANTOM_SEEDS = range(6)
 
@@ -36,7 +40,9 @@ def judge_gate(evaluation: Evaluation, data: Path) -> dict[str, Any]:
     bodies = {kind: [path.read_bytes() for path in files] for kind, files in pictures.items()}
     bodies["kept_out_ct"] = [(images / cases.files[row]).read_bytes() for row in evaluation.kept_out]
     bodies["phantom"] = [phantom.encode_dicom(draw_slice(seed, kind)) for seed in PHANTOM_SEEDS for kind in NODULES]
-    found: dict[str, Any] = {"kinds": {kind: pass_gate(folder, files) for kind, files in bodies.items()}}
+    engine = choose_engine(folder, threads=count_cores())
+    kinds = {kind: pass_gate(folder, engine, files) for kind, files in bodies.items()}
+    found: dict[str, Any] = {"engine": engine.name, "kinds": kinds}
     others = [np.asarray(Image.open(path).convert("L")) for kind in NOT_CT for path in pictures.get(kind, [])]
     if others:
         inside = np.flatnonzero(~np.isin(np.arange(len(cases.labels)), evaluation.kept_out))
@@ -65,5 +71,6 @@ def evaluate(path: Path, cases: Cases, data: Path, sample: int) -> dict[str, Any
         "gate": judge_gate(evaluation, data),
         "heatmap": measure_evidence(*model, cases, evaluation.kept_out, sample),
         "surroundings": measure_surroundings(*model, cases, evaluation.kept_out),
+        "smoothing": measure_smoothing(evaluation),
         "minutes": round((time.monotonic() - started) / 60, 1),
     }

@@ -1,6 +1,6 @@
 """Do the heatmaps show what the network uses? Measured on slices it was not trained on.
 
-Deletion and insertion against random maps (Petsiuk et al. 2018), cascading randomisation (Adebayo et al. 2018),
+Deletion and insertion (Petsiuk et al. 2018) against random maps, cascading randomisation (Adebayo et al. 2018),
 repeatability under shift and JPEG, share of positive evidence outside the body, completeness.
 """
 
@@ -21,7 +21,8 @@ from lungct.window import LUNG
 from PIL import Image
 from rich.progress import track
 
-from scripts.modelling.dataset import Cases
+from scripts.modelling.dataset import CLASSES, Cases
+from scripts.modelling.intervals import bound_scores
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -54,26 +55,30 @@ def correlate(a: Floats, b: Floats) -> Floats:
     )
 
 
-def perturb(inputs: Bytes, maps: Floats, share: float, insert: bool) -> Bytes:
-    """Blur the `share` of pixels with most evidence, or (insert) all the others; (N, 1, S, S) uint8.
+def perturb(inputs: Bytes, others: Bytes, maps: Floats, share: float, insert: bool) -> Bytes:
+    """Put the pixels of `others` where the `share` with most evidence is, or (insert) everywhere else.
 
-    Blurred pixels keep their surroundings' gray, so that a deletion leaves no black hole to react to.
+    All (N, 1, S, S) uint8. Other slices, and no blur or gray: a network may read sharpness as a class, and then a blur
+    that should take evidence away would add some.
     """
     changed = []
-    for (pixels,), evidence in zip(inputs, maps, strict=True):
+    for (pixels,), (other,), evidence in zip(inputs, others, maps, strict=True):
         heat = cv2.resize(evidence.astype(np.float32), pixels.shape[::-1], interpolation=cv2.INTER_LINEAR)
         top = heat >= np.quantile(heat, 1 - share)
-        blurred = cv2.GaussianBlur(pixels, (0, 0), 10)
-        changed.append(np.where(top != insert, blurred, pixels)[None])
+        changed.append(np.where(top != insert, other, pixels)[None])
     return np.stack(changed)
 
 
-def trace_perturbation(network: LungResNet18, temperature: float, inputs: Bytes, maps: Floats, insert: bool) -> Floats:
+def trace_perturbation(
+    network: LungResNet18, temperature: float, inputs: Bytes, others: Bytes, maps: Floats, insert: bool
+) -> Floats:
     """(N, len(SHARES)) probability, as it is served, of the class that was predicted for the whole slice."""
     predicted = explain(network, inputs).logits.argmax(1)
     rows = torch.arange(len(inputs))
     curves = [
-        (explain(network, perturb(inputs, maps, share, insert)).logits / temperature).softmax(1)[rows, predicted]
+        (explain(network, perturb(inputs, others, maps, share, insert)).logits / temperature).softmax(1)[
+            rows, predicted
+        ]
         for share in track(SHARES, "Insertion" if insert else "Deletion")
     ]
     return torch.stack(curves, 1).double().numpy()
@@ -106,18 +111,21 @@ def measure_evidence(
 ) -> dict[str, Any]:
     """All of the above: outside share and completeness on `rows`, the costly rest on a random `sample` of them."""
     rng = np.random.default_rng(seed)
-    everything = cases.inputs(rows, SIZE)
+    everything, groups = cases.inputs(rows, SIZE), cases.groups[rows]
     whole = explain(network, everything)
-    maps = pick_maps(whole)
+    maps, predicted = pick_maps(whole), whole.logits.argmax(1).numpy()
     bodies = [outline(pixels) for pixels in everything]
-    outside = [b.outside(m) for b, m in zip(bodies, maps, strict=True) if b is not None and m.max() > 0]
+    seen = [(b, m) for b, m in zip(bodies, maps, strict=True) if b is not None and m.max() > 0]
+    outside = [b.outside(m) for b, m in seen]
+    even = [b.outside(np.ones_like(m)) for b, m in seen]
     gap = (whole.maps.mean((2, 3)) + network.fc.bias - whole.logits).abs().max()
 
     chosen = np.sort(rng.choice(len(rows), min(sample, len(rows)), replace=False))
     inputs, kept = everything[chosen], maps[chosen]
     random = np.stack([rng.permuted(m.ravel()).reshape(m.shape) for m in kept])
+    others = everything[[rng.choice(find_others(predicted, row)) for row in chosen]]
     curves = {
-        f"{name}_{of}": trace_perturbation(network, temperature, inputs, m, name == "insertion")
+        f"{name}_{of}": trace_perturbation(network, temperature, inputs, others, m, name == "insertion")
         for name in ("deletion", "insertion")
         for of, m in (("map", kept), ("random", random))
     }
@@ -133,7 +141,7 @@ def measure_evidence(
     repeats = []
     for i in track(chosen, "Repeatability"):
         again = explain(network, np.stack([to_input(p, SIZE, "pad", LUNG.air) for p in disturb(cases.slices[rows[i]])]))
-        maps_again = again.maps[:, int(whole.logits[i].argmax())].double().numpy()
+        maps_again = again.maps[:, int(predicted[i])].double().numpy()
         repeats.append(correlate(np.repeat(maps[i][None], len(maps_again), 0), maps_again))
     repeated = np.array(repeats)
     return {
@@ -141,10 +149,34 @@ def measure_evidence(
         "sample": len(chosen),
         "shares": list(SHARES),
         "curves": {name: curve.mean(0).round(4).tolist() for name, curve in curves.items()},
-        "better_than_random": {name: float(flags.mean()) for name, flags in better.items()},
+        "better_than_random": {
+            CLASSES[c]: compare_maps(better, predicted[chosen] == c, groups[chosen])
+            for c in np.unique(predicted[chosen])
+        },
         "randomised_correlation": cascade,
         "repeatability": {"shift": float(repeated[:, :-1].mean()), "jpeg": float(repeated[:, -1].mean())},
-        "outside_body": {"mean": float(np.mean(outside)), "p95": float(np.quantile(outside, 0.95))},
+        "outside_body": {
+            "mean": float(np.mean(outside)),
+            "p95": float(np.quantile(outside, 0.95)),
+            "even_map": float(np.mean(even)),
+        },
         "no_positive_evidence": float((maps.max((1, 2)) <= 0).mean()),
         "completeness_error": float(gap),
     }
+
+
+def find_others(predicted: Ints, row: int) -> Ints:
+    """Rows of slices that are called otherwise than `row`; all other rows where there are none."""
+    others = np.flatnonzero(predicted != predicted[row])
+    return others if len(others) else np.flatnonzero(np.arange(len(predicted)) != row)
+
+
+def compare_maps(better: dict[str, npt.NDArray[np.bool_]], rows: npt.NDArray[np.bool_], groups: Ints) -> dict[str, Any]:
+    """In how many of the `rows` (N,) the map did better than the random one, with intervals by case."""
+    flags = {name: each[rows].astype(float) for name, each in better.items()}
+    found = bound_scores(
+        lambda some: {name: float(each[some].mean()) for name, each in flags.items()},
+        groups[rows],
+        {name: np.ones(rows.sum(), bool) for name in flags},
+    )
+    return {"slices": int(rows.sum()), "cases": len(set(groups[rows])), **found}

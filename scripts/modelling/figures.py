@@ -12,7 +12,7 @@ from sklearn.metrics import ConfusionMatrixDisplay
 
 from scripts.modelling.dataset import CLASSES
 from scripts.modelling.judgement import Evaluation
-from scripts.modelling.metrics import decide_across_folds, softmax, trace_risk
+from scripts.modelling.metrics import softmax, trace_risk
 
 mpl.use("Agg")
 STYLE = {"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "savefig.dpi": 110}
@@ -23,7 +23,7 @@ BINS = np.linspace(0, 1, 11)
 def draw_figures(folder: Path, evaluation: Evaluation, found: dict[str, Any]) -> None:
     """Write reliability.png, risk_coverage.png, confusion.png and heatmap_evidence.png into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    decisions = decide_across_folds(evaluation.logits, evaluation.cases.labels, evaluation.folds)
+    decisions = evaluation.decide()
     labels = evaluation.cases.labels
     drawings = {
         "reliability": lambda: draw_reliability(softmax(evaluation.logits, 1.0), decisions.probabilities, labels),
@@ -88,7 +88,7 @@ def draw_evidence(heatmap: dict[str, Any]) -> plt.Figure:
         for of, colour in (("map", BLUE), ("random", GRAY)):
             name = "heatmap" if of == "map" else "random map"
             axis.plot(heatmap["shares"], heatmap["curves"][f"{kind}_{of}"], "o-", color=colour, label=name)
-        verb = "blurred" if kind == "deletion" else "kept sharp"
+        verb = "replaced" if kind == "deletion" else "kept"
         axis.set(xlabel=f"share of pixels {verb}", ylabel="probability of the class", ylim=(0, 1), title=kind.title())
         axis.legend(frameon=False)
     cascade = heatmap["randomised_correlation"]

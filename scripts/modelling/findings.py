@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from lungct.model import ModelContract
+from lungct.contract import ModelContract
 
 from scripts.markdown import show, tabulate
-from scripts.modelling.baselines import OUTSIDE
 from scripts.modelling.dataset import CLASSES
 from scripts.modelling.gatekeeping import REFER_SHARE, REFUSE_MARGIN, REFUSE_SHARE
 from scripts.modelling.intervals import DRAWS
 from scripts.modelling.metrics import LEAST_SUPPORT, NAMES, REPORTED_ACCURACY
-from scripts.modelling.surroundings import AS_IS, SWAPPED
 from scripts.modelling.targets import list_targets
 
 EVALUATE = "`python scripts/evaluate.py --data DIR`"
@@ -43,6 +41,10 @@ def describe_scores(found: dict[str, Any]) -> str:
     goals: list[Row] = [
         (t.name, t.wanted, t.reached, "reached" if t.met else "**missed**") for t in list_targets(found)
     ]
+    folds: list[Row] = [
+        (f["fold"], f["slices"], f["cases"], *compare(f["scores"]), show_rank(f["benign_from_normal"]))
+        for f in cv["folds"]
+    ]
     return f"""## Results
 
 Out of fold: every slice is scored by the network that did not see its fold, and calibrated and decided by the other
@@ -60,6 +62,13 @@ Against what was aimed at:
 
 ![confusion](figures/confusion.png)
 
+By fold, which shows how much a score depends on the cases that are asked:
+
+{tabulate(("fold", "slices", "cases", *COMPARED_AS, "AUC, Benign against Normal"), folds)}
+
+Benign against Normal, Malignant slices left out, has an AUC of {cv["benign_from_normal"]:.2f} over all folds (0.5 is
+chance): **across cases this network does not tell the two**.
+
 The shipped network alone, on the {shipped["slices"]} slices ({shipped["cases"]} cases: {count_cases(shipped)}) that it
 was not trained on. They set its temperature, contrast, bias and thresholds, so this table is **in-sample** for these
 and flatters it. The committed answers come out again within
@@ -68,44 +77,19 @@ and flatters it. The committed answers come out again within
 {tabulate_scores(shipped, list(NAMES)[:6])}"""
 
 
+def show_rank(auc: float | None) -> str:
+    return "none" if auc is None else f"{auc:.2f}"
+
+
+def show_bound(found: dict[str, Any], key: str) -> str:
+    """A score with its interval in brackets."""
+    value, interval = found["scores"].get(key, math.nan), found["intervals"].get(key)
+    return show(value) + (f" ({show(*interval)})" if interval else "")
+
+
 def count_cases(found: dict[str, Any]) -> str:
     """The cases of each class in words; a case with slices of two classes counts for both."""
     return ", ".join(f"{count} {name}" for name, count in found["cases_per_class"].items())
-
-
-def describe_shortcuts(found: dict[str, Any]) -> str:
-    cv = found["cross_validation"]
-    rows: list[Row] = [
-        ("**this model**, as decided", *compare(cv["scores"])),
-        ("this model, not calibrated", *compare(cv["uncalibrated"])),
-        *((name, *compare(scores)) for name, scores in cv["baselines"].items()),
-    ]
-    outside = cv["baselines"][OUTSIDE]
-    kept, swapped = (found["surroundings"][name].get("recall_malignant", math.nan) for name in (AS_IS, SWAPPED))
-    changed: list[Row] = [
-        (name, show(s["accuracy"]), show(s.get("recall_malignant", math.nan)), show(s.get("malignant_auc", math.nan)))
-        for name, s in found["surroundings"].items()
-    ]
-    return f"""## What can be told without looking at a lung
-
-Classifiers that see no lung, on the same folds: 1-nearest-neighbour on pixels, and logistic regression on the histogram
-of gray levels, of the whole slice and of the pixels **outside the body only** (its outline, widened by 8 of 224
-pixels; no size or shape, only levels). By {EVALUATE}.
-
-{tabulate(("out of fold", *COMPARED_AS), rows)}
-
-The shipped network on its kept-out slices, changed strictly outside the body: all air, or what surrounds the body in a
-slice of another class.
-
-{tabulate(("kept-out slices", "accuracy", "Malignant recall", "Malignant AUC"), changed)}
-
-What lies outside a body is no disease: it is scanner, table and field of view. Gray levels read there alone tell
-Malignant from the rest with an AUC of {show(outside["malignant_auc"])}, this model with
-{show(cv["scores"]["malignant_auc"])} ({show(cv["uncalibrated"]["malignant_auc"])} before each fold is calibrated by
-itself). So **neither its AUC nor its recall of Malignant is evidence that it sees tumours**. It does not live by the
-surroundings alone: with those of another class it still finds {swapped:.0%} of the Malignant slices, instead of
-{kept:.0%}; but the inside of a body, too, bears the marks of its scanner. What can be said is that this model tells the
-Malignant slices of this data set from its others; by what, these tables leave open."""
 
 
 def describe_calibration(contract: ModelContract, found: dict[str, Any]) -> str:
@@ -113,6 +97,10 @@ def describe_calibration(contract: ModelContract, found: dict[str, Any]) -> str:
     contrast = contract.training["benign_normal_contrast"]
     bias = ", ".join(f"{n} {b:+.2f}" for n, b in zip(CLASSES, contract.training["class_bias"], strict=True))
     risk = ", ".join(f"{error:.1%} at {coverage}" for coverage, error in cv["error_at_coverage"].items())
+    small_share, small_right = (
+        f"{min(values):.2f} to {max(values):.2f}" if (values := cv["set_by_one_fold"][key]) else "none"
+        for key in ("reported_share", "reported_accuracy")
+    )
     rows: list[Row] = [
         (
             name,
@@ -135,13 +123,16 @@ told them apart is left. A difference between the two says nothing.
 
 `decision` is `refer` where the confidence is under the limit of the predicted class: the least from which
 {REPORTED_ACCURACY:.0%} of the kept-out slices called that class are right. A class that reaches this at no confidence,
-or on fewer than {LEAST_SUPPORT} slices, is always referred. Limits as shipped, counts out of fold with limits set by
-the other folds in the same way:
+or on fewer than {LEAST_SUPPORT} slices, is always referred. So is a slice of any class that is smoother than
+{contract.gate["least_sharpness"]:g} (see above). Limits as shipped; counts out of fold, with limits set by the other
+four folds:
 
 {tabulate(("called", "limit", "slices", "reported", "of them right", "accuracy among reported"), rows)}
 
 Of all slices {cv["scores"]["reported_share"]:.0%} are reported, and
-{show(cv["scores"].get("reported_accuracy", math.nan))} of those are right. Fitted across folds, the expected
+{show(cv["scores"].get("reported_accuracy", math.nan))} of those are right. The shipped limits rest on one fold alone, a
+quarter of that. With calibration and limits set by one fold and judged on the other four, {small_share} are reported
+and {small_right} of them are right, from one fold to the next. Fitted across folds, the expected
 calibration error goes from {cv["uncalibrated"]["ece"]:.3f} to {cv["scores"]["ece"]:.3f}. Errors by coverage, the most
 confident slices first: {risk}. By {EVALUATE}.
 
@@ -152,7 +143,7 @@ confident slices first: {risk}. By {EVALUATE}.
 def describe_gate(contract: ModelContract, found: dict[str, Any]) -> str:
     kinds, features = found["gate"]["kinds"], found["gate"].get("features")
     rows: list[Row] = [
-        (kind, k["files"], f"{k['refused']:.1%}", f"{k['unlike']:.1%}", f"{k['accepted']:.1%}")
+        (kind, k["files"], *(f"{k[key]:.1%}" for key in ("refused", "unlike", "smooth", "accepted")))
         for kind, k in kinds.items()
     ]
     alone = (
@@ -169,7 +160,8 @@ pictures that are no chest CT; the mean distance to five neighbours catches
     )
     return f"""## Gate
 
-Before the network: the silhouette must be a body, wider than deep, with air around it and lungs in it. After it: the
+Before the network: the silhouette must be a body, wider than deep, with air around it and lungs in it (limits drawn
+around all slices of the data set, with room), and sharp enough not to be referred. After it: the
 Mahalanobis distance of the 512 pooled features to the nearest class of the training data. Over
 {contract.gate["refer_above"]:g}
 the decision
@@ -177,31 +169,37 @@ is `refer` ({REFER_SHARE:.1%} of kept-out CT), over {contract.gate["refuse_above
 ({REFUSE_SHARE:.1%} of kept-out CT, times {REFUSE_MARGIN} for scanners that
 were not there). That margin and the shrinkage of the covariance were chosen in sight of the pictures below that are no
 chest CT, so their rows flatter the gate; the row `kept_out_ct` is **in-sample**, as these slices set the distances.
-Files through the whole server pipeline, by {EVALUATE}:
+Files through the whole server pipeline, engine {found["gate"]["engine"]}, by {EVALUATE}:
 
-{tabulate(("kind", "files", "refused with 422", "referred as unlike", "accepted"), rows)}{alone}"""
+{tabulate(("kind", "files", "refused with 422", "referred as unlike", "as smooth", "accepted"), rows)}{alone}"""
 
 
 def describe_heatmaps(found: dict[str, Any]) -> str:
     h = found["heatmap"]
     cascade = ", ".join(f"{value:.2f} to {name}" for name, value in h["randomised_correlation"].items())
+    compared: list[Row] = [
+        (name, part["slices"], part["cases"], show_bound(part, "deletion"), show_bound(part, "insertion"))
+        for name, part in h["better_than_random"].items()
+    ]
     return f"""## Heatmap evidence
 
 On the {h["slices"]} kept-out slices; deletion, insertion, randomisation and repeatability on {h["sample"]} of them,
 drawn at
 random; probabilities as they are served. By {EVALUATE}.
 
-- Blurring what the map marks lowers the probability faster than a shuffled map in
-  {h["better_than_random"]["deletion"]:.0%} of
-  slices; keeping it sharp keeps the probability better in {h["better_than_random"]["insertion"]:.0%} (50 % would be
-  chance).
+- Replacing what the map marks by a slice that is called otherwise lowers the probability faster than replacing by a
+  shuffled map, and keeping only what it marks keeps the probability better; 50 % is chance:
+
+{tabulate(("called", "slices", "cases", "deletion: better in", "insertion: better in"), compared)}
+
 - With weights randomised from the top down, |correlation| with the true map is {cascade}: a map that ignored the
   weights
   would stay at 1.
 - Repeatability, correlation after a shift by 2 pixels: {h["repeatability"]["shift"]:.3f}; after JPEG of quality 75:
   {h["repeatability"]["jpeg"]:.3f}.
 - Share of positive evidence outside the body: {h["outside_body"]["mean"]:.1%} on average, 95 % of slices under
-  {h["outside_body"]["p95"]:.1%}. {h["no_positive_evidence"]:.1%} of slices have no positive evidence for their class.
+  {h["outside_body"]["p95"]:.1%}; a map that is the same everywhere would have {h["outside_body"]["even_map"]:.1%}.
+  {h["no_positive_evidence"]:.1%} of slices have no positive evidence for their class.
 - Completeness: the mean of a map plus the class's bias is the logit within {h["completeness_error"]:.1e}.
 
 A map is 7 x 7 cells of 32 pixels with wide receptive fields: it points to a region, it does not outline a finding.
@@ -215,6 +213,6 @@ def describe_failures(found: dict[str, Any]) -> str:
     ]
     return f"""## Worst failures
 
-The most confident errors out of fold, by {EVALUATE}:
+The most confident errors about the slices of each class, out of fold, by {EVALUATE}:
 
 {tabulate(("file", "is", "called", "confidence"), rows)}"""

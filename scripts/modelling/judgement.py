@@ -6,43 +6,33 @@ import csv
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from lungct import gate as gates
+from lungct.engine import Engine
 from lungct.model import ModelFolder
 from lungct.pipeline import Job, Pipeline
-from lungct.settings import Settings
-from lungct.torch_engine import TorchEngine
+from lungct.settings import Settings, count_cores
 from rich.progress import track
 from safetensors.torch import load_file
 
-from scripts.modelling.baselines import BASELINES, classify
 from scripts.modelling.crossvalidation import ANSWERS, ASSIGNMENT, KEPT_OUT
 from scripts.modelling.dataset import CLASSES, Cases
 from scripts.modelling.gatekeeping import (
     REFUSE_MARGIN,
     REFUSE_SHARE,
+    find_sharp,
+    measure_cases,
     measure_distances,
     measure_neighbours,
     set_thresholds,
 )
 from scripts.modelling.intervals import bound_scores
-from scripts.modelling.metrics import (
-    Calibration,
-    count_confusion,
-    decide_across_folds,
-    measure,
-    measure_reported,
-    select_classes,
-    select_reported,
-    softmax,
-    trace_risk,
-)
-from scripts.modelling.targets import LEAST
+from scripts.modelling.metrics import Calibration, Decisions, decide_across_folds, measure, select_classes, softmax
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -75,62 +65,24 @@ class Evaluation:
         folds = np.array([int(row["fold"]) for row in table])
         return cls(folder, cases, folds, answers["logits"].double().numpy(), answers["features"].float().numpy())
 
+    @cached_property
+    def sharpness(self) -> Floats:
+        """(N,) see `measure_cases`."""
+        return measure_cases(self.cases)
+
+    @property
+    def sharp(self) -> npt.NDArray[np.bool_]:
+        """(N,) whether each slice is as sharp as the other folds demand."""
+        return find_sharp(self.sharpness, self.cases.labels, self.folds)
+
+    def decide(self) -> Decisions:
+        """Each fold calibrated and decided by the others."""
+        return decide_across_folds(self.logits, self.cases.labels, self.folds, self.sharp)
+
     @property
     def kept_out(self) -> Ints:
         """Rows that the shipped network never saw."""
         return np.flatnonzero(self.folds == KEPT_OUT)
-
-
-def judge_folds(evaluation: Evaluation) -> dict[str, Any]:
-    """Cross-validated scores with intervals by case, mean over folds, confusion, risk and the worst failures."""
-    labels, groups, folds = evaluation.cases.labels, evaluation.cases.groups, evaluation.folds
-    decisions = decide_across_folds(evaluation.logits, labels, folds)
-
-    def score(rows: Ints) -> dict[str, float]:
-        some = type(decisions)(decisions.probabilities[rows], decisions.reported[rows])
-        return measure(some.probabilities, labels[rows]) | measure_reported(some, labels[rows])
-
-    others = {
-        name: measure(classify(classifier, describe(evaluation.cases), labels, folds), labels)
-        for name, (describe, classifier) in BASELINES.items()
-    }
-    raw = measure(softmax(evaluation.logits, 1.0), labels)
-    rests = select_classes(labels) | select_reported(decisions)
-    confidence = decisions.probabilities.max(1)
-    predicted = decisions.probabilities.argmax(1)
-    worst = [row for row in np.argsort(-confidence, kind="stable") if predicted[row] != labels[row]][:10]
-    coverage, risk = trace_risk(decisions.probabilities, labels)
-    return {
-        "slices": len(labels),
-        "cases": len(set(groups)),
-        "cases_per_class": {name: len(set(groups[labels == c])) for c, name in enumerate(CLASSES)},
-        **bound_scores(score, groups, rests),
-        "reported": {
-            name: {
-                "called": int((predicted == c).sum()),
-                "reported": int((reported := decisions.reported & (predicted == c)).sum()),
-                "right": int((labels[reported] == c).sum()),
-            }
-            for c, name in enumerate(CLASSES)
-        },
-        "mean_of_folds": {
-            key: float(np.nanmean([score(np.flatnonzero(folds == fold))[key] for fold in np.unique(folds)]))
-            for key in LEAST
-        },
-        "confusion": count_confusion(decisions.probabilities, labels),
-        "uncalibrated": raw,
-        "baselines": others,
-        "error_at_coverage": {f"{c:.0%}": float(risk[np.searchsorted(coverage, c - 1e-9)]) for c in (0.5, 0.7, 0.9, 1)},
-        "worst": [
-            {
-                "file": evaluation.cases.files[row],
-                "is": CLASSES[labels[row]],
-                "called": CLASSES[predicted[row]],
-                "confidence": round(float(confidence[row]), 3),
-            }
-            for row in worst
-        ],
-    }
 
 
 def judge_shipped(evaluation: Evaluation, answers: npt.NDArray[np.float64]) -> dict[str, Any]:
@@ -153,15 +105,17 @@ def judge_shipped(evaluation: Evaluation, answers: npt.NDArray[np.float64]) -> d
     }
 
 
-def pass_gate(folder: ModelFolder, files: Iterable[bytes]) -> dict[str, Any]:
-    """What the server does with files: shares of 422 not_a_ct_slice, of refer for being unlike, of accept."""
-    pipeline = Pipeline(folder, TorchEngine(folder, torch.device("cpu")), Settings(), threads=1)
+def pass_gate(folder: ModelFolder, engine: Engine, files: Iterable[bytes]) -> dict[str, Any]:
+    """What the server does with files: shares of 422 not_a_ct_slice, of refer for being unlike or smooth, of errors, of
+    the rest."""
+    pipeline = Pipeline(folder, engine, Settings(), threads=count_cores())
     outcomes = []
     for body in track(list(files), "Gate"):
         reply = pipeline.score([Job({"body": body}, {})]).replies[0]
-        unlike = reply.status == 200 and gates.UNLIKE in json.loads(reply.body)["warnings"]
-        outcomes.append("refused" if reply.label == "not_a_ct_slice" else "unlike" if unlike else reply.outcome)
-    counts = {name: outcomes.count(name) / len(outcomes) for name in ("refused", "unlike", "error")}
+        warnings = json.loads(reply.body)["warnings"] if reply.status == 200 else ()
+        held = "unlike" if gates.UNLIKE in warnings else "smooth" if gates.SMOOTH in warnings else reply.outcome
+        outcomes.append("refused" if reply.label == "not_a_ct_slice" else held)
+    counts = {name: outcomes.count(name) / len(outcomes) for name in ("refused", "unlike", "smooth", "error")}
     return {"files": len(outcomes), **counts, "accepted": 1 - sum(counts.values())}
 
 

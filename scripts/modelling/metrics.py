@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from lungct.model import ModelContract
+from lungct.contract import ModelContract
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from scripts.modelling.dataset import CLASSES
@@ -19,7 +19,9 @@ Flags = npt.NDArray[np.bool_]
 
 REPORTED_ACCURACY = 0.95  # what is aimed at
 ALWAYS = 2.0  # a confidence that no slice reaches: everything under it is referred
-LEAST_SUPPORT = 60  # slices: so many without an error are what it takes to claim 95 %, as 0.95 ** 60 is under 5 %
+# Slices: so many independent ones without an error are what it takes to claim 95 %, as 0.95 ** 60 is under 5 %. Slices
+# of a case are not independent: it keeps a handful from deciding, and is no proof.
+LEAST_SUPPORT = 60
 PAIR = np.array([{"Benign": 1.0, "Normal": -1.0}.get(name, 0.0) for name in CLASSES])  # their difference
 NAMES = {
     "accuracy": "accuracy",
@@ -132,18 +134,25 @@ def decide(probabilities: Floats, refer_below: Floats) -> Decisions:
     return Decisions(probabilities, probabilities.max(1) >= refer_below[probabilities.argmax(1)])
 
 
-def decide_across_folds(logits: Floats, labels: Ints, folds: Ints, accuracy: float = REPORTED_ACCURACY) -> Decisions:
+def decide_across_folds(
+    logits: Floats, labels: Ints, folds: Ints, sharp: Flags | None = None, accuracy: float = REPORTED_ACCURACY
+) -> Decisions:
     """Calibrate and decide each fold of out-of-fold logits (N, C) by what the other folds say.
 
-    Nothing is judged on the rows that fitted it.
+    Nothing is judged on the rows that fitted it. Slices that are not `sharp` (N,) are referred.
     """
     probabilities, reported = np.empty_like(logits), np.empty(len(labels), bool)
     for fold in np.unique(folds):
         here = folds == fold
-        calibration = fit_calibration(logits[~here], labels[~here])
-        thresholds = choose_refer_thresholds(calibration.apply(logits[~here]), labels[~here], accuracy)
-        probabilities[here], reported[here] = decide(calibration.apply(logits[here]), thresholds)
-    return Decisions(probabilities, reported)
+        probabilities[here], reported[here] = decide_by(logits[~here], labels[~here], logits[here], accuracy)
+    return Decisions(probabilities, reported if sharp is None else reported & sharp)
+
+
+def decide_by(known: Floats, labels: Ints, asked: Floats, accuracy: float = REPORTED_ACCURACY) -> Decisions:
+    """Calibrate and decide logits (M, C) by others (N, C) whose labels (N,) are known."""
+    calibration = fit_calibration(known, labels)
+    thresholds = choose_refer_thresholds(calibration.apply(known), labels, accuracy)
+    return decide(calibration.apply(asked), thresholds)
 
 
 def expected_calibration_error(probabilities: Floats, labels: Ints, bins: int = 10) -> float:

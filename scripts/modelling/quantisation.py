@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
-import os
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from lungct.agreement import Agreement, compare
-from lungct.engine import TOLERANCES, prove
+from lungct.engine import TOLERANCES, Engine, prove
 from lungct.graph import build_graph
 from lungct.model import QUANTISED, QUANTISED_WEIGHTS, ModelFolder, load_model_folder, sha256_of
-from lungct.openvino_engine import OpenVinoEngine
+from lungct.openvino_engine import OpenVinoEngine, has_bf16
 from lungct.result import softmax
+from lungct.settings import count_cores
 from lungct.torch_engine import TorchEngine
 from lungct.weights import fold_batchnorm
 from rich.progress import track
@@ -94,21 +95,23 @@ def quantise(folder: ModelFolder, calibration: UInt8, ranking: UInt8) -> ov.Mode
     )
 
 
-def measure_agreement(folder: ModelFolder, inputs: UInt8) -> Agreement:
-    """The folder's int8 graph against fp32 torch on (N, 1, S, S) inputs."""
-    parts, batches = [], np.array_split(inputs, min(20, len(inputs)))
-    for engine in (OpenVinoEngine(folder, "int8", len(os.sched_getaffinity(0))), TorchEngine(folder)):
+def measure_agreement(folder: ModelFolder, engines: Iterable[Engine], inputs: UInt8) -> dict[str, Agreement]:
+    """Each of the engines against fp32 torch on (N, 1, S, S) inputs, by name."""
+    parts = {}
+    batches = np.array_split(inputs, min(20, len(inputs)))
+    for engine in (*engines, reference := TorchEngine(folder)):
         found = [engine.predict(batch) for batch in track(batches, f"Scoring with {engine.name}")]
         logits, maps = (np.concatenate([getattr(part, name) for part in found]) for name in ("logits", "maps"))
-        parts.append((np.stack([softmax(row, folder.contract.temperature) for row in logits]), maps))
-    return compare(*parts[0], parts[1])
+        parts[engine.name] = softmax(logits, folder.contract.temperature), maps
+    expected = parts.pop(reference.name)
+    return {name: compare(*found, expected) for name, found in parts.items()}
 
 
 def write(graph: ov.Model, folder: ModelFolder) -> ModelFolder:
     """Put the graph beside the weights and its hashes into model.json, its agreement not known yet."""
     ov.save_model(graph, folder.path / QUANTISED)
     hashes = {name: sha256_of(folder.path / name) for name in (QUANTISED, QUANTISED_WEIGHTS)}
-    replace(folder.contract, files={**folder.contract.files, **hashes}, agreement=Agreement()).write(folder.path)
+    replace(folder.contract, files={**folder.contract.files, **hashes}, agreement={}).write(folder.path)
     return load_model_folder(folder.path)
 
 
@@ -126,8 +129,8 @@ def select(cases: Cases, table: Path) -> tuple[npt.NDArray[np.int64], npt.NDArra
     return np.random.default_rng(0).permutation(np.flatnonzero(~kept_out)), np.flatnonzero(kept_out)
 
 
-def quantise_folder(folder: ModelFolder, cases: Cases) -> Agreement:
-    """Put an int8 graph into a model folder, prove it, and write down how far it agrees; what it raises says why not.
+def quantise_folder(folder: ModelFolder, cases: Cases) -> dict[str, Agreement]:
+    """Put an int8 graph into a model folder, and write down how far it agrees; what it raises says why not.
 
     Raises:
         ModelFolderError: the graph does not reproduce the golden answers.
@@ -135,13 +138,32 @@ def quantise_folder(folder: ModelFolder, cases: Cases) -> Agreement:
         RuntimeError: the graph cannot be quantised.
     """
     nncf.set_log_level(logging.INFO)  # which layers return to fp32
-    trained, kept_out = select(cases, folder.path / ASSIGNMENT)
-    size = folder.contract.size
-    seen = perturb_half(cases.inputs(trained[: CALIBRATION + RANKING], size), seed=0)
+    trained, _ = select(cases, folder.path / ASSIGNMENT)
+    seen = perturb_half(cases.inputs(trained[: CALIBRATION + RANKING], folder.contract.size), seed=0)
     calibration, ranking = np.split(seen, [len(seen) * CALIBRATION // (CALIBRATION + RANKING)])
     folder = write(quantise(folder, calibration, ranking), folder)
-    unseen = cases.inputs(kept_out, size)
-    prove(OpenVinoEngine(folder, "int8"), folder, TOLERANCES["openvino-int8"])
-    agreement = measure_agreement(folder, np.concatenate([unseen, perturb(unseen, seed=1)]))
+    agreement = check_folder(folder, cases)
     replace(folder.contract, agreement=agreement).write(folder.path)
     return agreement
+
+
+def check_folder(folder: ModelFolder, cases: Cases) -> dict[str, Agreement]:
+    """Prove the int8 graph of a model folder, and measure how far it agrees on the slices that were kept out.
+
+    Where the processor lacks bf16, the engine that computes the rest in it stays unmeasured, and serves nowhere.
+
+    Raises:
+        ModelFolderError: the graph does not reproduce the golden answers.
+        ValueError: the folds beside the weights are not about these slices.
+        RuntimeError: there is no such graph.
+    """
+    unseen = cases.inputs(select(cases, folder.path / ASSIGNMENT)[1], folder.contract.size)
+    engines = [OpenVinoEngine(folder, "int8", count_cores())]
+    if has_bf16():
+        try:
+            engines.append(OpenVinoEngine(folder, "int8-bf16", count_cores()))
+        except RuntimeError as fault:  # oneDNN was told not to use the instructions that OpenVINO sees
+            print(f"The rest in bf16 does not run here: {str(fault).strip().splitlines()[-1]}.", file=sys.stderr)
+    for engine in engines:
+        prove(engine, folder, TOLERANCES[engine.name])
+    return measure_agreement(folder, engines, np.concatenate([unseen, perturb(unseen, seed=1)]))

@@ -40,8 +40,11 @@ class Recipe:
         decay: of the weights' moving average.
         jitter: share by which brightness and contrast may change.
         noise: standard deviation of the noise that is added, in shares of 255.
+        blur: strongest smoothing, in pixels of a slice of 512; half of the views get some, and a quarter is sharpened.
+        by_case: draw the cases of a class equally often, instead of its slices.
         lungs: cut every slice to the box of its lungs, in training and in scoring.
         draws: added to the seed of views and batches, not to that of the folds.
+        bf16: compute in bf16 with fp32 weights (torch.autocast): half the time where the processor has it.
         start: trial whose networks these begin with, fold by fold; several, joined by +: the mean of their weights
             (Wortsman et al. 2022); none: the start weights.
     """
@@ -58,8 +61,11 @@ class Recipe:
     batch: int = 16
     jitter: float = 0.2
     noise: float = 0.0
+    blur: float = 0.0
+    by_case: bool = False
     lungs: bool = False
     draws: int = 0
+    bf16: bool = False
     start: str = ""
 
     @property
@@ -107,6 +113,7 @@ def fit(network: LungResNet18, cases: Cases, rows: Ints, recipe: Recipe, seed: i
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     stored = torch.from_numpy(cases.inputs(np.arange(len(cases.labels)), recipe.source))
     labels, drawn = torch.from_numpy(cases.labels), torch.from_numpy(rows)
+    groups = torch.from_numpy(cases.groups) if recipe.by_case else None
     # Channels last: the convolutions of a CPU without AVX-512 train a quarter faster.
     network = network.to(device, memory_format=torch.channels_last)
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.decay), use_buffers=True)
@@ -127,14 +134,15 @@ def fit(network: LungResNet18, cases: Cases, rows: Ints, recipe: Recipe, seed: i
     for epoch, side in list(enumerate(recipe.sides))[done:]:
         # Of the global generator: torchvision's transforms draw from it.
         torch.manual_seed(hash((seed + recipe.draws, epoch)) % 2**32)
-        view = augmentation(side, recipe.jitter, recipe.noise)
-        batches = draw_balanced(labels, drawn, recipe.batch, recipe.balance)
+        view = augmentation(side, recipe.jitter, recipe.noise, recipe.blur * recipe.source / 512)
+        batches = draw_balanced(labels, drawn, recipe.batch, recipe.balance, groups)
         losses = []
         for picked in track(batches, f"{name} epoch {epoch + 1}/{len(recipe.sides)}", len(rows) // recipe.batch):
             inputs = normalize(torch.stack([view(stored[row]) for row in picked]))
             inputs, truth = mix(inputs, labels[picked])
-            answers = network(inputs.to(device, memory_format=torch.channels_last))
-            loss = cross_entropy(answers, truth.to(device), label_smoothing=recipe.smoothing)
+            with torch.autocast(device.type, torch.bfloat16, enabled=recipe.bf16):
+                answers = network(inputs.to(device, memory_format=torch.channels_last))
+            loss = cross_entropy(answers.float(), truth.to(device), label_smoothing=recipe.smoothing)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

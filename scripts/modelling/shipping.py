@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from lungct.model import ModelContract, load_model_folder, save_model_folder
+from lungct.contract import ModelContract
+from lungct.model import load_model_folder, save_model_folder
 from safetensors.torch import save_file
 
 from scripts.modelling.crossvalidation import (
@@ -26,7 +27,13 @@ from scripts.modelling.crossvalidation import (
     Trial,
 )
 from scripts.modelling.dataset import Cases
-from scripts.modelling.gatekeeping import fit_gate, set_thresholds
+from scripts.modelling.gatekeeping import (
+    choose_least_sharpness,
+    find_sharp,
+    fit_gate,
+    measure_cases,
+    set_thresholds,
+)
 from scripts.modelling.judgement import Evaluation
 from scripts.modelling.metrics import (
     REPORTED_ACCURACY,
@@ -65,7 +72,9 @@ def ship(trial: Trial, out: Path, version: str) -> ModelContract:
         network.fc.weight.copy_(mix @ network.fc.weight)
         network.fc.bias.copy_(mix @ network.fc.bias + torch.from_numpy(calibration.bias))
     training = predict(network, cases, inside, trial.size)[1]
+    sharpness = measure_cases(cases)
     gate = set_thresholds(fit_gate(training, labels[inside]), answers["features"].numpy()[outside])
+    gate = gate._replace(least_sharpness=choose_least_sharpness(sharpness[inside], labels[inside]))
     contract = ModelContract(
         version=version,
         temperature=calibration.temperature,
@@ -82,7 +91,7 @@ def ship(trial: Trial, out: Path, version: str) -> ModelContract:
         data="IQ-OTH/NCCD lung cancer dataset, Mendeley Data, DOI 10.17632/bhmdr45bh2",
         licence="Weights Apache-2.0; data CC BY 4.0 (by secondary evidence)",
     )
-    contract = set_decisions(contract, logits, labels, trial.folds)
+    contract = set_decisions(contract, logits, labels, trial.folds, find_sharp(sharpness, labels, trial.folds))
     written = save_model_folder(out, network, contract, golden_inputs(contract.size, contract.geometry), gate)
     save_file({"logits": answers["logits"], "features": answers["features"].half()}, out / ANSWERS)
     with (out / ASSIGNMENT).open("w", newline="") as stream:
@@ -93,10 +102,17 @@ def ship(trial: Trial, out: Path, version: str) -> ModelContract:
     return written
 
 
-def decide_anew(folder: Path, cases: Cases) -> ModelContract:
-    """Set the decisions of a model folder again from the out-of-fold answers beside it; its weights stay."""
+def decide_anew(folder: Path, cases: Cases, version: str | None = None) -> ModelContract:
+    """Set the decisions of a model folder again from the out-of-fold answers beside it; its weights stay.
+
+    Other decisions are another version of the model: `version`, the present one where it is None.
+    """
     kept = Evaluation.read(folder, load_model_folder(folder), cases)
-    contract = set_decisions(kept.folder.contract, kept.logits, cases.labels, kept.folds)
+    inside = kept.folds != KEPT_OUT
+    least = choose_least_sharpness(kept.sharpness[inside], cases.labels[inside])
+    before = kept.folder.contract
+    contract = replace(before, version=version or before.version, gate={**before.gate, "least_sharpness": least})
+    contract = set_decisions(contract, kept.logits, cases.labels, kept.folds, kept.sharp)
     contract.write(folder)
     return contract
 
@@ -106,6 +122,7 @@ def set_decisions(
     logits: npt.NDArray[np.float64],
     labels: npt.NDArray[np.int64],
     folds: npt.NDArray[np.int64],
+    sharp: npt.NDArray[np.bool_],
 ) -> ModelContract:
     """The contract with the refer thresholds that fold KEPT_OUT asks for, and the scores across folds.
 
@@ -114,11 +131,12 @@ def set_decisions(
         logits: (N, C) out-of-fold answers, as the networks gave them.
         labels: (N,).
         folds: (N,).
+        sharp: (N,), see `find_sharp`.
     """
     kept_out = folds == KEPT_OUT
     probabilities = Calibration.of(contract).apply(logits[kept_out])
     thresholds = choose_refer_thresholds(probabilities, labels[kept_out], REPORTED_ACCURACY)
-    decisions = decide_across_folds(logits, labels, folds)
+    decisions = decide_across_folds(logits, labels, folds, sharp)
     scores = measure(decisions.probabilities, labels) | measure_reported(decisions, labels)
     return replace(
         contract,

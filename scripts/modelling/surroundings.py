@@ -9,11 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from lungct.body import SIDE, outline
 from lungct.network import LungResNet18
+from lungct.preprocess import to_input
 from lungct.window import LUNG
 
 from scripts.modelling.dataset import Cases
 from scripts.modelling.evidence import SIZE, explain
-from scripts.modelling.metrics import measure, softmax
+from scripts.modelling.intervals import bound_scores
+from scripts.modelling.metrics import measure, select_classes, softmax
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -34,12 +36,21 @@ def find_surroundings(pixels: Bytes) -> Flags:
 
 
 def count_outside_levels(cases: Cases) -> Floats:
-    """(N, 64) share of each band of four gray levels among the pixels outside the body, however many they are."""
+    """(N, 64) share of each band of four gray levels among the pixels outside the body, however many they are.
+
+    What was padded to make a slice square is left out: it would tell its shape.
+    """
     levels = np.zeros((len(cases.labels), 64))
     for row, pixels in enumerate(cases.inputs(np.arange(len(cases.labels)), SIZE)):
-        outside = pixels[0][find_surroundings(pixels)]
+        outside = pixels[0][find_surroundings(pixels) & find_content(cases.slices[row].shape)]
         levels[row] = np.histogram(outside, 64, (0, 256))[0] / max(1, outside.size)
     return levels
+
+
+def find_content(shape: tuple[int, ...]) -> Flags:
+    """(SIZE, SIZE) where a slice of `shape` (H, W) is in its network input, the rest being padding."""
+    inside: Any = to_input(np.full(shape, 255, np.uint8), SIZE, "pad", 0)[0] == 255
+    return inside
 
 
 def blank(pixels: Bytes) -> Bytes:
@@ -56,8 +67,11 @@ def swap(pixels: Bytes, other: Bytes) -> Bytes:
 def measure_surroundings(
     network: LungResNet18, temperature: float, cases: Cases, rows: Ints, seed: int = 0
 ) -> dict[str, Any]:
-    """Scores on `rows` as they are, with the surroundings blanked, and with those of a slice of another class."""
-    inputs, labels = cases.inputs(rows, SIZE), cases.labels[rows]
+    """Scores on `rows` as they are, with the surroundings blanked, and with those of a slice of another class.
+
+    With intervals by case, see `bound_scores`.
+    """
+    inputs, labels, groups = cases.inputs(rows, SIZE), cases.labels[rows], cases.groups[rows]
     rng = np.random.default_rng(seed)
     partners = [rng.choice(np.flatnonzero(labels != label)) for label in labels]
     changed = {
@@ -65,7 +79,10 @@ def measure_surroundings(
         BLANKED: np.stack([blank(pixels) for pixels in inputs]),
         SWAPPED: np.stack([swap(p, inputs[o]) for p, o in zip(inputs, partners, strict=True)]),
     }
+    answers = {
+        name: softmax(explain(network, some).logits.double().numpy(), temperature) for name, some in changed.items()
+    }
     return {
-        name: measure(softmax(explain(network, some).logits.double().numpy(), temperature), labels)
-        for name, some in changed.items()
+        name: bound_scores(lambda some, p=p: measure(p[some], labels[some]), groups, select_classes(labels))
+        for name, p in answers.items()
     }

@@ -6,7 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 from scripts.markdown import show
-from scripts.modelling.baselines import HISTOGRAM, NEAREST, OUTSIDE
+from scripts.modelling.baselines import HISTOGRAM, NEAREST, OUTSIDE, SHARPNESS
 from scripts.modelling.metrics import NAMES, REPORTED_ACCURACY
 
 LEAST = {
@@ -30,15 +30,26 @@ class Target(NamedTuple):
     met: bool
 
 
+def bracket(interval: list[float] | None) -> str:
+    """A 95 % interval, to stand behind its value; nothing where there is none, or a point, which says nothing."""
+    return f", {interval[0]:.3f} to {interval[1]:.3f}" if interval and interval[0] < interval[1] else ""
+
+
 def list_targets(found: dict[str, Any]) -> list[Target]:
     """Every target with what `evaluate` found; those of pictures that were not there are left out."""
     cv, kinds = found["cross_validation"], found["gate"]["kinds"]
-    over = {name: cv["scores"]["accuracy"] - scores["accuracy"] for name, scores in cv["baselines"].items()}
-    margins = f"{over[NEAREST]:+.3f} (over {HISTOGRAM} {over[HISTOGRAM]:+.3f}, {OUTSIDE} {over[OUTSIDE]:+.3f})"
+    over = cv["margins"]
+    others = ", ".join(f"{name} {over[name]:+.3f}" for name in (HISTOGRAM, OUTSIDE, SHARPNESS))
+    margins = f"{over[NEAREST]:+.3f}{bracket(cv['margins_intervals'].get(NEAREST))} (over {others})"
     among = {key: share for key, share in cv["scores"].items() if key.startswith("reported_accuracy")}
     reported = {"reported_accuracy": math.nan, **among}  # missed, not left out, where nothing is reported
     targets = [
-        Target(name, f">= {least}", f"{cv['mean_of_folds'][key]:.3f}", cv["mean_of_folds"][key] >= least)
+        Target(
+            name,
+            f">= {least}",
+            f"{cv['mean_of_folds'][key]:.3f}{bracket(cv['mean_of_folds_intervals'].get(key))}",
+            cv["mean_of_folds"][key] >= least,
+        )
         for key, (name, least) in LEAST.items()
     ]
     targets += [
@@ -57,7 +68,7 @@ def list_targets(found: dict[str, Any]) -> list[Target]:
         refused = features["ct_refused"]  # not by the shipped threshold, which was set on these very slices
         targets.append(
             Target(
-                "kept-out CT refused, threshold from the other half of it",
+                "kept-out CT refused by its features, threshold from the other half of it",
                 f"<= {CT_REFUSED:.0%}",
                 f"{refused:.1%}",
                 refused <= CT_REFUSED,

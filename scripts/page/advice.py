@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lungct.gate import SMOOTH
+
 from scripts.client import ServerDown, TokenError
 
 STILL_HERE = "Your files are still here: press Analyze again once it is ready."
@@ -43,6 +45,8 @@ def explain_decision(reply: Mapping[str, Any], refer_below: Mapping[str, float])
         reason = f"This model is not right often enough about slices it calls {label}: all of them are referred."
     elif reply["confidence"] < limit:
         reason = f"The confidence, {reply['confidence']:.0%}, is below this model's limit of {limit:.0%} for {label}."
+    elif SMOOTH in reply["warnings"]:
+        reason = SMOOTH
     else:
         reason = "The slice is unlike those that the model was trained on."
     return "Refer", f"A person must read this slice; do not rely on the class. {reason}"

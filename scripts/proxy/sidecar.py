@@ -1,4 +1,4 @@
-"""What nginx cannot know: whether the server is ready, and TorchServe's key of the hour.
+"""What nginx cannot know: whether the server is ready, TorchServe's key of the hour, how many answers it gave.
 
 Answers on a Unix socket that only nginx and its user can open.
 """
@@ -19,8 +19,11 @@ from typing import Any
 from scripts.client import Client, RefusedError, ServerError, TokenError
 from scripts.health import check_live
 from scripts.instance import Instance
+from scripts.proxy.tally import Tally
 
+OPEN = ("/predictions/lung_ct", "/explanations/lung_ct", "/v2/models/lung_ct/infer")  # as in config/nginx/nginx.conf
 OURS = {"host", "connection", "authorization", "content-length"}  # headers that the second attempt sets itself
+KEPT = ("Content-Type", "X-Request-Id", "X-Research-Use-Only")  # of the reply
 
 
 @dataclass
@@ -36,7 +39,7 @@ class Readiness:
 
 
 class Sidecar(ThreadingMixIn, UnixStreamServer):
-    """Serves GET /healthz and /readyz, and the second attempt of requests that TorchServe answered with 400 or 500."""
+    """Serves /healthz and /readyz, and the second attempt of requests that TorchServe answered with 400 or 500."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -47,6 +50,7 @@ class Sidecar(ThreadingMixIn, UnixStreamServer):
         super().__init__(str(socket), _Answer)
         socket.chmod(0o600)
         self.instance, self.readiness, self.renewed = instance, readiness, renewed
+        self.tally = Tally(socket.with_name("tally.sock"))
         self.client = Client(instance, deadline_s=0, timeout_s=120)
 
     def handle_error(self, *_: object) -> None:
@@ -55,6 +59,7 @@ class Sidecar(ThreadingMixIn, UnixStreamServer):
             traceback.print_exc()
 
     def start(self) -> None:
+        self.tally.start()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
@@ -65,11 +70,20 @@ class _Answer(BaseHTTPRequestHandler):
         if self.path == "/healthz":
             live = check_live(self.server.instance) is None
             self._send(200 if live else 503, {"live": live})
-        else:
+        elif self.path == "/readyz":
             ready = self.server.readiness.ready
             self._send(200 if ready else 503, {"ready": ready})
+        elif self.path == "/tally":  # for the exporter; nginx has no way to it
+            self._send(200, self.server.tally.read())
+        else:
+            self.send_error(404)
+
+    do_HEAD = do_GET  # noqa: N815 -- the base class asks for this name
 
     def do_POST(self) -> None:
+        if self.path not in OPEN:  # TorchServe would get it with a good key
+            self.send_error(404)
+            return
         self.server.renewed()  # a server that was started again has other tokens
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name: value for name, value in self.headers.items() if name.lower() not in OURS}
@@ -81,14 +95,14 @@ class _Answer(BaseHTTPRequestHandler):
         except (ServerError, TokenError):
             self.close_connection = True  # nginx makes its 503 of it
         else:
-            kept = {name: answer.headers[name] for name in ("Content-Type", "X-Request-Id")}
+            kept = {name: answer.headers[name] for name in KEPT if name in answer.headers}
             self._send_bytes(answer.status_code, kept, answer.content)
         self.server.renewed()
 
     def _send(self, status: int, document: dict[str, Any]) -> None:
         headers = {"Content-Type": "application/json"}
         if "request_id" in document:
-            headers["X-Request-Id"] = str(document["request_id"])
+            headers |= {"X-Request-Id": str(document["request_id"]), "X-Research-Use-Only": "true"}
         self._send_bytes(status, headers, json.dumps(document).encode())
 
     def _send_bytes(self, status: int, headers: dict[str, str], content: bytes) -> None:
@@ -96,7 +110,8 @@ class _Answer(BaseHTTPRequestHandler):
         for name, value in {**headers, "Content-Length": str(len(content))}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(content)
+        if self.command != "HEAD":
+            self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
         """nginx has the log."""

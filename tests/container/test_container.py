@@ -1,6 +1,7 @@
 """The image is built, and compose.yaml started from it for real: no root, a read-only root folder, no capabilities."""
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -17,12 +18,13 @@ from tests.calls import wait_until
 from tests.container.compose import DECLARED, PATIENCE_S
 from tests.container.podman import USER, reach
 
-LARGEST_MB = 1000
+LARGEST_MB = 950
 BUILD_TOOLS = ("/opt/tools", "/opt/venv/bin/uv", "/opt/venv/bin/torch-model-archiver", "/usr/bin/gcc", "/usr/bin/make")
 # Prints what is there of them, then every file that looks like a key.
 LOOK = f"""for f in {" ".join(BUILD_TOOLS)}; do test -e $f && echo $f; done
 find / -xdev -name key_file.json -o -name clients.map -o -name '*.key'
 echo looked"""
+HEALTH = ("python", "scripts/health.py", "ready")
 # Of the server, from inside its container.
 INSTANCE = "from scripts.health import *; import os; instance = Instance.read(Path(os.environ['LUNG_CT_RUN'])); "
 ops = [pytest.mark.ops, pytest.mark.server, pytest.mark.timeout(1500)]
@@ -36,7 +38,7 @@ class TestContainers:
         found = podman.inspect(image)
         assert found["Size"] < LARGEST_MB * 1e6
         assert found["Config"]["User"] == str(USER)
-        assert found["Healthcheck"]["Test"] == ["CMD", "python", "scripts/health.py", "ready"]
+        assert found["Healthcheck"]["Test"] == ["CMD", *HEALTH]
         limits = ("--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096")
         as_root = ("run", "--rm", *limits, "--user=0", "--entrypoint=sh", image)
         assert podman.do(*as_root, "-c", LOOK, timeout_s=180) == "looked"
@@ -53,6 +55,9 @@ class TestContainers:
             status = podman.do("exec", container, "cat", "/proc/self/status")
             assert "CapEff:\t0000000000000000" in status
             assert "NoNewPrivs:\t1" in status
+
+    def test_the_health_check_of_the_image_says_yes_in_the_running_server(self, podman, deployment):
+        assert podman.do("exec", deployment.server, *HEALTH) == "ready: yes"
 
     def test_the_gateway_serves_clients_with_a_key_and_hides_the_rest(self, deployment, slices):
         bearer, door = {"Authorization": f"Bearer {deployment.key}"}, f"https://127.0.0.1:{deployment.gateway}"
@@ -101,6 +106,7 @@ class TestContainers:
 
     def test_it_stops_on_sigterm_the_gateway_first(self, podman, deployment):
         """The last one: the deployment is gone after it."""
+        podman.do("exec", "lung-ct_gateway_1", "sleep", "0")  # Kubernetes' preStop has it wait before that
         for service in ("gateway", "server"):
             deployment.compose("stop", "--timeout", "60", service)
             state = podman.inspect(f"lung-ct_{service}_1")["State"]
@@ -127,3 +133,15 @@ def test_compose_is_valid_and_opens_the_gateway_alone():
         assert DECLARED["services"][name]["read_only"]
         assert DECLARED["services"][name]["cap_drop"] == ["ALL"]
         assert DECLARED["services"][name]["logging"]["options"]["max-size"]
+
+
+@pytest.mark.ops
+def test_the_gateways_memory_holds_all_large_files_that_nginx_lets_in_and_is_bounded():
+    gateway = DECLARED["services"]["gateway"]
+    (folder,) = gateway["tmpfs"]
+    size = int(re.fullmatch(r"/tmp:size=(\d+)m", folder)[1])  # noqa: S108 -- of the container
+    settings = (ROOT / "config" / "nginx" / "nginx.conf").read_text()
+    most = int(re.search(r"limit_conn large (\d+)", settings)[1])
+    most *= int(re.search(r"client_max_body_size (\d+)m", settings)[1])
+    assert most < size
+    assert most + size < int(gateway["mem_limit"].removesuffix("m")), "files and their second attempts"

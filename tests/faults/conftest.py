@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.calls import wait_until
+from tests.faults.readiness import Readiness
 from tests.faults.site import BACK_S, open_site
 from tests.faults.table import count, format_row, write_table
 from tests.traffic import Traffic
@@ -40,14 +41,16 @@ def load(site, slices, rows):
         wait_until(site.is_ready, BACK_S, "ready before the fault")
         patient = Traffic(site.door.client("alice", deadline_s=180, timeout_s=90), slices, 3)
         raw = Traffic(site.door.client("raw", deadline_s=0, timeout_s=90), slices, 3)
-        with patient, raw:
+        with patient, raw, Readiness(site.is_ready) as readiness:
             wait_until(lambda: min(patient.answered, raw.answered) > 5, 60, "traffic flows")
             broken = time.monotonic()
             yield raw
             wait_until(site.is_ready, BACK_S, "ready after the fault")
             after = raw.answered
             wait_until(lambda: raw.answered > after + 5, 60, "traffic flows again")
-        rows.append(format_row(fault, count(raw.failures()), sum(patient.failures().values()), raw.longest_gap(broken)))
+            wait_until(lambda: readiness.checks[-1][1], BACK_S, "all workers ready")
+        lost, gap, back = sum(patient.failures().values()), raw.longest_gap(broken), readiness.count_recovery(broken)
+        rows.append(format_row(fault, count(raw.failures()), lost, gap, back))
         assert not patient.failures(), fault
 
     return run

@@ -5,7 +5,6 @@ import time
 import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import cycle
 from pathlib import Path
 
 import psutil
@@ -20,7 +19,7 @@ from tests.gateways import Door, open_gateway, skip_without_nginx
 
 QUEUE, WORKERS, RETRY_S, PATIENCE_S = 32, 2, 5, 45  # longer than a worker takes to load on a busy machine
 BACK_S = 120  # to be ready again, on a machine that is busy with other things
-CROWD = tuple(f"crowd-{i}" for i in range(4))
+CROWD = tuple(f"crowd-{i}" for i in range(4))  # the gateway lets no key fill the queue alone
 CRASH = "\nimport os, pathlib\nif pathlib.Path({flag!r}).exists():\n    os._exit(3)\n"
 
 
@@ -62,16 +61,6 @@ class Site:
         """Server, workers, nginx and sidecar by pid."""
         roots = [psutil.Process(pid) for pid in (self.instance.pid, find(self.run).pid)]
         return {p.pid: p for root in roots for p in (root, *root.children(recursive=True))}
-
-
-class Crowd:
-    """Clients of several keys as one: the gateway lets none of them fill the queue alone."""
-
-    def __init__(self, door):
-        self._clients = cycle([door.client(name, deadline_s=0) for name in CROWD])
-
-    def predict(self, body):
-        return next(self._clients).predict(body)
 
 
 class GivenUp:

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
-HEAD = "| fault | what a user without retries sees | lost with our client | longest gap without an answer |"
-RULE = "|---|---|---|---|"
+HEAD = (
+    "| fault | what a user without retries sees | lost with our client | longest gap without an answer "
+    "| all workers ready again after |"
+)
+RULE = "|---|---|---|---|---|"
 
 
 def count(failures):
@@ -11,9 +14,10 @@ def count(failures):
     return ", ".join(f"{number} x {outcome}" for outcome, number in failures.most_common()) or "nothing"
 
 
-def format_row(fault, sees, lost=None, gap_s=None):
-    """Args: `lost` and `gap_s` are None where the fault has no before and after."""
-    return f"| {fault} | {sees} | {'-' if lost is None else lost} | {'-' if gap_s is None else f'{gap_s:.1f} s'} |"
+def format_row(fault, sees, lost=None, gap_s=None, back_s=None):
+    """Args: `lost` and `gap_s` are None where the fault has no before and after, `back_s` where nothing was unready."""
+    cells = ["-" if lost is None else str(lost), *("-" if s is None else f"{s:.1f} s" for s in (gap_s, back_s))]
+    return f"| {' | '.join([fault, sees, *cells])} |"
 
 
 def write_table(file: Path, rows):

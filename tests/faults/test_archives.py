@@ -25,6 +25,15 @@ def test_a_damaged_model_never_becomes_ready_and_says_why(tmp_path, rows):
     assert not Instance.read(tmp_path / "run").running
 
 
+def test_garbage_in_place_of_the_archive_is_named_before_anything_starts(tmp_path, rows):
+    (tmp_path / "lung_ct.mar").write_bytes(b"no archive")
+    started = run_script("serve", "--run", tmp_path / "run", "--store", tmp_path, "--ports", *find_ports(5))
+    rows.append(format_row("garbage in place of the archive at the start", "no server: `make serve` ends with 2"))
+    assert started.returncode == 2
+    assert f"{tmp_path / 'lung_ct.mar'} is no archive" in started.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_archive_that_is_overwritten_with_garbage_does_not_hurt_the_server_that_runs(site, load):
     archive = site.store / "lung_ct.mar"
     good = archive.read_bytes()
