@@ -27,6 +27,7 @@ def make_result():
         "rates": {
             rates.LIMIT: measured(200.0),
             rates.LIMIT_FP32: measured(100.0),
+            rates.NETWORK: measured(250.0),
             rates.FORWARD: measured(40.0),
             CLASSES: measured(170.0),
             rates.FP32: measured(80.0),

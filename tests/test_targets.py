@@ -90,6 +90,16 @@ def test_each_reason_stands_once_below_the_table_and_is_pointed_to(result):
     assert part.count("| decode | inference | render |") == 1
 
 
+def test_a_miss_of_a_processor_that_lacks_nothing_is_told_by_what_the_network_alone_takes(result):
+    result["machine"]["instructions"] = ["avx512_vnni", "avx512_bf16"]
+    result["rates"][rates.LIMIT] = measured(150.0)
+    part = write_readme_part(result)
+    assert (
+        "| the same without decoding, JSON and the rest: forward only, both |  | 6.2 ± 0.0 | for comparison |" in part
+    )
+    assert "the network still takes 60 % of a slice's time in-process; without all else it would be 6.2 x" in part
+
+
 def test_our_server_in_fp32_tells_quantisation_and_serving_apart(result):
     part = write_readme_part(result)
     assert "| served classes in fp32 against image_classifier |  | 2.0 ± 0.0 | for comparison |" in part

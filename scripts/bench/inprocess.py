@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from lungct.engine import Engine
 from lungct.model import ModelFolder
 from lungct.pipeline import Job, Pipeline
 from PIL import Image
@@ -40,6 +41,12 @@ def run_pipeline(pipeline: Pipeline, slices: Sequence[bytes], batch: int, thread
         return sum(reply.status == 200 for reply in pipeline.score(jobs).replies)
 
     return repeat(score, seconds)
+
+
+def run_engine(engine: Engine, side: int, batch: int, seconds: float) -> Sample:
+    """Our network alone, on ready inputs."""
+    inputs = np.random.default_rng(0).integers(0, 256, (batch, 1, side, side), np.uint8)
+    return repeat(lambda _: len(engine.predict(inputs).logits), seconds)
 
 
 def make_plain_network(folder: ModelFolder) -> nn.Module:

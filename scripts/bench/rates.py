@@ -13,7 +13,7 @@ from lungct.pipeline import Pipeline
 from lungct.settings import Settings
 
 from scripts.bench.estimate import Sample, estimate, measure_in_turn
-from scripts.bench.inprocess import OriginalPage, make_plain_network, run_forward, run_pipeline
+from scripts.bench.inprocess import OriginalPage, make_plain_network, run_engine, run_forward, run_pipeline
 from scripts.bench.servers import OPTIONS, run_served
 from scripts.bench.sleeper import Sleeper
 from scripts.client import Client
@@ -23,6 +23,7 @@ BUSY = 32  # callers at which served rates are compared
 LONE_ROUNDS = 16
 ENGINE_FP32 = "openvino-fp32"
 LIMIT, FORWARD = "in-process limit", "eager fp32 torch, forward only"
+NETWORK = "in-process, forward only"
 LIMIT_FP32 = f"in-process limit, {ENGINE_FP32}"
 SINGLE = "in-process, one slice at a time"
 PAGE, PAGE_CAM = "original page, classes", "original page, classes + Grad-CAM"
@@ -104,6 +105,8 @@ def list_ways(
     ways: dict[str, Callable[[], Sample]] = {
         name: partial(run_limit, limit, plan.slices, seconds) for name, limit in limits.items()
     }
+    engine = choose_engine(folder, "cpu", threads, read_engine(instance))
+    ways[NETWORK] = partial(run_engine, engine, folder.contract.size, 16, seconds)
     ways[FORWARD] = partial(run_forward, network, 16, threads, seconds)
     for name, options in OPTIONS.items():
         ways[name_served(name, BUSY)] = partial(run_served, instance, plan.slices, options, BUSY, seconds)

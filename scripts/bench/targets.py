@@ -17,6 +17,7 @@ from scripts.bench.rates import (
     LIMIT,
     LIMIT_FP32,
     LITSERVE,
+    NETWORK,
     PAGE,
     PAGE_CAM,
     SINGLE,
@@ -68,10 +69,11 @@ def decide(found: Estimate, least: float) -> Word:
 
 def judge(result: Result) -> list[Verdict]:
     """Every target, each followed by what helps to read it."""
-    slow = _tell_lacking(result)
+    slow = _tell_lacking(result) or _tell_bound(result["rates"])
     verdicts = [_judge_limit(result, slow)]
     rates, beside = result["rates"], result["beside"]
     ratios = (
+        ("the same without decoding, JSON and the rest: forward only, both", rates, NETWORK, FORWARD, None, 1, ""),
         ("in-process limit in fp32 against eager fp32 torch, forward only", rates, LIMIT_FP32, FORWARD, None, 1, ""),
         ("served classes, 32 callers, of the limit", rates, CLASSES, LIMIT, 0.85, 2, ""),
         ("served classes in fp32, 32 callers, of the limit in fp32", rates, FP32, LIMIT_FP32, None, 2, ""),
@@ -131,3 +133,12 @@ def _tell_lacking(result: Result) -> str:
     if not lacking:
         return ""
     return f"The processor has no {' and no '.join(lacking)} instructions, and the network takes most of the time."
+
+
+def _tell_bound(rates: Result) -> str:
+    """What the network alone takes of a slice, on a processor that has what int8 and bf16 ask for."""
+    share, gain = ratio(rates, LIMIT, NETWORK), ratio(rates, NETWORK, FORWARD)
+    return (
+        f"The processor's int8 instructions are in use, and the network still takes {100 * share.mean:.0f} % of a "
+        f"slice's time in-process; without all else it would be {gain.mean:.1f} x eager torch."
+    )
