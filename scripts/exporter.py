@@ -12,7 +12,6 @@ Exit codes: 0 stopped by Ctrl-C or SIGTERM, 2 the port is in use.
 
 from __future__ import annotations
 
-import resource
 import signal
 import sys
 from collections import Counter
@@ -29,6 +28,7 @@ from prometheus_client.registry import Collector
 from scripts.client import Client, ServerBusy
 from scripts.health import UNREADY, count_ready, score_canary
 from scripts.instance import EXPORTER_PORT, Instance, add_run_option, make_parser
+from scripts.processes import find_processes, read_resident
 from scripts.proxy.door import find_door, look
 from scripts.proxy.tally import ask
 
@@ -135,7 +135,7 @@ def describe_memory(group: int) -> Metric:
         with suppress(OSError):  # ended meanwhile
             command = (folder / "cmdline").read_bytes()
             part = next((name for name, mark in PARTS.items() if mark in command), "other")
-            held[part] += int((folder / "statm").read_text().split()[1]) * resource.getpagesize()
+            held[part] += read_resident(folder)
     metric = GaugeMetricFamily(
         "lung_ct_server_memory_bytes",
         "Resident memory of all the server's processes; shared pages count in each",
@@ -144,20 +144,6 @@ def describe_memory(group: int) -> Metric:
     for part, size in held.items():
         metric.add_metric((part,), size)
     return metric
-
-
-def find_processes(group: int) -> list[Path]:
-    """Folders in /proc of a process group and of all that it started, which may lead groups of their own."""
-    parents, found = {}, []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # ended meanwhile
-            _, parent, leader = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[:3]
-            parents[folder] = Path("/proc", parent)
-            if int(leader) == group:
-                found.append(folder)
-    for folder in found:  # grows meanwhile
-        found += [each for each, parent in parents.items() if parent == folder and each not in found]
-    return found
 
 
 def describe_gateway(run: Path) -> Iterator[Metric]:

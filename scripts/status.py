@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -17,6 +18,7 @@ from rich.table import Table
 from scripts.client import Client, RefusedError, ServerError, TokenError
 from scripts.health import check_live, check_ready
 from scripts.instance import Instance, add_run_option, make_parser
+from scripts.processes import read_resident
 
 
 def describe(instance: Instance) -> dict[str, Any]:
@@ -35,7 +37,7 @@ def describe(instance: Instance) -> dict[str, Any]:
 
 
 def show_workers(workers: list[dict[str, Any]]) -> Table:
-    """A line a worker; TorchServe measures memory once a minute."""
+    """A line a worker, with its memory of now: TorchServe's own figure may be of before it loaded the model."""
     table = Table("worker", "status", "pid", "memory MB", "GPU")
     for worker in workers:
         colour = "green" if worker["status"] == "READY" else "yellow"
@@ -43,10 +45,18 @@ def show_workers(workers: list[dict[str, Any]]) -> Table:
             worker["id"],
             f"[{colour}]{worker['status']}[/]",
             str(worker["pid"]),
-            f"{worker['memoryUsage'] / 2**20:.0f}" if worker["memoryUsage"] else "?",
+            show_memory(worker["pid"]),
             str(worker["gpu"]),
         )
     return table
+
+
+def show_memory(pid: int) -> str:
+    """MB of a process, "?" when it has ended."""
+    try:
+        return f"{read_resident(Path(f'/proc/{pid}')) / 1e6:.0f}"
+    except OSError:
+        return "?"
 
 
 def main() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,6 +40,11 @@ MODEL = ROOT / "model_store" / "lung_ct"
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="fail when a test is skipped, except for a missing GPU")
     parser.addoption("--faults", metavar="FILE", help="write the measured table of faults into this file")
+
+
+def pytest_configure() -> None:
+    """Tests send Ctrl-C to programs. A shell has what it starts in the background ignore it, and so all these would."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

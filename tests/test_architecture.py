@@ -12,7 +12,7 @@ PACKAGE = ROOT / "handler" / "lungct"
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 # a module may import only from the layers before its own, and from its own
 LAYERS = [
-    {"errors", "settings", "window", "weights", "agreement"},
+    {"errors", "settings", "window", "weights", "agreement", "calibration"},
     {"network", "preprocess", "oip", "rendering", "formats", "wire", "body"},
     {"render", "gradcam", "gate", "raster", "pixeldata"},
     {"contract", "dicom", "acceptance"},

@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from lungct.agreement import compare, softmax
+from lungct.agreement import compare
+from lungct.calibration import softmax
 from lungct.engine import TOLERANCES, choose_engine, prove
 from lungct.errors import ModelFolderError
 from lungct.openvino_engine import OpenVinoEngine

@@ -7,6 +7,7 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from PIL import Image
@@ -113,6 +114,15 @@ def test_status_shows_model_engine_and_workers(server):
     assert document["ready"]
     assert document["engine"].startswith("openvino-")
     assert document["workers"][0]["status"] == "READY"
+
+
+def test_the_table_of_workers_shows_the_memory_that_each_has_now(server):
+    workers = Client(server).describe()["workers"]
+    row = next(line for line in run_script("status", "--run", server.run).stdout.splitlines() if "READY" in line)
+    held = psutil.Process(workers[0]["pid"]).memory_info().rss / 1e6
+    shown = float(row.split("│")[4])
+    assert held > 100  # with its model
+    assert shown == pytest.approx(held, rel=0.1)
 
 
 def test_a_server_that_is_down_is_named_in_one_sentence_with_an_exit_code(tmp_path, slices):

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from lungct.agreement import compare, softmax
+from lungct.agreement import compare
+from lungct.calibration import softmax
 from lungct.engine import TOLERANCES, prove
 from lungct.preprocess import normalize, to_input
 from lungct.torch_engine import TorchEngine

@@ -10,13 +10,6 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 
 
-def softmax(logits: Floats, temperature: float) -> npt.NDArray[np.float64]:
-    """(..., C) logits -> (..., C) calibrated probabilities (temperature scaling, Guo et al. 2017)."""
-    scaled = logits.astype(np.float64) / temperature
-    raised = np.exp(scaled - scaled.max(-1, keepdims=True))
-    return np.asarray(raised / raised.sum(-1, keepdims=True), np.float64)
-
-
 class Agreement(NamedTuple):
     """Agreement on `slices` slices; none were compared where it is 0.
 

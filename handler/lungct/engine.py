@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lungct.agreement import softmax
+from lungct.calibration import softmax
 from lungct.errors import ModelFolderError
 from lungct.model import ModelFolder
 

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from lungct import gate, oip, render, result
 from lungct.arrivals import Arrivals, Prepared
 from lungct.body import Body, outline
+from lungct.calibration import softmax
 from lungct.engine import TOLERANCES, Engine, prove
 from lungct.errors import LungCTError
 from lungct.gradcam import ActivationMap, LibraryCam, activate
@@ -170,7 +171,7 @@ class Pipeline:
         alike = self._folder.gate is None or request.gate == "off" or self._folder.gate.check_features(scored.features)
         warnings = scored.prepared.warnings if alike else (*scored.prepared.warnings, gate.UNLIKE)
         alike = alike and gate.SMOOTH not in warnings
-        probabilities = result.softmax(scored.logits, self.contract.temperature)
+        probabilities = softmax(scored.logits, self.contract.temperature)
         document = result.build_score(
             probabilities, scored.prepared.slice, warnings, alike, self.contract, self._engine.name
         )

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lungct.agreement import softmax as softmax  # scripts know it from here
 from lungct.body import Body
 from lungct.contract import ModelContract
 from lungct.errors import LungCTError

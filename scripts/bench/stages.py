@@ -18,6 +18,7 @@ from scripts.instance import Instance
 STAGES = ("decode", "inference", "render")
 REST = "TorchServe, HTTP, waiting"
 STILL_S = 2  # longer than any batch takes
+SETTLE_S = 180
 ROUNDS = 2
 Split = Mapping[str, float]
 
@@ -54,9 +55,15 @@ def parse_counters(text: str) -> dict[str, float]:
 
 
 def settle(instance: Instance) -> tuple[dict[str, float], float]:
-    """Counters once they stand still, and since when: callers that left still have requests in the queue."""
+    """Counters once they stand still, and since when: callers that left still have requests in the queue.
+
+    TimeoutError if they never do.
+    """
     counters, since = read_counters(instance), time.perf_counter()
+    ends = since + SETTLE_S
     while time.perf_counter() < since + STILL_S:
+        if time.perf_counter() > ends:
+            raise TimeoutError("The server never rests: somebody else asks it.")
         time.sleep(0.05)
         now = read_counters(instance)
         if now != counters:

@@ -69,9 +69,9 @@ def decide(found: Estimate, least: float) -> Word:
 
 def judge(result: Result) -> list[Verdict]:
     """Every target, each followed by what helps to read it."""
-    slow = _tell_lacking(result) or _tell_bound(result["rates"])
-    verdicts = [_judge_limit(result, slow)]
     rates, beside = result["rates"], result["beside"]
+    slow = _tell_lacking(result) or _tell_bound(rates)
+    verdicts = [_judge_limit(result, slow)]
     ratios = (
         ("the same without decoding, JSON and the rest: forward only, both", rates, NETWORK, FORWARD, None, 1, ""),
         ("in-process limit in fp32 against eager fp32 torch, forward only", rates, LIMIT_FP32, FORWARD, None, 1, ""),

@@ -79,7 +79,11 @@ class Decisions(NamedTuple):
 
 
 def softmax(logits: Floats, temperature: float) -> Floats:
-    """(N, C) logits -> (N, C) probabilities at a temperature."""
+    """(N, C) logits -> (N, C) probabilities at a temperature.
+
+    By torch, whose bytes are the same with AVX2 and AVX-512; numpy's exp differs in the last bit, and with it the
+    numbers of the card.
+    """
     return F.softmax(torch.from_numpy(logits) / temperature, dim=1).numpy()
 
 

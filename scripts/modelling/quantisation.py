@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from lungct.agreement import Agreement, compare
+from lungct.calibration import softmax
 from lungct.engine import TOLERANCES, Engine, prove
 from lungct.graph import build_graph
 from lungct.model import QUANTISED, QUANTISED_WEIGHTS, ModelFolder, load_model_folder, sha256_of
 from lungct.openvino_engine import OpenVinoEngine, has_bf16
-from lungct.result import softmax
 from lungct.settings import count_cores
 from lungct.torch_engine import TorchEngine
 from lungct.weights import fold_batchnorm
