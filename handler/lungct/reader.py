@@ -19,6 +19,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -103,10 +104,21 @@ def close() -> None:
     _nursery.close()
 
 
+def list_import_folders() -> str:
+    """PYTHONPATH for the child: this package's own folder, and what the operator set, absolute folders only.
+
+    Not this process's sys.path: under `-c` and `-m` the working directory stands in it, and an empty or relative entry
+    means the working directory to the child as well, so that whatever lies there would be imported.
+    """
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return os.pathsep.join([str(Path(__file__).resolve().parents[1]), *filter(os.path.isabs, given)])
+
+
 class Nursery:
     """The handle on the process that forks readers; started when first needed."""
 
-    command = (sys.executable, "-W", "ignore", "-m", "lungct.nursery")
+    # -P: else `-m` puts the working directory first on the import path, and what lies there would run.
+    command = (sys.executable, "-P", "-W", "ignore", "-m", "lungct.nursery")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -144,7 +156,7 @@ class Nursery:
 
     def _start(self) -> socket.socket:
         # One thread a process: the parallelism is in the number of readers.
-        extra = {"PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        extra = {"PYTHONPATH": list_import_folders(), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
