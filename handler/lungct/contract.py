@@ -11,6 +11,7 @@ from typing import Any
 
 from lungct.agreement import Agreement
 from lungct.errors import ModelFolderError
+from lungct.pooling import BY_MEAN, Pooling
 from lungct.preprocess import Geometry
 from lungct.window import LUNG, Window
 
@@ -35,6 +36,7 @@ class ModelContract:
     name: str = "lung_ct"
     architecture: str = "resnet18"
     size: int = 224
+    pooling: Pooling = BY_MEAN
     geometry: Geometry = "pad"
     mean: float = 0.5
     std: float = 0.5
@@ -60,6 +62,7 @@ class ModelContract:
         try:
             raw = json.loads((folder / CONTRACT).read_text())
             parts: dict[str, Any] = {"window": Window(**raw["window"])}
+            parts["pooling"] = Pooling(**raw.get("pooling", {}))  # came with version 2.0
             agreement = raw.get("agreement", {})
             if "slices" in agreement:  # of one engine, as folders had it up to version 1.3
                 agreement = {"openvino-int8": agreement}
@@ -80,6 +83,8 @@ class ModelContract:
             )
         if (contract.mean, contract.std, contract.architecture) != (0.5, 0.5, "resnet18"):
             raise ModelFolderError(f"{folder / CONTRACT} asks for a normalisation or network that this server lacks.")
+        if not contract.pooling.known:
+            raise ModelFolderError(f"{folder / CONTRACT} asks for a pooling that this server lacks.")
         if not contract.temperature > 0:
             raise ModelFolderError(f"{folder / CONTRACT} has a temperature that is not above 0.")
         if set(contract.refer_below) not in (set(), set(contract.classes)):
@@ -91,8 +96,12 @@ class ModelContract:
 
     def document(self) -> dict[str, Any]:
         """The contract as JSON knows it."""
-        agreement = {name: found._asdict() for name, found in self.agreement.items()}
-        return {**asdict(self), "window": self.window._asdict(), "agreement": agreement}
+        tuples = {"window": self.window._asdict(), "pooling": self.pooling._asdict()}
+        return {
+            **asdict(self),
+            **tuples,
+            "agreement": {name: found._asdict() for name, found in self.agreement.items()},
+        }
 
     def write(self, folder: Path) -> None:
         """Write model.json into `folder`, sealed by a hash of what it says.

@@ -24,8 +24,8 @@ class Tolerance(NamedTuple):
     Attributes:
         logit: largest difference of a logit.
         probability: largest difference of a calibrated probability, which is what is served.
-        sum: largest difference between a logit and what its evidence map, or the features, add up to: the golden
-            file holds neither maps nor features, but both must explain the logits.
+        sum: largest difference between a logit and what its evidence map pools to, or between the mean of that map
+            and what the features add up to: the golden file holds neither, but both must explain the logits.
     """
 
     logit: float
@@ -129,11 +129,17 @@ def _measure_gaps(found: Prediction, folder: ModelFolder) -> Tolerance:
         return float(np.abs(one - other).max())
 
     temperature = folder.contract.temperature
-    sums = (found.maps.mean((2, 3)), found.features @ folder.read_last_layer().T)
     return Tolerance(
         widest(found.logits, folder.golden.logits),
         widest(softmax(found.logits, temperature), softmax(folder.golden.logits, temperature)),
-        float(np.max([widest(part + folder.bias, found.logits) for part in sums])),
+        float(
+            np.max(  # nan stays nan
+                [
+                    widest(folder.contract.pooling.pool(found.maps) + folder.bias, found.logits),
+                    widest(found.maps.mean((2, 3)), found.features @ folder.read_last_layer().T),
+                ]
+            )
+        ),
     )
 
 

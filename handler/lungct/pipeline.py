@@ -191,7 +191,7 @@ class Pipeline:
                 scored.logits,
                 self._folder.bias,
                 scored.prepared.body,
-                self.contract.classes,
+                self.contract,
             )
         if request.protocol == "oip":
             answer = oip.reply(document, self.contract.classes, request.inference_id)

@@ -42,7 +42,8 @@ def draw_lines(canvas: Floats, room: npt.NDArray[np.uint8], row: int, column: in
         bend = rng.normal(0, 0.004) * t**2
         along, across = np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])
         points = np.rint(((column, row) + t * along + bend * across) * 8).astype(np.int32)
-        cv2.polylines(sheet, [points[:, None]], False, int(rng.uniform(90, 220)), int(rng.integers(1, 5)), cv2.LINE_AA, 3)
+        gray, thick = int(rng.uniform(90, 220)), int(rng.integers(1, 5))
+        cv2.polylines(sheet, [points[:, None]], False, gray, thick, cv2.LINE_AA, 3)
     y, x = slice(max(0, row - 60), row + 61), slice(max(0, column - 60), column + 61)
     lines = cv2.GaussianBlur(sheet[y, x], (0, 0), 0.8) * (room[y, x] > 0) * (TISSUE / 255)
     canvas[y, x] = np.maximum(canvas[y, x], lines.astype(np.float32))

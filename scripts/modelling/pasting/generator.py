@@ -24,6 +24,7 @@ Bytes = npt.NDArray[np.uint8]
 
 BENIGN, MALIGNANT, NORMAL = (CLASSES.index(name) for name in ("Benign", "Malignant", "Normal"))
 TRIES = 200
+APART = 50  # pixels between the middle of a second nodule and the first
 TILE, CELL = 4, 8  # pixels of a network input that a view may start at; tiles of a cell of the evidence
 
 
@@ -211,7 +212,10 @@ class Generator:
         row, scale, angle, mirrored = self._draw_nodule(0 if kind == BENIGN else 1, rng)
         place = draw_place(background, rng)
         middle = place and settle(background, place, float(self.nodules.radii[row]) / PIXEL_MM * scale)
-        if middle and not shares[:, max(0, middle[0] - 50) : middle[0] + 51, max(0, middle[1] - 50) : middle[1] + 51].any():
+        if not middle:
+            return
+        rows, columns = (slice(max(0, at - APART), at + APART + 1) for at in middle)
+        if not shares[:, rows, columns].any():
             patch = self.nodules.cut(row, scale, angle, mirrored)
             self._paste(canvas, shares, background, Drawn(row, patch, middle, 0.0), kind, rng)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import monotonic
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from lungct.network import LungResNet18
+from lungct.network import LungResNet18, pool
 from lungct.preprocess import normalize
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -40,7 +42,7 @@ class Recipe:
         seed: of everything.
     """
 
-    views: tuple[tuple[int, int], ...] = ((24000, 160), (32000, 224))
+    views: tuple[tuple[int, int], ...] = ((16384, 128), (3840, 224))
     batch: int = 32
     lr: float = 4e-4
     warmup: float = 0.05
@@ -69,12 +71,6 @@ class Images(Dataset[tuple[Tensor, int, Tensor]]):
     def __getitem__(self, number: int) -> tuple[Tensor, int, Tensor]:
         sample = self.generator[self.first + number]
         return torch.from_numpy(sample.pixels.copy()), sample.label, torch.from_numpy(sample.shares)
-
-
-def pool(evidence: Tensor, sharpness: float) -> Tensor:
-    """(N, C, h, w) evidence -> (N, C) logits: log-sum-exp, between its mean and its peak."""
-    flat = evidence.flatten(2) * sharpness
-    return (flat.logsumexp(2) - np.log(flat.shape[2])) / sharpness
 
 
 def measure_loss(evidence: Tensor, labels: Tensor, shares: Tensor, recipe: Recipe) -> Tensor:
@@ -108,6 +104,7 @@ class Trainer:
         Raises:
             ValueError: the checkpoint is of another recipe.
         """
+        cv2.setNumThreads(1)  # threads of OpenCV's do not outlive the fork of a worker, which would wait for them
         self.recipe, self.folder, self.workers = recipe, folder, workers
         self.generator = generator
         self.network = network.to(memory_format=torch.channels_last)
@@ -147,22 +144,20 @@ class Trainer:
         torch.save(state, part)
         part.replace(self.folder / CHECKPOINT)
 
-    def run(self, compiled: bool = False) -> LungResNet18:
+    def run(self) -> LungResNet18:
         """Train to the end, with a checkpoint every five minutes; return the moving average of the weights."""
         began, before, saved = monotonic(), self.seconds, monotonic()
-        stem = torch.compile(self.stem) if compiled else self.stem
-        body = torch.compile(self.body) if compiled else self.body
         losses: list[float] = []
         for pixels, labels, shares in self._batches():
             self.network.train()
             self.stem.eval()  # frozen, its statistics too
-            losses.append(self._learn(stem, body, pixels, labels, shares))
+            losses.append(self._learn(pixels, labels, shares))
             self.step += 1
             self.seconds = before + monotonic() - began
-            if self.step % 50 == 0:
+            if self.step % 25 == 0:
+                mean = round(float(np.mean(losses)), 4)
                 with (self.folder / LOG).open("a") as log:
-                    found = {"step": self.step, "seconds": round(self.seconds), "loss": round(float(np.mean(losses)), 4)}
-                    log.write(json.dumps(found) + "\n")
+                    log.write(json.dumps({"step": self.step, "seconds": round(self.seconds), "loss": mean}) + "\n")
                 losses.clear()
             if monotonic() - saved > SAVED_EVERY_S:
                 self.save()
@@ -200,15 +195,13 @@ class Trainer:
         left = (share - self.recipe.warmup) / (1 - self.recipe.warmup)
         return self.recipe.lr * (0.01 + 0.99 * (1 + np.cos(np.pi * left)) / 2)
 
-    def _learn(
-        self, stem: torch.nn.Module, body: torch.nn.Module, pixels: Tensor, labels: Tensor, shares: Tensor
-    ) -> float:
+    def _learn(self, pixels: Tensor, labels: Tensor, shares: Tensor) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate() * group["factor"]
         with torch.no_grad():
-            low = stem(normalize(pixels).contiguous(memory_format=torch.channels_last))
+            low = self.stem(normalize(pixels).contiguous(memory_format=torch.channels_last))
         last = self.network.fc
-        evidence = F.conv2d(body(low), last.weight[:, :, None, None], last.bias)
+        evidence = F.conv2d(self.body(low), last.weight[:, :, None, None], last.bias)
         loss = measure_loss(evidence, labels, shares, self.recipe)
         self.optimizer.zero_grad()
         loss.backward()
@@ -218,11 +211,5 @@ class Trainer:
 
 
 def _calm(worker: int) -> None:
-    """One thread, and less urgent than the training that waits for it only when it has to."""
-    import os
-
-    import cv2
-
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
+    """Less urgent than the training, which then waits for images only when it has none."""
     os.nice(5)
