@@ -16,10 +16,9 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from lungct.contract import CONTRACT
 from lungct.errors import ModelFolderError
-from lungct.model import load_model_folder
-
+from lungct.model.contract import CONTRACT
+from lungct.model.folder import load_model_folder
 from scripts.instance import ROOT, make_parser
 
 

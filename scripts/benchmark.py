@@ -41,7 +41,6 @@ def main() -> int:
     args = parse_arguments()
     # After the arguments: torch and what draws take seconds to import, which --help need not wait for.
     from lungct.settings import count_cores
-
     from scripts.bench import coldstart
     from scripts.bench.load import WRK_MISSING, find_wrk
     from scripts.bench.measurement import list_errors, measure

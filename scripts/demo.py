@@ -11,9 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lungct import NOTICE
 from rich.console import Console
 
+from lungct import NOTICE
 from scripts.anatomy import draw_slice
 from scripts.instance import ROOT, Instance, add_run_option, make_parser
 from scripts.phantom import write_dicom, write_png

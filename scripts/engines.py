@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from lungct.engine import TOLERANCES, choose_engine
-from lungct.model import load_model_folder
-from lungct.pipeline import Job, Pipeline
-from lungct.settings import Settings, count_cores
 from rich.progress import track
 
+from lungct.engines.choice import TOLERANCES, choose_engine
+from lungct.model.folder import load_model_folder
+from lungct.pipeline import Job, Pipeline
+from lungct.settings import Settings, count_cores
 from scripts.bench.slices import draw_slices
 from scripts.instance import ROOT, make_parser
 from scripts.markdown import tabulate

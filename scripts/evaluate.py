@@ -27,8 +27,7 @@ def main() -> int:
     args = parser.parse_args()
     # After the arguments: torch and scikit-learn take seconds to import, which --help need not wait for.
     from lungct.errors import ModelFolderError
-    from lungct.model import load_model_folder
-
+    from lungct.model.folder import load_model_folder
     from scripts.modelling.card import write_card
     from scripts.modelling.dataset import read_cases
     from scripts.modelling.evaluation import evaluate

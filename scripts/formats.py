@@ -5,8 +5,7 @@
 README holds the same table, and a test builds and decodes a file for every row of it.
 """
 
-from lungct.acceptance import accepted_formats
-
+from lungct.pixels.acceptance import accepted_formats
 from scripts.instance import make_parser
 from scripts.markdown import tabulate
 

@@ -20,11 +20,12 @@ import atheris
 
 with atheris.instrument_imports(include=["lungct", "pydicom", "PIL"]):
     import pydicom
-    from lungct import image, nursery, reader
+    from PIL import Image
+
     from lungct.errors import LungCTError
+    from lungct.pixels import image, nursery, reader
     from lungct.settings import Settings
     from lungct.window import LUNG, Window
-    from PIL import Image
 
 LIMITS = Settings(max_bytes=2**20, max_pixels=2**18, max_side=2048)
 ASKED = (None, None, "file", Window(40, 400))

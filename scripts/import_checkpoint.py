@@ -15,10 +15,10 @@ import sys
 from pathlib import Path
 
 import torch
-from lungct.contract import ModelContract
-from lungct.model import fill, save_model_folder
-from lungct.network import LungResNet18
 
+from lungct.model.contract import ModelContract
+from lungct.model.folder import fill, save_model_folder
+from lungct.model.network import LungResNet18
 from scripts.instance import make_parser
 from scripts.phantom import golden_inputs
 

@@ -147,7 +147,7 @@ def positive(text: str) -> int:
 def window(text: str) -> str:
     """A window that the server would take, for options."""
     from lungct.errors import LungCTError
-    from lungct.request import parse  # brings OpenCV, which probes and other scripts can do without
+    from lungct.exchange.request import parse  # brings OpenCV, which probes and other scripts can do without
 
     try:
         parse({"body": b"?"}, {"X-Window": text}, ())

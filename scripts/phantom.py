@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from lungct.preprocess import Geometry, to_input
-from lungct.window import LUNG
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from lungct.model.preprocess import Geometry, to_input
+from lungct.window import LUNG
 from scripts.anatomy import FIELD_MM, NODULES, SLICE_MM, draw_slice
 
 TAGS = {

@@ -18,12 +18,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from lungct import NOTICE
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
+from lungct import NOTICE
 from scripts.client import Client, RefusedError, ServerError, TokenError
 from scripts.folder.record import printable
 from scripts.folder.source import Folder, Single, SourceError, UnreadableError

@@ -6,7 +6,7 @@
 Calibrates on slices that the shipped network was trained on, returns layers to fp32 in the order of the harm that they
 do to other training slices, and measures label, probabilities and maps on fold 0 and on perturbed copies of it, which
 neither training nor calibration saw. With the rest in fp32, and on a processor that has bf16
-also with the rest in that: the server takes by itself only what was measured and passes lungct.agreement.
+also with the rest in that: the server takes by itself only what was measured and passes lungct.model.agreement.
 
 Exit codes: 0 the graph passes, 1 it does not pass in one way or both, 2 it could not be made or measured.
 """
@@ -28,8 +28,7 @@ def main() -> int:
     args = parser.parse_args()
     # After the arguments: torch and scikit-learn take seconds to import, which --help need not wait for.
     from lungct.errors import ModelFolderError
-    from lungct.model import QUANTISED, load_model_folder
-
+    from lungct.model.folder import QUANTISED, load_model_folder
     from scripts.modelling.dataset import read_cases
     from scripts.modelling.quantisation import check_folder, quantise_folder
 

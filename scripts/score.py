@@ -26,7 +26,6 @@ from pathlib import Path
 from types import FrameType
 
 from lungct import NOTICE
-
 from scripts.client import RefusedError, ServerError, TokenError
 from scripts.folder.fleet import Fleet
 from scripts.folder.journal import Journal, JournalError

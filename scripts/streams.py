@@ -18,11 +18,11 @@ from time import perf_counter
 
 import numpy as np
 import openvino as ov
-from lungct.engine import choose_engine
-from lungct.model import ModelFolder, load_model_folder
-from lungct.openvino_engine import compile_graph, read_graph
-from lungct.settings import count_cores
 
+from lungct.engines.choice import choose_engine
+from lungct.engines.openvino import compile_graph, read_graph
+from lungct.model.folder import ModelFolder, load_model_folder
+from lungct.settings import count_cores
 from scripts.bench.estimate import Sample, estimate, measure_in_turn
 from scripts.instance import ROOT, make_parser
 from scripts.markdown import tabulate

@@ -49,8 +49,8 @@ def main() -> int:
     args = parse_arguments()
     # After the arguments: torch and scikit-learn take seconds to import, which --help need not wait for.
     import torch
-    from lungct.errors import ModelFolderError
 
+    from lungct.errors import ModelFolderError
     from scripts.modelling.crossvalidation import FOLDS, RECIPE, TRIALS, Trial
     from scripts.modelling.dataset import read_cases
     from scripts.modelling.recipe import read_recipe

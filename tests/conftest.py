@@ -15,12 +15,12 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
-from lungct.engine import choose_engine
-from lungct.model import ModelFolder, load_model_folder
+
+from lungct.engines.choice import choose_engine
+from lungct.model.folder import ModelFolder, load_model_folder
 from lungct.pipeline import Pipeline
 from lungct.settings import Settings
 from lungct.window import LUNG
-
 from scripts.anatomy import draw_slice
 from scripts.client import Client
 from scripts.instance import ROOT, Instance, find_ports

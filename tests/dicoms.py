@@ -10,16 +10,16 @@ from typing import Any
 
 import gdcm
 import numpy as np
-from lungct.errors import LungCTError
-from lungct.image import Slice, decode
-from lungct.nursery import WALL_SECONDS
-from lungct.settings import Settings
-from lungct.window import LUNG
 from PIL import Image
 from pydicom import config, dcmread, uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 
+from lungct.errors import LungCTError
+from lungct.pixels.image import Slice, decode
+from lungct.pixels.nursery import WALL_SECONDS
+from lungct.settings import Settings
+from lungct.window import LUNG
 from scripts.anatomy import draw_slice
 
 # Made once with imagecodecs 2026.3.6 (OpenJPH and libjpeg-turbo) from `draw_bowl`: no package that we test with can

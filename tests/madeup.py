@@ -4,10 +4,10 @@ import csv
 from pathlib import Path
 
 import torch
-from lungct.network import LungResNet18
-from lungct.window import LUNG
 from PIL import Image
 
+from lungct.model.network import LungResNet18
+from lungct.window import LUNG
 from scripts.anatomy import draw_slice
 from scripts.modelling.dataset import CLASSES
 

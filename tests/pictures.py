@@ -8,9 +8,9 @@ import zlib
 from typing import Any
 
 import numpy as np
-from lungct.window import LUNG
 from PIL import Image
 
+from lungct.window import LUNG
 from tests.dicoms import HU
 
 GRAY = LUNG.render(HU)  # (64, 64) uint8

@@ -1,8 +1,7 @@
 """The engines that serve the shipped model by themselves on this machine, the slowest first."""
 
-from lungct.model import load_model_folder
-from lungct.openvino_engine import has_bf16
-
+from lungct.engines.openvino import has_bf16
+from lungct.model.folder import load_model_folder
 from tests.conftest import MODEL
 
 AGREEING = {name for name, agreement in load_model_folder(MODEL).contract.agreement.items() if agreement.passes}

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from lungct.acceptance import AS_IS, LUMA, UPPER, VALUES, accepted_formats
-from lungct.pixeldata import SYNTAXES
-from lungct.window import LUNG, Window
 from PIL import Image
 
+from lungct.pixels.acceptance import AS_IS, LUMA, UPPER, VALUES, accepted_formats
+from lungct.pixels.pixeldata import SYNTAXES
+from lungct.window import LUNG, Window
 from scripts.formats import format_table
 from tests.dicoms import HU, build_bare, build_enhanced, build_of, read
 from tests.pictures import GRAY, encode, encode_deep_png, encode_tiff

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-from lungct.agreement import Agreement, compare
+
+from lungct.model.agreement import Agreement, compare
 
 RANDOM = np.random.default_rng(0)
 MAPS = RANDOM.normal(size=(4, 3, 7, 7)).astype(np.float32)

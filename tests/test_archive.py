@@ -6,8 +6,8 @@ import time
 import zipfile
 
 import pytest
-from lungct.model import load_model_folder
 
+from lungct.model.folder import load_model_folder
 from scripts.archive import holds
 from scripts.instance import ROOT
 from scripts.update import put

@@ -4,9 +4,9 @@ import shutil
 
 import numpy as np
 import pytest
-from lungct.window import LUNG
 from PIL import Image
 
+from lungct.window import LUNG
 from scripts.anatomy import draw_slice
 from scripts.modelling import auditing
 from scripts.modelling.auditing import PSEUDO_CASES, audit, score_baselines, write_audit

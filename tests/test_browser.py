@@ -6,10 +6,10 @@ import zipfile
 
 import numpy as np
 import pytest
-from lungct import NOTICE
-from lungct.gate import NOT_CHEST
 from PIL import Image
 
+from lungct import NOTICE
+from lungct.gate.checks import NOT_CHEST
 from scripts.client import Client
 from scripts.instance import ROOT, Instance, find_ports
 from scripts.page.browser import find_chromium, open_browser, serve_page

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from lungct.errors import STATUS, LungCTError
-from lungct.image import Slice
-from lungct.pixeldata import SYNTAXES
 from PIL import Image
 
+from lungct.errors import STATUS, LungCTError
+from lungct.pixels.image import Slice
+from lungct.pixels.pixeldata import SYNTAXES
 from tests.dicoms import DEADLINE_S, build_bare, build_ct, build_enhanced, build_of, read
 from tests.pictures import GRAY, encode, encode_tiff
 

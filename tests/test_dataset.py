@@ -5,10 +5,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from lungct.preprocess import to_input
-from lungct.window import LUNG
 from PIL import Image
 
+from lungct.model.preprocess import to_input
+from lungct.window import LUNG
 from scripts.anatomy import draw_slice
 from scripts.modelling.dataset import (
     CLASSES,

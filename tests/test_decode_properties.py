@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from lungct.errors import LungCTError
-from lungct.image import Slice
-from lungct.raster import interpret
-from lungct.window import LUNG, Window
 from PIL import Image
 from pydicom import uid
 
+from lungct.errors import LungCTError
+from lungct.pixels.image import Slice
+from lungct.pixels.raster import interpret
+from lungct.window import LUNG, Window
 from tests.dicoms import LOSSLESS, PATIENT, build_ct, build_enhanced, read
 from tests.pictures import GRAY, encode, encode_tiff
 

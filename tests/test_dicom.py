@@ -4,10 +4,10 @@ import io
 
 import numpy as np
 import pytest
-from lungct import dicom
-from lungct.window import LUNG, Window
 from pydicom import dcmread, uid
 
+from lungct.pixels import dicom
+from lungct.window import LUNG, Window
 from tests.dicoms import (
     HU,
     PATIENT,

@@ -14,17 +14,17 @@ import numpy as np
 import openvino as ov
 import pytest
 import torch
-from lungct.agreement import Agreement
-from lungct.engine import choose_engine
-from lungct.errors import ModelFolderError
-from lungct.graph import build_graph
-from lungct.model import QUANTISED, QUANTISED_WEIGHTS, load_model_folder, sha256_of
-from lungct.openvino_engine import OpenVinoEngine, has_bf16
-from lungct.preprocess import to_input
-from lungct.torch_engine import TorchEngine
-from lungct.weights import fold_batchnorm
-from lungct.window import LUNG
 
+from lungct.engines.choice import choose_engine
+from lungct.engines.graph import build_graph
+from lungct.engines.openvino import OpenVinoEngine, has_bf16
+from lungct.engines.torch import TorchEngine
+from lungct.errors import ModelFolderError
+from lungct.model.agreement import Agreement
+from lungct.model.folder import QUANTISED, QUANTISED_WEIGHTS, load_model_folder, sha256_of
+from lungct.model.preprocess import to_input
+from lungct.model.weights import fold_batchnorm
+from lungct.window import LUNG
 from tests.conftest import MODEL
 from tests.serving import SERVING
 
@@ -75,7 +75,7 @@ def test_a_graph_that_passed_with_the_rest_in_bf16_serves_so_where_the_processor
     fast, other = ("openvino-int8-bf16", "openvino-int8")
     there = add_graph(copy, folder.read_weights(), passed)
     assert choose_engine(there).name == (fast if has_bf16() else other)
-    monkeypatch.setattr("lungct.openvino_engine.has_bf16", lambda: False)
+    monkeypatch.setattr("lungct.engines.openvino.has_bf16", lambda: False)
     assert choose_engine(there).name == other
 
 
@@ -119,7 +119,7 @@ def put_on_cpu(monkeypatch, **faults):
             raise fault
 
         monkeypatch.setattr(Stand, method, fail)
-    monkeypatch.setattr("lungct.torch_engine.TorchEngine", Stand)
+    monkeypatch.setattr("lungct.engines.torch.TorchEngine", Stand)
     return made
 
 
@@ -167,7 +167,7 @@ def test_one_flipped_bit_in_the_int8_graph_is_refused(copy, folder, name):
 
 
 def test_bf16_is_not_pretended_where_the_processor_lacks_it(folder, monkeypatch):
-    monkeypatch.setattr("lungct.openvino_engine.has_bf16", lambda: False)
+    monkeypatch.setattr("lungct.engines.openvino.has_bf16", lambda: False)
     for precision in ("bf16", "int8-bf16"):
         with pytest.raises(RuntimeError, match="bf16"):
             OpenVinoEngine(folder, precision)
@@ -179,7 +179,7 @@ def run(code):
 
 
 CHOOSE = (
-    "from pathlib import Path; from lungct.model import load_model_folder; from lungct.engine import choose_engine; "
+    "from pathlib import Path; from lungct.model import load_model_folder; from lungct.engines import choose_engine; "
     f"engine = choose_engine(load_model_folder(Path({str(MODEL)!r}))); print(engine.name)"
 )
 
@@ -191,7 +191,7 @@ def test_torch_is_not_loaded_where_openvino_serves():
 
 
 def test_openvino_is_not_loaded_where_a_gpu_serves():
-    stand_in = "import lungct.torch_engine as t; E = t.TorchEngine; t.TorchEngine = lambda f, d, n: E(f, 'cpu', n)"
+    stand_in = "import lungct.engines.torch as t; E = t.TorchEngine; t.TorchEngine = lambda f, d, n: E(f, 'cpu', n)"
     on_gpu = CHOOSE.replace(")))", ")), 'cuda:0')")
     done = run(f"{stand_in}; {on_gpu}; sys.exit('openvino' in sys.modules)")
     assert (done.returncode, done.stdout.strip()) == (0, "torch-cpu-fp32"), done.stderr

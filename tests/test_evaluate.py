@@ -5,9 +5,9 @@ import shutil
 
 import numpy as np
 import pytest
-from lungct.model import load_model_folder
 from PIL import Image
 
+from lungct.model.folder import load_model_folder
 from scripts.modelling.card import write_card
 from scripts.modelling.crossvalidation import ANSWERS, ASSIGNMENT, TRIALS
 from scripts.modelling.dataset import read_cases

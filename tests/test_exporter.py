@@ -118,7 +118,7 @@ def test_memory_of_the_server_is_that_of_all_its_processes_by_part(exporter, ser
     found = {labels["part"]: value for labels, value in exporter.read()["lung_ct_server_memory_bytes"]}
     assert found["worker"] == pytest.approx(worker.memory_info().rss, rel=0.1)
     assert found["java"] == pytest.approx(java.memory_info().rss, rel=0.1)
-    readers = [each for each in worker.children(recursive=True) if "lungct.nursery" in each.cmdline()]
+    readers = [each for each in worker.children(recursive=True) if "lungct.pixels.nursery" in each.cmdline()]
     assert readers
     assert found["other"] == pytest.approx(sum(each.memory_info().rss for each in (launcher, *readers)), rel=0.2)
 

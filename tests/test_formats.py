@@ -1,8 +1,8 @@
 """Formats are told by their first bytes; what is none of ours is refused with what to send instead."""
 
 import numpy as np
-from lungct.formats import measure_plain, recognise
 
+from lungct.pixels.formats import measure_plain, recognise
 from tests.dicoms import build_ct, refusal
 from tests.pictures import GRAY, encode, encode_tiff
 

@@ -5,16 +5,26 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from lungct.body import GRID, outline
-from lungct.errors import LungCTError
-from lungct.gate import GATE_OFF, NO_GATE, OTHER_WINDOW, SMOOTH, UNLIKE, Gate, check_body, measure_sharpness
-from lungct.pipeline import Job, Pipeline
-from lungct.preprocess import to_input
-from lungct.settings import Settings
-from lungct.torch_engine import TorchEngine
-from lungct.window import LUNG, Window
 from PIL import Image
 
+from lungct.engines.torch import TorchEngine
+from lungct.errors import LungCTError
+from lungct.gate.body import GRID, outline
+from lungct.gate.checks import (
+    GATE_OFF,
+    NO_GATE,
+    OTHER_WINDOW,
+    SMOOTH,
+    UNLIKE,
+    check_body,
+    check_features,
+    measure_sharpness,
+)
+from lungct.model import Statistics
+from lungct.model.preprocess import to_input
+from lungct.pipeline import Job, Pipeline
+from lungct.settings import Settings
+from lungct.window import LUNG, Window
 from scripts.anatomy import NODULES, draw_slice
 from scripts.modelling.gatekeeping import (
     REFER_SHARE,
@@ -109,12 +119,12 @@ def test_the_distance_counts_class_spread_and_the_thresholds_cost_what_they_say(
 
 
 def test_features_between_the_two_distances_are_referred_and_beyond_them_refused():
-    gate = Gate(np.eye(4, dtype=np.float32), np.zeros((1, 4), np.float32), refer_above=1, refuse_above=2)
+    known = Statistics(np.eye(4, dtype=np.float32), np.zeros((1, 4), np.float32), refer_above=1, refuse_above=2)
     at = np.eye(4, dtype=np.float32)[0]
-    assert gate.check_features(0.9 * at)
-    assert not gate.check_features(1.5 * at)
+    assert check_features(0.9 * at, known)
+    assert not check_features(1.5 * at, known)
     with pytest.raises(LungCTError, match="does not look like"):
-        gate.check_features(2.1 * at)
+        check_features(2.1 * at, known)
 
 
 def test_the_server_accepts_phantoms_and_refuses_a_photo_beside_them(pipeline, slices, photo):

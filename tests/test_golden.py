@@ -4,15 +4,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from lungct.agreement import compare
-from lungct.calibration import softmax
-from lungct.engine import TOLERANCES, choose_engine, prove
-from lungct.errors import ModelFolderError
-from lungct.openvino_engine import OpenVinoEngine
-from lungct.preprocess import to_input
-from lungct.torch_engine import TorchEngine
-from lungct.window import LUNG
 
+from lungct.engines.choice import TOLERANCES, choose_engine, prove
+from lungct.engines.openvino import OpenVinoEngine
+from lungct.engines.torch import TorchEngine
+from lungct.errors import ModelFolderError
+from lungct.model.agreement import compare
+from lungct.model.calibration import softmax
+from lungct.model.preprocess import to_input
+from lungct.window import LUNG
 from scripts.anatomy import NODULES, draw_slice
 from scripts.modelling.crossvalidation import ASSIGNMENT
 from scripts.modelling.dataset import read_cases

@@ -14,11 +14,11 @@ import pytest
 import ts
 import yaml
 from lung_ct_handler import LungCTHandler
-from lungct.engine import choose_engine
-from lungct.errors import ModelFolderError
 from ts.context import Context, RequestProcessor
 from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 
+from lungct.engines.choice import choose_engine
+from lungct.errors import ModelFolderError
 from scripts.instance import ROOT
 from tests.conftest import MODEL
 

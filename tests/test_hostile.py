@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from lungct.window import LUNG
 
+from lungct.window import LUNG
 from scripts.anatomy import draw_slice
 from scripts.client import Client, RefusedError
 from tests.dicoms import PATIENT, build_ct

@@ -7,14 +7,14 @@ import zlib
 
 import numpy as np
 import pytest
-from lungct import image, reader
-from lungct.errors import LungCTError
-from lungct.formats import measure_plain
-from lungct.image import check_size
-from lungct.settings import Settings
-from lungct.window import LUNG
 from PIL import Image, ImageOps
 
+from lungct.errors import LungCTError
+from lungct.pixels import image, reader
+from lungct.pixels.formats import measure_plain
+from lungct.pixels.image import check_size
+from lungct.settings import Settings
+from lungct.window import LUNG
 from tests.dicoms import DEADLINE_S, build_ct, read, refusal
 from tests.pictures import GRAY, encode, join_png, split_png
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 import torchvision
-from lungct.model import load_model_folder
 
+from lungct.model.folder import load_model_folder
 from scripts.import_checkpoint import CheckpointError, read_checkpoint
 from tests.conftest import run_script
 

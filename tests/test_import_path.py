@@ -5,15 +5,15 @@ import subprocess
 import sys
 
 import pytest
-from lungct.reader import list_import_folders
 
+from lungct.pixels.reader import list_import_folders
 from scripts.instance import ROOT
 
 # A valid picture that is not plain PNG or JPEG goes to the reader.
 READ = """
 import io
-from lungct import reader
-from lungct.rendering import Terms
+from lungct.pixels import reader
+from lungct.pixels.rendering import Terms
 from lungct.settings import Settings
 from lungct.window import LUNG
 from PIL import Image

@@ -8,13 +8,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis.strategies import data, integers
-from lungct.contract import CONTRACT, SEAL, WEIGHTS, ModelContract
-from lungct.engine import TOLERANCES, prove
-from lungct.errors import ModelFolderError
-from lungct.model import GATE, GOLDEN, load_model_folder, save_model_folder, sha256_of
-from lungct.network import LungResNet18
-from lungct.torch_engine import TorchEngine
 
+from lungct.engines.choice import TOLERANCES, prove
+from lungct.engines.torch import TorchEngine
+from lungct.errors import ModelFolderError
+from lungct.model.contract import CONTRACT, SEAL, WEIGHTS, ModelContract
+from lungct.model.folder import GATE, GOLDEN, load_model_folder, save_model_folder, sha256_of
+from lungct.model.network import LungResNet18
 from tests.conftest import MODEL
 
 

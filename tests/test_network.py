@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from lungct.gradcam import METHODS, LibraryCam, activate
-from lungct.network import LungResNet18, fold_for_inference
-from lungct.preprocess import MEAN, STD, normalize
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.image import scale_cam_image
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+from lungct.heatmap.gradcam import METHODS, LibraryCam, activate
+from lungct.model.network import LungResNet18, fold_for_inference
+from lungct.model.preprocess import MEAN, STD, normalize
 
 
 @pytest.fixture(scope="module")

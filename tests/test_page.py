@@ -6,10 +6,10 @@ import zipfile
 
 import numpy as np
 import pytest
-from lungct import NOTICE
-from lungct.pipeline import Job
 from streamlit.testing.v1 import AppTest
 
+from lungct import NOTICE
+from lungct.pipeline import Job
 from scripts.anatomy import draw_slice
 from scripts.client import RefusedError, ServerDown, ServerError, TokenError
 from scripts.instance import ROOT

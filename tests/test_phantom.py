@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from lungct.window import LUNG
 from PIL import Image
 
+from lungct.window import LUNG
 from scripts.anatomy import draw_slice
 from scripts.phantom import encode_dicom, write_dicom, write_png
 from tests.conftest import run_script

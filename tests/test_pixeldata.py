@@ -4,12 +4,12 @@ import io
 
 import numpy as np
 import pytest
-from lungct import dicom
-from lungct.pixeldata import SYNTAXES, find_syntax
-from lungct.window import LUNG
 from PIL import Image
 from pydicom import dcmread, uid
 
+from lungct.pixels import dicom
+from lungct.pixels.pixeldata import SYNTAXES, find_syntax
+from lungct.window import LUNG
 from tests.dicoms import (
     CODESTREAMS,
     HU,

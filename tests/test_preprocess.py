@@ -2,8 +2,9 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lungct.preprocess import normalize, place, to_input
 from PIL import Image
+
+from lungct.model.preprocess import normalize, place, to_input
 
 
 def noise(rows, columns, seed=0):

@@ -3,11 +3,11 @@ import shutil
 
 import numpy as np
 import pytest
-from lungct.graph import build_graph
-from lungct.model import QUANTISED, QUANTISED_WEIGHTS, load_model_folder
-from lungct.openvino_engine import OpenVinoEngine, has_bf16
-from lungct.weights import fold_batchnorm
 
+from lungct.engines.graph import build_graph
+from lungct.engines.openvino import OpenVinoEngine, has_bf16
+from lungct.model.folder import QUANTISED, QUANTISED_WEIGHTS, load_model_folder
+from lungct.model.weights import fold_batchnorm
 from scripts.modelling.crossvalidation import ASSIGNMENT
 from scripts.modelling.dataset import read_cases
 from scripts.modelling.quantisation import measure_agreement, perturb, select, write

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from lungct import raster
-from lungct.window import LUNG, Window
 
+from lungct.pixels import raster
+from lungct.window import LUNG, Window
 from tests.dicoms import HU, read, refusal
 from tests.pictures import GRAY, encode, encode_deep_png, encode_tiff
 

@@ -12,19 +12,19 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from lungct import reader
+
 from lungct.errors import LungCTError
-from lungct.rendering import Terms
+from lungct.pixels import reader
+from lungct.pixels.rendering import Terms
 from lungct.settings import Settings
 from lungct.window import LUNG
-
 from tests.dicoms import HU, PATIENT, build_ct, read
 
 # A nursery whose decoder obeys the file: what a hostile file can make a codec do.
 HOSTILE = """
 import os, time
-from lungct import nursery
-from lungct.rendering import translate_faults
+from lungct.pixels import nursery
+from lungct.pixels.rendering import translate_faults
 usual = nursery.decode
 def decode(body, kind, terms):
     with translate_faults("damaged"):
@@ -42,7 +42,7 @@ nursery.main()
 # A nursery on a machine that has no room for its first reader.
 FULL = """
 import os
-from lungct import nursery
+from lungct.pixels import nursery
 usual, calls = os.fork, []
 def fork():
     calls.append(1)
@@ -182,8 +182,8 @@ def test_readers_share_nothing_with_the_next_file():
 PARENT = """
 import os, sys
 from pathlib import Path
-from lungct import reader
-from lungct.rendering import Terms
+from lungct.pixels import reader
+from lungct.pixels.rendering import Terms
 from lungct.settings import Settings
 from lungct.window import LUNG
 job = Path(sys.argv[1]).read_bytes(), "DICOM", Terms(None, None, LUNG, Settings())

@@ -14,10 +14,10 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from lungct.errors import STATUS
-from lungct.model import load_model_folder
-from lungct.request import CHOICES
 
+from lungct.errors import STATUS
+from lungct.exchange.request import CHOICES
+from lungct.model.folder import load_model_folder
 from scripts.formats import format_table
 from scripts.instance import DEFAULT_PORTS, ROOT, find_ports
 from tests.conftest import MODEL, outside_make, show_help

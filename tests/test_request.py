@@ -4,8 +4,9 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from lungct.errors import LungCTError
-from lungct.request import parse
+from lungct.exchange.request import parse
 from lungct.window import Window
 
 CLASSES = ("Benign", "Malignant", "Normal")

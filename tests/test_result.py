@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from lungct.contract import WEIGHTS, ModelContract
-from lungct.image import Slice
-from lungct.result import build_score
+
+from lungct.exchange.result import build_score
+from lungct.model.contract import WEIGHTS, ModelContract
+from lungct.pixels.image import Slice
 
 SLICE = Slice(np.zeros((4, 4), np.uint8), "PNG", None, "")
 LIMITS = {"Benign": 2.0, "Malignant": 0.5, "Normal": 0.9}

@@ -9,8 +9,8 @@ import zipfile
 
 import pyarrow.parquet as pq
 import pytest
-from lungct import NOTICE
 
+from lungct import NOTICE
 from scripts.anatomy import draw_slice
 from scripts.folder.fleet import Fleet
 from scripts.folder.header import find_place

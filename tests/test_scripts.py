@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from lungct.model import load_model_folder
 
+from lungct.model.folder import load_model_folder
 from scripts import setup
 from scripts.instance import ROOT, SOCKET_PATH_LIMIT, Instance, find_ports, make_temp
 from tests.conftest import MODEL, outside_make, run_script, show_help

@@ -10,16 +10,16 @@ import zipfile
 
 import numpy as np
 import pytest
-from lungct import NOTICE
-from lungct.gate import SMOOTH, UNLIKE
-from lungct.gradcam import activate
-from lungct.image import decode
-from lungct.pipeline import Job
-from lungct.preprocess import place
-from lungct.render import overlay, spread
-from lungct.settings import Settings
 from PIL import Image
 
+from lungct import NOTICE
+from lungct.gate.checks import SMOOTH, UNLIKE
+from lungct.heatmap.gradcam import activate
+from lungct.heatmap.render import overlay, spread
+from lungct.model.preprocess import place
+from lungct.pipeline import Job
+from lungct.pixels.image import decode
+from lungct.settings import Settings
 from scripts.anatomy import draw_slice
 from scripts.client import ServerError, ServerSilent
 from scripts.folder.header import find_place, list_tags

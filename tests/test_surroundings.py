@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from lungct.body import outline
-from lungct.preprocess import to_input
-from lungct.window import LUNG
 
+from lungct.gate.body import outline
+from lungct.model.preprocess import to_input
+from lungct.window import LUNG
 from scripts.anatomy import draw_slice
 from scripts.modelling.baselines import BASELINES, OUTSIDE, classify
 from scripts.modelling.dataset import Cases

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import torch
-from lungct.agreement import compare
-from lungct.calibration import softmax
-from lungct.engine import TOLERANCES, prove
-from lungct.preprocess import normalize, to_input
-from lungct.torch_engine import TorchEngine
+
+from lungct.engines.choice import TOLERANCES, prove
+from lungct.engines.torch import TorchEngine
+from lungct.model.agreement import compare
+from lungct.model.calibration import softmax
+from lungct.model.preprocess import normalize, to_input
 from lungct.window import LUNG
 
 

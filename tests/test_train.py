@@ -6,16 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from lungct.model import load_model_folder
-from lungct.pipeline import Job, Pipeline
-from lungct.preprocess import normalize
-from lungct.raster import ORIENTATION
-from lungct.settings import Settings
-from lungct.torch_engine import TorchEngine
-from lungct.window import LUNG
 from PIL import Image
 from safetensors.torch import load_file
 
+from lungct.engines.torch import TorchEngine
+from lungct.model.folder import load_model_folder
+from lungct.model.preprocess import normalize
+from lungct.pipeline import Job, Pipeline
+from lungct.pixels.raster import ORIENTATION
+from lungct.settings import Settings
+from lungct.window import LUNG
 from scripts.anatomy import draw_slice
 from scripts.modelling.crossvalidation import ANSWERS, ASSIGNMENT, FOLDS, KEPT_OUT, TRIALS, Trial
 from scripts.modelling.dataset import CLASSES, TABLE, read_cases

@@ -1,6 +1,7 @@
 import numpy as np
-from lungct.network import LungResNet18
-from lungct.weights import list_shapes
+
+from lungct.model.network import LungResNet18
+from lungct.model.weights import list_shapes
 
 
 def test_the_tensors_asked_for_are_those_of_torchvisions_resnet18():

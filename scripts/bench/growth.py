@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from lungct.pipeline import Pipeline
-
 from scripts.bench.estimate import Sample, estimate, measure_in_turn
 from scripts.bench.inprocess import run_pipeline
 from scripts.bench.rates import BUSY, Plan

@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 import yaml
-from lungct.model import ModelFolder, load_model_folder
-from lungct.settings import count_cores
 
+from lungct.model.folder import ModelFolder, load_model_folder
+from lungct.settings import count_cores
 from scripts.bench import coldstart, endurance, growth, rates, stages
 from scripts.bench.estimate import Sample, estimate, measure_in_turn
 from scripts.bench.layouts import serve_better

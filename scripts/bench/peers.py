@@ -15,8 +15,8 @@ from pathlib import Path
 import requests
 import torch
 import yaml
-from lungct.model import ModelFolder
 
+from lungct.model.folder import ModelFolder
 from scripts.bench.inprocess import make_plain_network
 from scripts.bench.layouts import Layout
 from scripts.bench.load import Target

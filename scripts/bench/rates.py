@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lungct.engine import choose_engine
-from lungct.model import ModelFolder
+from lungct.engines.choice import choose_engine
+from lungct.model.folder import ModelFolder
 from lungct.pipeline import Pipeline
 from lungct.settings import Settings
-
 from scripts.bench.estimate import Sample, estimate, measure_in_turn
 from scripts.bench.inprocess import OriginalPage, make_plain_network, run_engine, run_forward, run_pipeline
 from scripts.bench.servers import OPTIONS, run_served

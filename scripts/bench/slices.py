@@ -6,9 +6,9 @@ import io
 from pathlib import Path
 
 import numpy as np
-from lungct.window import LUNG
 from PIL import Image
 
+from lungct.window import LUNG
 from scripts.anatomy import NODULES, draw_slice
 
 COUNT = 16

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from lungct import NOTICE
-
 from scripts.folder.record import Row
 
 AGREEING = 3

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from lungct import NOTICE
-
 from scripts.folder.record import Row
 from scripts.folder.rollup import RULE, Totals
 

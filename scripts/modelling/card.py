@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lungct.contract import ModelContract
-
+from lungct.model.contract import ModelContract
 from scripts.markdown import fill, tabulate
 from scripts.modelling.crossvalidation import COMMON
 from scripts.modelling.findings import (

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from lungct.model import fill
-from lungct.network import LungResNet18
 from safetensors.torch import load_file, save_file
 
+from lungct.model.folder import fill
+from lungct.model.network import LungResNet18
 from scripts.modelling.dataset import CLASSES, Cases, split_by_case
 from scripts.modelling.recipe import Recipe, build_network, fit, predict, read_recipe
 

@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from lungct.body import SIDE, outline
-from lungct.errors import LungCTError
-from lungct.image import decode
-from lungct.preprocess import to_input
-from lungct.settings import Settings
-from lungct.window import LUNG
 from rich.progress import track
 from sklearn.model_selection import StratifiedGroupKFold
 from torch import Tensor
 from torchvision.transforms import v2
 
+from lungct.errors import LungCTError
+from lungct.gate.body import SIDE, outline
+from lungct.model.preprocess import to_input
+from lungct.pixels.image import decode
+from lungct.settings import Settings
+from lungct.window import LUNG
 from scripts.modelling.lookalikes import correlate_slices, group_slices
 
 CLASSES = ("Benign", "Malignant", "Normal")

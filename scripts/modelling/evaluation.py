@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lungct.engine import choose_engine
-from lungct.model import load_model_folder
-from lungct.settings import count_cores
 from PIL import Image
 
+from lungct.engines.choice import choose_engine
+from lungct.model.folder import load_model_folder
+from lungct.settings import count_cores
 from scripts import phantom
 from scripts.anatomy import NODULES, draw_slice
 from scripts.modelling.dataset import Cases, find_table

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from lungct.contract import ModelContract
-
+from lungct.model.contract import ModelContract
 from scripts.markdown import show, tabulate
 from scripts.modelling.dataset import CLASSES
 from scripts.modelling.gatekeeping import REFER_SHARE, REFUSE_MARGIN, REFUSE_SHARE

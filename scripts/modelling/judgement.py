@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from lungct import gate as gates
-from lungct.engine import Engine
-from lungct.model import ModelFolder
-from lungct.pipeline import Job, Pipeline
-from lungct.settings import Settings, count_cores
 from rich.progress import track
 from safetensors.torch import load_file
 
+from lungct.engines.choice import Engine
+from lungct.gate import checks as gates
+from lungct.model.folder import ModelFolder
+from lungct.pipeline import Job, Pipeline
+from lungct.settings import Settings, count_cores
 from scripts.modelling.crossvalidation import ANSWERS, ASSIGNMENT, KEPT_OUT
 from scripts.modelling.dataset import CLASSES, Cases
 from scripts.modelling.gatekeeping import (

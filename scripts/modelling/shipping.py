@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from lungct.contract import ModelContract
-from lungct.model import load_model_folder, save_model_folder
 from safetensors.torch import save_file
 
+from lungct.model.contract import ModelContract
+from lungct.model.folder import load_model_folder, save_model_folder
 from scripts.modelling.crossvalidation import (
     ANSWERS,
     ASSIGNMENT,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lungct.gate import SMOOTH
-
+from lungct.gate.checks import SMOOTH
 from scripts.client import ServerDown, TokenError
 
 STILL_HERE = "Your files are still here: press Analyze again once it is ready."

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+
 from lungct import NOTICE
 from lungct.window import Window
-
 from scripts.client import RefusedError, ServerError, TokenError
 from scripts.folder.record import order_classes
 from scripts.folder.source import MAX_BYTES

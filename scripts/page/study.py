@@ -16,10 +16,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lungct.errors import LungCTError
-from lungct.image import Slice, decode
+from lungct.pixels.image import Slice, decode
 from lungct.settings import Settings
 from lungct.window import Window
-
 from scripts.client import Client, RefusedError, ServerError, TokenError
 from scripts.folder.header import Place, find_place
 from scripts.folder.record import Row, describe_file, describe_reply

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import streamlit as st
-from lungct.image import Slice
-from lungct.window import Window
 
+from lungct.pixels.image import Slice
+from lungct.window import Window
 from scripts.folder.header import list_tags
 from scripts.page import markup
 from scripts.page.advice import explain_decision

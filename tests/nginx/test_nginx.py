@@ -4,8 +4,8 @@ import re
 import socket
 
 import pytest
-from lungct.request import OPTIONS
 
+from lungct.exchange.request import OPTIONS
 from scripts.instance import Instance
 from scripts.proxy.nginx import TEMPLATE, GatewayError, Nginx, make_certificate
 from scripts.proxy.sidecar import OPEN

@@ -25,10 +25,10 @@ import numpy as np
 from PIL import Image
 
 from lungct.errors import LungCTError
-from lungct.rendering import Rendering, Terms
+from lungct.pixels.rendering import Rendering, Terms
+from lungct.pixels.wire import CPU_SECONDS, receive, send
 from lungct.settings import Settings
 from lungct.window import LUNG, Window
-from lungct.wire import CPU_SECONDS, receive, send
 
 logger = logging.getLogger(__name__)
 
@@ -105,20 +105,20 @@ def close() -> None:
 
 
 def list_import_folders() -> str:
-    """PYTHONPATH for the child: this package's own folder, and what the operator set, absolute folders only.
+    """PYTHONPATH for the child: the folder of this package, and what the operator set, absolute folders only.
 
     Not this process's sys.path: under `-c` and `-m` the working directory stands in it, and an empty or relative entry
     means the working directory to the child as well, so that whatever lies there would be imported.
     """
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    return os.pathsep.join([str(Path(__file__).resolve().parents[1]), *filter(os.path.isabs, given)])
+    return os.pathsep.join([str(Path(__file__).resolve().parents[2]), *filter(os.path.isabs, given)])
 
 
 class Nursery:
     """The handle on the process that forks readers; started when first needed."""
 
     # -P: else `-m` puts the working directory first on the import path, and what lies there would run.
-    command = (sys.executable, "-P", "-W", "ignore", "-m", "lungct.nursery")
+    command = (sys.executable, "-P", "-W", "ignore", "-m", "lungct.pixels.nursery")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -16,8 +16,8 @@ from pydicom import config, dcmread, uid
 from pydicom.dataset import Dataset
 
 from lungct.errors import LungCTError
-from lungct.pixeldata import Syntax, Values, clear_unused_bits, find_syntax, read_frame
-from lungct.rendering import Rendering, Rule, Terms, check_size, translate_faults
+from lungct.pixels.pixeldata import Syntax, Values, clear_unused_bits, find_syntax, read_frame
+from lungct.pixels.rendering import Rendering, Rule, Terms, check_size, translate_faults
 from lungct.window import AIR_HU, Window
 
 CT_CLASSES = {uid.CTImageStorage, uid.EnhancedCTImageStorage, uid.LegacyConvertedEnhancedCTImageStorage}

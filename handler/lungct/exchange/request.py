@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lungct import oip
 from lungct.errors import LungCTError
-from lungct.gradcam import METHODS
-from lungct.render import COLORMAPS
-from lungct.rendering import Asked
+from lungct.exchange import oip
+from lungct.heatmap import COLORMAPS, METHODS
+from lungct.pixels import Asked
 from lungct.window import Window
 
 FILE_FIELDS = ("data", "file", "body")

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lungct.agreement import Agreement
 from lungct.errors import ModelFolderError
-from lungct.preprocess import Geometry
+from lungct.model.agreement import Agreement
+from lungct.model.preprocess import Geometry
 from lungct.window import LUNG, Window
 
 WEIGHTS, CONTRACT = "weights.safetensors", "model.json"
@@ -24,7 +24,7 @@ class ModelContract:
     """What model.json says.
 
     `classes` is in logit order; `files` maps each file beside it to its sha256; `gate` holds the limits of
-    lungct.gate.Gate, and is empty where the model has no gate; `agreement` is that of the int8 graph with fp32, by
+    `Statistics`, and is empty where the model has no gate; `agreement` is that of the int8 graph with fp32, by
     each engine that was measured.
     `refer_below` holds for each class the confidence under which a slice called so is referred, over 1 where it always
     is; it is empty where no such limit is known.

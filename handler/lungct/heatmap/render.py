@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lungct import NOTICE
-from lungct.preprocess import Placement
+from lungct.model import Placement
 
 UInt8 = npt.NDArray[np.uint8]
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from lungct.weights import Floats, fold_batchnorm
+from lungct.model.weights import Floats, fold_batchnorm
 
 
 class Evidence(NamedTuple):

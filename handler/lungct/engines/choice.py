@@ -1,80 +1,18 @@
-"""A batch of inputs in, logits, evidence maps and features out: what an engine is, and which one a worker takes."""
+"""Which engine a worker takes: the fastest one that reproduces the golden answers."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Protocol
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from lungct.calibration import softmax
+from lungct.engines.interface import TOLERANCES, Engine, Prediction, Tolerance
 from lungct.errors import ModelFolderError
-from lungct.model import ModelFolder
-
-Floats = npt.NDArray[np.float32]
+from lungct.model import ModelFolder, softmax
 
 logger = logging.getLogger(__name__)
-
-
-class Tolerance(NamedTuple):
-    """How far an engine may be from the golden answers; also how far one is.
-
-    Attributes:
-        logit: largest difference of a logit.
-        probability: largest difference of a calibrated probability, which is what is served.
-        sum: largest difference between a logit and what its evidence map, or the features, add up to: the golden
-            file holds neither maps nor features, but both must explain the logits.
-    """
-
-    logit: float
-    probability: float
-    sum: float
-
-
-# Several times what the shipped model's golden inputs show, so that other weights and processors pass as well. There
-# logit, probability and sum differ by 0.038, 0.0018 and 0.000001 in int8, by 0.006, 0.0017 and 0.000001 in fp16, by
-# 0.017, 0.0024 and 0.0045 in bf16, else by 0.000002. The halves are torch's on a CPU, bf16 with sums like OpenVINO's.
-TOLERANCES = {
-    "torch-gpu": Tolerance(0.05, 0.02, 1e-3),
-    "openvino-int8-bf16": Tolerance(0.2, 0.05, 0.05),
-    "openvino-int8": Tolerance(0.2, 0.05, 1e-3),
-    "openvino-bf16": Tolerance(0.1, 0.02, 0.05),
-    "openvino-fp32": Tolerance(1e-3, 1e-3, 1e-3),
-    "torch": Tolerance(1e-3, 1e-3, 1e-3),
-}
-
-
-class Prediction(NamedTuple):
-    """What one forward pass says of a batch."""
-
-    logits: Floats  # (N, C)
-    maps: Floats  # (N, C, 7, 7): signed evidence of each class, see network.Evidence
-    features: Floats  # (N, 512)
-
-
-class Engine(Protocol):
-    """Anything that computes a Prediction.
-
-    Attributes:
-        name: what replies call it.
-        kind: which of TOLERANCES it is held to.
-    """
-
-    name: str
-    kind: str
-
-    def predict(self, inputs: Iterable[npt.NDArray[np.uint8]]) -> Prediction:
-        """(1, S, S) uint8 each, at least one -> Prediction of as many rows, in their order.
-
-        An iterator may still be making the later inputs: an engine that can begins with the first ones.
-        """
-        ...
-
-    def warm(self, largest: int) -> None:
-        """Do now what the first batch of each size up to `largest` would else wait for."""
-        ...
 
 
 def choose_engine(
@@ -154,7 +92,7 @@ def _rank(folder: ModelFolder, device: str) -> Iterator[str]:
 
 def _has_bf16() -> bool:
     try:
-        from lungct.openvino_engine import has_bf16
+        from lungct.engines.openvino import has_bf16
     except ImportError:  # those that need OpenVINO will say so
         return False
     return has_bf16()
@@ -168,11 +106,11 @@ def _build(name: str, folder: ModelFolder, device: str, threads: int, largest: i
     if name == "torch-gpu" and device == "cpu":
         raise RuntimeError("Engine torch-gpu needs a GPU, and TorchServe assigned none to this worker.")
     if name.startswith("torch"):
-        from lungct.torch_engine import TorchEngine
+        from lungct.engines.torch import TorchEngine
 
         engine = TorchEngine(folder, device if name == "torch-gpu" else "cpu", threads)
     else:
-        from lungct.openvino_engine import OpenVinoEngine
+        from lungct.engines.openvino import OpenVinoEngine
 
         engine = OpenVinoEngine(folder, name.removeprefix("openvino-"), threads)
     prove(engine, folder, TOLERANCES[name])

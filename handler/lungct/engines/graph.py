@@ -8,8 +8,7 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as op
 
-from lungct.preprocess import MEAN, STD
-from lungct.weights import Floats, list_convolutions
+from lungct.model import MEAN, STD, Floats, list_convolutions
 
 OUTPUTS = ("logits", "maps", "features")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from lungct.pixeldata import SYNTAXES
+from lungct.pixels.pixeldata import SYNTAXES
 
 
 class Accepted(NamedTuple):

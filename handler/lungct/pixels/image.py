@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lungct import raster, reader
 from lungct.errors import LungCTError
-from lungct.formats import measure_plain, recognise
-from lungct.rendering import Asked, Rule, Terms, check_size
+from lungct.pixels import raster, reader
+from lungct.pixels.formats import measure_plain, recognise
+from lungct.pixels.rendering import Asked, Rule, Terms, check_size
 from lungct.settings import Settings
 from lungct.window import Window
 

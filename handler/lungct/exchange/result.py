@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lungct.body import Body
-from lungct.contract import ModelContract
 from lungct.errors import LungCTError
-from lungct.gradcam import ActivationMap
-from lungct.image import Slice
+from lungct.gate import Body
+from lungct.heatmap import ActivationMap
+from lungct.model import ModelContract
+from lungct.pixels import Slice
 
 JSON = "application/json"
 NOTICE_HEADER = {"X-Research-Use-Only": "true"}

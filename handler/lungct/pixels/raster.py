@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import BmpImagePlugin, Image, ImageOps, TiffImagePlugin, WebPImagePlugin
 
 from lungct.errors import LungCTError
-from lungct.rendering import Rendering, Rule, Terms, check_size, translate_faults
+from lungct.pixels.rendering import Rendering, Rule, Terms, check_size, translate_faults
 from lungct.window import Window
 
 UInt8 = npt.NDArray[np.uint8]

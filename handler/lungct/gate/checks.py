@@ -6,16 +6,13 @@ features from the training data, after it. None says anything about disease.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from lungct.body import Body
 from lungct.errors import LungCTError
-
-Floats = npt.NDArray[np.float32]
+from lungct.gate.body import Body
+from lungct.model import Statistics
 
 NOT_CHEST = "The picture does not look like an axial chest-CT slice: {}. X-Gate: off has it scored all the same."
 OTHER_WINDOW = (
@@ -74,38 +71,18 @@ def measure_sharpness(pixels: npt.NDArray[np.uint8], body: Body) -> float:
     return second / max(first, 1.0)
 
 
-class Gate(NamedTuple):
-    """Class-wise Mahalanobis distance (Lee et al. 2018, arXiv 1807.03888) of pooled features to the training data.
+def check_sharpness(pixels: npt.NDArray[np.uint8], body: Body | None, known: Statistics) -> tuple[str, ...]:
+    """SMOOTH for a network input (1, S, S) that is referred because of it, else nothing."""
+    return (SMOOTH,) if body and measure_sharpness(pixels, body) < known.least_sharpness else ()
 
-    Attributes:
-        whitening: (512, 512) float32 W with W^T W the inverse of the shared covariance.
-        centres: (C, 512) float32 class means, whitened.
-        refer_above: distance over which a slice is unlike the training data.
-        refuse_above: distance over which it is no chest-CT slice.
-        least_sharpness: under it, the training data has slices of one class only.
+
+def check_features(features: npt.NDArray[np.float32], known: Statistics) -> bool:
+    """Whether the features (512,) of one slice are like the training data; if not, it is referred.
+
+    Raises:
+        LungCTError: not_a_ct_slice, when they are farther from it than any chest slice should be.
     """
-
-    whitening: Floats
-    centres: Floats
-    refer_above: float
-    refuse_above: float
-    least_sharpness: float = 0.0
-
-    def check_sharpness(self, pixels: npt.NDArray[np.uint8], body: Body | None) -> tuple[str, ...]:
-        """SMOOTH for a network input (1, S, S) that is referred because of it, else nothing."""
-        return (SMOOTH,) if body and measure_sharpness(pixels, body) < self.least_sharpness else ()
-
-    def measure(self, features: Floats) -> float:
-        """Distance of the features (512,) of one slice to the nearest class."""
-        return float(np.sqrt(((self.whitening @ features - self.centres) ** 2).sum(1).min()))
-
-    def check_features(self, features: Floats) -> bool:
-        """Whether the features (512,) of one slice are like the training data; if not, it is referred.
-
-        Raises:
-            LungCTError: not_a_ct_slice, when they are farther from it than any chest slice should be.
-        """
-        distance = self.measure(features)
-        if distance > self.refuse_above:
-            raise LungCTError("not_a_ct_slice", NOT_CHEST.format("the network sees nothing that it was trained on"))
-        return distance <= self.refer_above
+    distance = known.measure(features)
+    if distance > known.refuse_above:
+        raise LungCTError("not_a_ct_slice", NOT_CHEST.format("the network sees nothing that it was trained on"))
+    return distance <= known.refer_above

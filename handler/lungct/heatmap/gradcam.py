@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lungct.preprocess import normalize
+from lungct.model import normalize
 
 if TYPE_CHECKING:  # as heavy as the package itself
-    from lungct.network import LungResNet18
+    from lungct.model.network import LungResNet18
 
 METHODS = ("gradcam", "gradcam++", "layercam", "hirescam", "eigencam", "scorecam")
 

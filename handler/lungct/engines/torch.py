@@ -11,11 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from lungct.engine import Prediction
-from lungct.model import ModelFolder
-from lungct.network import fold_for_inference
-from lungct.preprocess import MEAN, STD
-from lungct.weights import FEATURES
+from lungct.engines.interface import Prediction
+from lungct.model import FEATURES, MEAN, STD, ModelFolder
+from lungct.model.network import fold_for_inference
 
 GPU_BUCKETS = (1, 4, 8, 16, 32, 64, 128, 256)
 AT_ONCE = 256  # slices, where no bucket sets another limit

@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
-from lungct.engine import Prediction
-from lungct.graph import OUTPUTS, build_graph
-from lungct.model import QUANTISED, ModelFolder
-from lungct.weights import fold_batchnorm
+from lungct.engines.graph import OUTPUTS, build_graph
+from lungct.engines.interface import Prediction
+from lungct.model import QUANTISED, ModelFolder, fold_batchnorm
 
 PRECISIONS = {  # of what is not quantised
     "int8-bf16": ov.Type.bf16,

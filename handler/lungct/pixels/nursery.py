@@ -1,4 +1,4 @@
-"""The process that forks readers, and the readers themselves: `python -m lungct.nursery`, started by `reader`.
+"""The process that forks readers, and the readers themselves: `python -m lungct.pixels.nursery`, started by `reader`.
 
 It imports pydicom and the codecs once; a fork of it is ready in milliseconds and shares that memory.
 """
@@ -17,12 +17,12 @@ from typing import Any
 
 from PIL import Image
 
-from lungct import dicom, raster
 from lungct.errors import LungCTError
-from lungct.rendering import Rendering, Terms
+from lungct.pixels import dicom, raster
+from lungct.pixels.rendering import Rendering, Terms
+from lungct.pixels.wire import CPU_SECONDS, receive, send
 from lungct.settings import Settings
 from lungct.window import Window
-from lungct.wire import CPU_SECONDS, receive, send
 
 WALL_SECONDS = 6.0  # for a codec that waits instead of working
 MEMORY = 512 * 2**20  # bytes a file may add to what the process needs anyway

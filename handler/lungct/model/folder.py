@@ -14,16 +14,16 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from lungct.contract import GATE_LIMITS, WEIGHTS, ModelContract
 from lungct.errors import ModelFolderError
-from lungct.gate import Gate
-from lungct.preprocess import normalize
-from lungct.weights import FEATURES, check_shapes, read_last_layer, read_weights
+from lungct.model.contract import GATE_LIMITS, WEIGHTS, ModelContract
+from lungct.model.preprocess import normalize
+from lungct.model.statistics import Statistics
+from lungct.model.weights import FEATURES, check_shapes, read_last_layer, read_weights
 
 if TYPE_CHECKING:  # torch is only imported where its network is asked for
     from torch import Tensor
 
-    from lungct.network import LungResNet18
+    from lungct.model.network import LungResNet18
 
 GOLDEN, GATE = "golden.safetensors", "gate.safetensors"
 QUANTISED, QUANTISED_WEIGHTS = "int8.xml", "int8.bin"  # the two files of an OpenVINO graph
@@ -49,7 +49,7 @@ class ModelFolder:
     contract: ModelContract
     bias: npt.NDArray[np.float32]
     golden: Golden
-    gate: Gate | None
+    gate: Statistics | None
 
     def read_weights(self) -> dict[str, npt.NDArray[np.float32]]:
         """The tensors as float32, read when asked for: an engine keeps its own form of them."""
@@ -64,7 +64,7 @@ class ModelFolder:
         """The plain torch network, made on first use."""
         import torch
 
-        from lungct.network import LungResNet18
+        from lungct.model.network import LungResNet18
 
         network = LungResNet18(len(self.contract.classes))
         fill(network, {name: torch.from_numpy(tensor) for name, tensor in self.read_weights().items()})
@@ -102,9 +102,9 @@ def load_model_folder(folder: Path) -> ModelFolder:
     return ModelFolder(folder, contract, bias, golden, gate)
 
 
-def _read_gate(folder: Path, contract: ModelContract) -> Gate:
+def _read_gate(folder: Path, contract: ModelContract) -> Statistics:
     tensors = load_file(folder / GATE)
-    gate = Gate(tensors["whitening"], tensors["centres"], **contract.gate)
+    gate = Statistics(tensors["whitening"], tensors["centres"], **contract.gate)
     if gate.whitening.shape != (FEATURES, FEATURES) or gate.centres.shape != (len(contract.classes), FEATURES):
         raise ModelFolderError(
             f"{folder / GATE} does not hold a ({FEATURES}, {FEATURES}) whitening and one centre a class."
@@ -117,7 +117,7 @@ def save_model_folder(
     network: LungResNet18,
     contract: ModelContract,
     golden_inputs: npt.NDArray[np.uint8],
-    gate: Gate | None = None,
+    gate: Statistics | None = None,
 ) -> ModelContract:
     """Write weights (half precision), golden answers, gate and model.json; return the contract with the hashes.
 
@@ -131,7 +131,7 @@ def save_model_folder(
     import torch
     from safetensors.torch import save_file
 
-    from lungct.network import LungResNet18
+    from lungct.model.network import LungResNet18
 
     folder.mkdir(parents=True, exist_ok=True)
     halves = {
