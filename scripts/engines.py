@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.progress import track
 
-from lungct.engines.choice import TOLERANCES, choose_engine
+from lungct.engines import TOLERANCES, choose_engine
 from lungct.model.folder import load_model_folder
 from lungct.pipeline import Job, Pipeline
 from lungct.settings import Settings, count_cores

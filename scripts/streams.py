@@ -19,7 +19,7 @@ from time import perf_counter
 import numpy as np
 import openvino as ov
 
-from lungct.engines.choice import choose_engine
+from lungct.engines import choose_engine
 from lungct.engines.openvino import compile_graph, read_graph
 from lungct.model.folder import ModelFolder, load_model_folder
 from lungct.settings import count_cores

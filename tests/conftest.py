@@ -16,7 +16,7 @@ import hypothesis
 import numpy as np
 import pytest
 
-from lungct.engines.choice import choose_engine
+from lungct.engines import choose_engine
 from lungct.model.folder import ModelFolder, load_model_folder
 from lungct.pipeline import Pipeline
 from lungct.settings import Settings

@@ -15,7 +15,7 @@ import openvino as ov
 import pytest
 import torch
 
-from lungct.engines.choice import choose_engine
+from lungct.engines import choose_engine
 from lungct.engines.graph import build_graph
 from lungct.engines.openvino import OpenVinoEngine, has_bf16
 from lungct.engines.torch import TorchEngine

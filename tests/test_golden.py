@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lungct.engines.choice import TOLERANCES, choose_engine, prove
+from lungct.engines import TOLERANCES, choose_engine, prove
 from lungct.engines.openvino import OpenVinoEngine
 from lungct.engines.torch import TorchEngine
 from lungct.errors import ModelFolderError

@@ -17,7 +17,7 @@ from lung_ct_handler import LungCTHandler
 from ts.context import Context, RequestProcessor
 from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 
-from lungct.engines.choice import choose_engine
+from lungct.engines import choose_engine
 from lungct.errors import ModelFolderError
 from scripts.instance import ROOT
 from tests.conftest import MODEL

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis.strategies import data, integers
 
-from lungct.engines.choice import TOLERANCES, prove
+from lungct.engines import TOLERANCES, prove
 from lungct.engines.torch import TorchEngine
 from lungct.errors import ModelFolderError
 from lungct.model.contract import CONTRACT, SEAL, WEIGHTS, ModelContract

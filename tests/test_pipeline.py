@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lungct.engines.choice import choose_engine
+from lungct.engines import choose_engine
 from lungct.errors import PHRASES, STATUS
 from lungct.pipeline import Job, Pipeline
 from lungct.settings import Settings

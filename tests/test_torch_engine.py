@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lungct.engines.choice import TOLERANCES, prove
+from lungct.engines import TOLERANCES, prove
 from lungct.engines.torch import TorchEngine
 from lungct.model.agreement import compare
 from lungct.model.calibration import softmax

@@ -16,7 +16,7 @@ from torch import nn
 from torchvision import transforms
 from torchvision.models import resnet18
 
-from lungct.engines.choice import Engine
+from lungct.engines import Engine
 from lungct.model.folder import ModelFolder
 from lungct.pipeline import Job, Pipeline
 from scripts.bench.estimate import Sample

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lungct.engines.choice import choose_engine
+from lungct.engines import choose_engine
 from lungct.model.folder import ModelFolder
 from lungct.pipeline import Pipeline
 from lungct.settings import Settings

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lungct.engines.choice import choose_engine
+from lungct.engines import choose_engine
 from lungct.model.folder import load_model_folder
 from lungct.settings import count_cores
 from scripts import phantom

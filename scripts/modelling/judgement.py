@@ -15,7 +15,7 @@ import numpy.typing as npt
 from rich.progress import track
 from safetensors.torch import load_file
 
-from lungct.engines.choice import Engine
+from lungct.engines import Engine
 from lungct.gate import checks as gates
 from lungct.model.folder import ModelFolder
 from lungct.pipeline import Job, Pipeline

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import track
 
-from lungct.engines.choice import TOLERANCES, Engine, prove
+from lungct.engines import TOLERANCES, Engine, prove
 from lungct.engines.graph import build_graph
 from lungct.engines.openvino import OpenVinoEngine, has_bf16
 from lungct.engines.torch import TorchEngine
