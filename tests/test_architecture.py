@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from scripts.instance import ROOT
+from lungct_tools import ROOT
 
 PACKAGE = ROOT / "handler" / "lungct"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -102,5 +102,5 @@ def test_the_core_imports_in_a_fresh_process_without_torchserve_torch_openvino_o
 
 
 def test_the_command_line_starts_without_loading_torch():
-    code = "import sys, scripts.predict, scripts.health, scripts.scale; sys.exit('torch' in sys.modules)"
+    code = "import sys, lungct_tools.folder.predict, lungct_tools.server.scale; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0

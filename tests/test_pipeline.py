@@ -17,7 +17,7 @@ from lungct.engines import choose_engine
 from lungct.errors import PHRASES, STATUS
 from lungct.pipeline import Job, Pipeline
 from lungct.settings import Settings
-from tests.pictures import encode
+from tests.support.pictures import encode
 
 BAD = {
     "empty_body": b"",

@@ -18,8 +18,10 @@ import pytest
 from lungct.errors import STATUS
 from lungct.exchange.request import CHOICES
 from lungct.model.folder import load_model_folder
-from scripts.formats import format_table
-from scripts.instance import DEFAULT_PORTS, ROOT, find_ports
+from lungct_client import DEFAULT_PORTS
+from lungct_tools import ROOT
+from lungct_tools.documents.formats import format_table
+from lungct_tools.server.instance import find_ports
 from tests.conftest import MODEL, outside_make, show_help
 
 README = (ROOT / "README.md").read_text()

@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from lungct.model.folder import load_model_folder
-from scripts import setup
-from scripts.instance import ROOT, SOCKET_PATH_LIMIT, Instance, find_ports, make_temp
+from lungct_tools import ROOT, setup
+from lungct_tools.server.instance import SOCKET_PATH_LIMIT, Instance, find_ports, make_temp
 from tests.conftest import MODEL, outside_make, run_script, show_help
 
 COMMANDS = [
@@ -170,7 +170,7 @@ def test_package_and_images_have_one_version_which_begins_with_the_models():
     places = (
         "Containerfile",
         "compose.yaml",
-        "scripts/image.py",
+        "lungct image",
         "docs/operations.md",
         "README.md",
         "config/**/*.yaml",
@@ -179,7 +179,7 @@ def test_package_and_images_have_one_version_which_begins_with_the_models():
     for path in [path for place in places for path in ROOT.glob(place)]:
         found = re.findall(r"(?:\blung-ct:|newTag: )(\d[\w.]*)", path.read_text())
         tags |= {str(path.relative_to(ROOT)): set(found)} if found else {}
-    assert tags.keys() >= {"Containerfile", "compose.yaml", "scripts/image.py", "docs/operations.md"}
+    assert tags.keys() >= {"Containerfile", "compose.yaml", "lungct image", "docs/operations.md"}
     assert sum(name.endswith("kustomization.yaml") for name in tags) == 2
     assert {name: found for name, found in tags.items() if found != {version}} == {}
 

@@ -19,7 +19,7 @@ from torchvision.models import resnet18
 from lungct.engines import Engine
 from lungct.model.folder import ModelFolder
 from lungct.pipeline import Job, Pipeline
-from scripts.bench.estimate import Sample
+from lungct_tools.bench.estimate import Sample
 
 
 def repeat(work: Callable[[int], int], seconds: float) -> Sample:

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.bench.charts import draw_charts
-from scripts.bench.estimate import estimate
-from scripts.bench.growth import BATCH, find_best
-from scripts.bench.layouts import choose_fastest
-from scripts.bench.load import LEAD
-from scripts.bench.rates import BUSY, LIMIT
-from scripts.bench.targets import CLASSES, Verdict, Word, judge, ratio
-from scripts.markdown import tabulate
+from lungct_tools.bench.charts import draw_charts
+from lungct_tools.bench.estimate import estimate
+from lungct_tools.bench.growth import BATCH, find_best
+from lungct_tools.bench.layouts import choose_fastest
+from lungct_tools.bench.load import LEAD
+from lungct_tools.bench.rates import BUSY, LIMIT
+from lungct_tools.bench.targets import CLASSES, Verdict, Word, judge, ratio
+from lungct_tools.documents.markdown import tabulate
 
 Result = Mapping[str, Any]
 OPEN, CLOSE = "<!-- make bench -->", "<!-- end of make bench -->"

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from lungct.window import LUNG
-from scripts.anatomy import NODULES, draw_slice
+from lungct_tools.phantom.anatomy import NODULES, draw_slice
 
 COUNT = 16
 SIDE = 512  # pixels

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lungct import NOTICE
-from scripts.folder.record import AFTER, BEFORE, Row, probability_column
+from lungct_tools.folder.record import AFTER, BEFORE, Row, probability_column
 
 PORTION = 5000  # rows
 

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from lungct import NOTICE
 from lungct.exchange.result import display_order
-from scripts.folder.header import find_place, hash_key
+from lungct_tools.folder.header import find_place, hash_key
 
 Row = dict[str, Any]
 

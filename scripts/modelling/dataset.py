@@ -22,7 +22,7 @@ from lungct.model.preprocess import to_input
 from lungct.pixels.image import decode
 from lungct.settings import Settings
 from lungct.window import LUNG
-from scripts.modelling.lookalikes import correlate_slices, group_slices
+from lungct_tools.modelling.lookalikes import correlate_slices, group_slices
 
 CLASSES = ("Benign", "Malignant", "Normal")
 TABLE, DATASET = "cases.csv", "iq_othnccd"

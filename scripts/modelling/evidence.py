@@ -21,8 +21,8 @@ from lungct.gate.body import outline
 from lungct.model.network import Evidence, LungResNet18
 from lungct.model.preprocess import normalize, to_input
 from lungct.window import LUNG
-from scripts.modelling.dataset import CLASSES, Cases
-from scripts.modelling.intervals import bound_scores
+from lungct_tools.modelling.dataset import CLASSES, Cases
+from lungct_tools.modelling.intervals import bound_scores
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

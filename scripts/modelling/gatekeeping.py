@@ -8,7 +8,7 @@ import numpy.typing as npt
 from lungct.gate.body import outline
 from lungct.gate.checks import measure_sharpness
 from lungct.model.statistics import Statistics
-from scripts.modelling.dataset import Cases
+from lungct_tools.modelling.dataset import Cases
 
 Floats = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]

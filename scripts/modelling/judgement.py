@@ -20,9 +20,9 @@ from lungct.gate import checks as gates
 from lungct.model.folder import ModelFolder
 from lungct.pipeline import Job, Pipeline
 from lungct.settings import Settings, count_cores
-from scripts.modelling.crossvalidation import ANSWERS, ASSIGNMENT, KEPT_OUT
-from scripts.modelling.dataset import CLASSES, Cases
-from scripts.modelling.gatekeeping import (
+from lungct_tools.modelling.crossvalidation import ANSWERS, ASSIGNMENT, KEPT_OUT
+from lungct_tools.modelling.dataset import CLASSES, Cases
+from lungct_tools.modelling.gatekeeping import (
     REFUSE_MARGIN,
     REFUSE_SHARE,
     find_sharp,
@@ -31,8 +31,8 @@ from scripts.modelling.gatekeeping import (
     measure_neighbours,
     set_thresholds,
 )
-from scripts.modelling.intervals import bound_scores
-from scripts.modelling.metrics import Calibration, Decisions, decide_across_folds, measure, select_classes, softmax
+from lungct_tools.modelling.intervals import bound_scores
+from lungct_tools.modelling.metrics import Calibration, Decisions, decide_across_folds, measure, select_classes, softmax
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]

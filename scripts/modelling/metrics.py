@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from lungct.model.contract import ModelContract
-from scripts.modelling.dataset import CLASSES
+from lungct_tools.modelling.dataset import CLASSES
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

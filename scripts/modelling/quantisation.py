@@ -22,8 +22,8 @@ from lungct.model.calibration import softmax
 from lungct.model.folder import QUANTISED, QUANTISED_WEIGHTS, ModelFolder, load_model_folder, sha256_of
 from lungct.model.weights import fold_batchnorm
 from lungct.settings import count_cores
-from scripts.modelling.crossvalidation import ASSIGNMENT, KEPT_OUT
-from scripts.modelling.dataset import Cases
+from lungct_tools.modelling.crossvalidation import ASSIGNMENT, KEPT_OUT
+from lungct_tools.modelling.dataset import Cases
 
 # isort: split
 # After lungct, which keeps both from reporting their use to their makers.

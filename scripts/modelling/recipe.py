@@ -18,7 +18,7 @@ from torchvision.transforms import v2
 
 from lungct.model.network import LungResNet18
 from lungct.model.preprocess import normalize
-from scripts.modelling.dataset import CLASSES, Cases, augmentation, draw_balanced
+from lungct_tools.modelling.dataset import CLASSES, Cases, augmentation, draw_balanced
 
 Ints = npt.NDArray[np.int64]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lungct.gate.checks import SMOOTH
-from scripts.client import ServerDown, TokenError
+from lungct_client import ServerDown, TokenError
 
 STILL_HERE = "Your files are still here: press Analyze again once it is ready."
 

@@ -43,7 +43,7 @@ class TorchEngine:
             threads: CPU threads that torch may use in this process; 0 leaves it as it is.
             buckets: batch sizes, ascending; none: GPU_BUCKETS on a GPU, no padding on a CPU.
             dtype: one of PRECISIONS; none: fp32 on a CPU and fp16 on a GPU, which is closer to fp32 than bf16 is (on 30
-                phantoms logits differ by at most 0.007, against 0.030; tests/test_torch_engine.py holds both to it).
+                phantoms logits differ by at most 0.007, against 0.030; a test holds both to it).
         """
         if threads:
             torch.set_num_threads(threads)

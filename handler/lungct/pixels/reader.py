@@ -27,7 +27,7 @@ from PIL import Image
 from lungct.errors import LungCTError
 from lungct.pixels.rendering import Rendering, Terms
 from lungct.pixels.wire import CPU_SECONDS, receive, send
-from lungct.settings import Settings
+from lungct.settings import Settings, list_given_folders
 from lungct.window import LUNG, Window
 
 logger = logging.getLogger(__name__)
@@ -107,11 +107,9 @@ def close() -> None:
 def list_import_folders() -> str:
     """PYTHONPATH for the child: the folder of this package, and what the operator set, absolute folders only.
 
-    Not this process's sys.path: under `-c` and `-m` the working directory stands in it, and an empty or relative entry
-    means the working directory to the child as well, so that whatever lies there would be imported.
+    Not this process's sys.path: under `-c` and `-m` the working directory stands in it.
     """
-    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    return os.pathsep.join([str(Path(__file__).resolve().parents[2]), *filter(os.path.isabs, given)])
+    return os.pathsep.join([str(Path(__file__).resolve().parents[2]), *list_given_folders()])
 
 
 class Nursery:
