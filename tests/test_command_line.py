@@ -1,4 +1,4 @@
-"""All scripts speak one language: the same names for the same things, JSON on request, colours for terminals only."""
+"""All commands speak one language: the same names for the same things, JSON on request, colours for terminals only."""
 
 import ast
 import json
@@ -9,10 +9,9 @@ import sys
 
 import pytest
 
-from lungct_tools import ROOT
-from lungct_tools.commandline import add_scoring_options, compose, make_parser
+from lungct_tools import ROOT, TOOLS
+from lungct_tools.commandline import COMMANDS, add_scoring_options, compose, make_parser
 from tests.conftest import run_script, show_help
-from tests.test_scripts import COMMANDS
 
 SYNONYMS = {"--output", "--timeout", "--run-dir", "--folder", "--workdir", "--as-json", "--dir"}  # of names we have
 SERVER_COMMANDS = (
@@ -24,25 +23,25 @@ SERVER_COMMANDS = (
     "scale",
     "score",
     "demo",
-    "app",
+    "ui",
     "screenshots",
     "exporter",
 )
 
 
 def read_script(name):
-    return (ROOT / "scripts" / f"{name}.py").read_text()
+    return (TOOLS / f"{COMMANDS[name].replace('.', '/')}.py").read_text()
 
 
 @pytest.mark.parametrize("name", SERVER_COMMANDS)
-def test_scripts_that_speak_of_a_server_name_it_the_same_way_and_show_an_example(name):
+def test_commands_that_speak_of_a_server_name_it_the_same_way_and_show_an_example(name):
     text = read_script(name)
     assert "add_run_option(parser)" in text or '"--run"' in text
-    assert re.search(rf"python scripts/{name}\.py|make {name}", ast.get_docstring(ast.parse(text)))
+    assert re.search(rf"lungct {name}|make {name}", ast.get_docstring(ast.parse(text)))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_one_thing_has_one_name_in_all_scripts(name):
+def test_one_thing_has_one_name_in_all_commands(name):
     used = set(re.findall(r'add_argument\(\s*"(--[a-z-]+)"', read_script(name)))
     assert not used & SYNONYMS
 

@@ -50,7 +50,8 @@ def find(run: Path) -> Record | None:
     """The gateway of this run folder; None if none runs."""
     with suppress(OSError, ValueError):
         record = Record(**json.loads((run / RECORD).read_text()))
-        if b"gateway.py" in Path(f"/proc/{record.pid}/cmdline").read_bytes():
+        words = Path(f"/proc/{record.pid}/cmdline").read_bytes().split(b"\0")
+        if b"gateway" in words and any(b"lungct" in word for word in words):
             return record
     return None
 

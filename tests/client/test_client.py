@@ -8,7 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from lungct_client import LARGE, LARGE_AT_ONCE, Client, ServerBusy, ServerError, ServerSilent, TokenError, Tokens
+from lungct_client import Client, ServerBusy, ServerError, ServerSilent, TokenError, Tokens
+from lungct_client.client import LARGE, LARGE_AT_ONCE
 from lungct_tools.server.health import check_live
 from lungct_tools.server.instance import Instance, find_ports
 

@@ -8,7 +8,7 @@ import psutil
 import pytest
 import yaml
 
-from lungct_client import LARGE_AT_ONCE
+from lungct_client.client import LARGE_AT_ONCE
 from lungct_tools import ROOT
 from lungct_tools.proxy.nginx import TEMPLATE
 from tests.nginx.callers import KEYS, LARGE, read_limit, uploading

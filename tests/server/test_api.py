@@ -15,7 +15,8 @@ import tritonclient.http as triton
 import yaml
 from PIL import Image
 
-from lungct_client import MAX_BYTES, RefusedError
+from lungct_client import RefusedError
+from lungct_client.client import MAX_BYTES
 from lungct_tools import ROOT
 from tests.support.calls import post, token, wait_until
 from tests.support.pictures import encode

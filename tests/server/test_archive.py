@@ -19,7 +19,7 @@ def test_the_archive_holds_handler_core_model_and_settings_and_nothing_else(tmp_
     with zipfile.ZipFile(tmp_path / "lung_ct.mar") as archive:
         names = set(archive.namelist())
         manifest = json.loads(archive.read("MAR-INF/MANIFEST.json"))
-    core = {f"lungct/{path.name}" for path in (ROOT / "handler" / "lungct").glob("*.py")}
+    core = {str(path.relative_to(ROOT / "handler")) for path in (ROOT / "handler" / "lungct").rglob("*.py")}
     files = {"model.json", *load_model_folder(MODEL).contract.files}
     assert {n for n in names if not n.endswith("/")} == core | files | {
         "lung_ct_handler.py", "model-config.yaml", "MAR-INF/MANIFEST.json",

@@ -64,7 +64,7 @@ def test_containers_are_confined_as_the_restricted_standard_asks(manifests):
 def test_the_server_is_ready_when_it_scores_and_outlives_torchserves_own_retries(manifests):
     server = containers(manifests)["server"]
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-        assert server[probe]["exec"]["command"] == ["python", "lungct health", "ready"]
+        assert server[probe]["exec"]["command"] == ["python", "-P", "-m", "lungct_tools", "health", "ready"]
     settings = yaml.safe_load((ROOT / "config" / "model-config.yaml").read_text())
     liveness, startup = server["livenessProbe"], server["startupProbe"]
     assert liveness["periodSeconds"] * liveness["failureThreshold"] > settings["maxRetryTimeoutInSec"]

@@ -20,7 +20,7 @@ time.sleep(600)
 def gateway(run, handler, notice_s=0.0):
     """A process that passes for a gateway of this run folder."""
     (run / "gateway").mkdir()
-    command = [sys.executable, "-c", SLEEPER.format(handler=handler), "gateway.py"]
+    command = [sys.executable, "-c", SLEEPER.format(handler=handler), "lungct", "gateway"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         Record(process.pid, 60, notice_s).write(run)
