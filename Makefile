@@ -11,7 +11,7 @@ ARGS   ?=
 quote = $(if $1,'$(subst ','\'',$1)')
 
 # A target that reads a data set asks for it in a sentence, not by the command's usage error.
-ask = $(if $(strip $(ARGS)),,$(error Where is the data? make $@ ARGS='$1'; what DIR and FILE are stands in README under "The model"))
+ask = $(if $(strip $(ARGS)),,$(error Where is the data? make $@ ARGS='$1'; what DIR and FILE are stands in docs/training.md))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup archive serve gateway key stop status demo predict score ui screenshots scale update bench audit train quantize evaluate exporter image sbom lint test test-ops faults soak lock clean
@@ -95,11 +95,11 @@ test: setup     ## all tests that this machine can run, but those of test-ops
 test-ops: setup  ## the tests of what stands around the server: monitoring, gateway, faults, container
 	@$(PY) -m pytest -m ops $(ARGS)
 
-faults: setup   ## break the server under load, count what is lost, write README's table of it; about 8 minutes
-	@$(PY) -m pytest tests/faults --faults README.md $(ARGS)
+faults: setup   ## break the server under load, count what is lost, write the table in docs/operations.md; about 8 minutes
+	@$(PY) -m pytest tests/faults --faults docs/operations.md $(ARGS)
 
 soak: setup     ## an hour of load through the gateway: no error, flat memory
-	@LUNG_CT_SOAK_S=3600 $(PY) -m pytest tests/faults -k soak --faults README.md $(ARGS)
+	@LUNG_CT_SOAK_S=3600 $(PY) -m pytest tests/faults -k soak --faults docs/operations.md $(ARGS)
 
 lock:     ## pin the newest versions that pyproject.toml allows
 	@.venv/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --all-extras --no-annotate --no-header pyproject.toml -o requirements.lock

@@ -1,7 +1,7 @@
 """README cannot lie.
 
 Its console and python blocks run in order and its JSON sample has the fields of a real reply; of its other commands,
-and those of the pages on operations, the targets, commands and options exist.
+and those of the other pages, the targets, commands and options exist.
 """
 
 import json
@@ -26,7 +26,11 @@ from lungct_tools.server.instance import find_ports
 from tests.conftest import MODEL, outside_make, show_help
 
 README = (ROOT / "README.md").read_text()
-OPERATIONS = "".join((ROOT / "docs" / name).read_text() for name in ("operations.md", "runbook.md"))
+PAGES = "".join(
+    (ROOT / "docs" / f"{name}.md").read_text()
+    for name in ("operations", "runbook", "performance", "configuration", "training")
+)
+TRAINING = (ROOT / "docs" / "training.md").read_text()
 
 
 def blocks(language, text=README):
@@ -93,14 +97,24 @@ def test_every_error_code_and_option_value_is_in_readme():
         assert all(f"`{value}`" in row for value in values), name
 
 
+def test_readme_is_short_and_its_links_lead_somewhere():
+    assert len(README.splitlines()) <= 250
+    for page, text in (
+        ("README.md", README),
+        *((f"docs/{path.name}", path.read_text()) for path in (ROOT / "docs").glob("*.md")),
+    ):
+        for link in re.findall(r"\]\(([^)#:]+)[^)]*\)", text):
+            assert (ROOT / page).parent.joinpath(link).exists(), f"{page}: {link}"
+
+
 def test_the_table_of_formats_is_what_the_code_accepts():
     assert format_table() in README
 
 
 def commands():
     """Lines of the sh blocks without their remarks, and what stands in backticks."""
-    lines = "".join(blocks("sh", README + OPERATIONS)).replace("\\\n", "").splitlines()
-    quoted = re.findall(r"`([^`\n]+)`", README + OPERATIONS)
+    lines = "".join(blocks("sh", README + PAGES)).replace("\\\n", "").splitlines()
+    quoted = re.findall(r"`([^`\n]+)`", README + PAGES)
     return [*(line.partition(" #")[0] for line in lines), *quoted]
 
 
@@ -126,12 +140,11 @@ def test_every_make_target_command_and_option_that_the_pages_name_exists():
 
 def test_every_command_from_audit_to_card_takes_its_options_and_gets_as_far_as_the_data(tmp_path, run_here):
     """On an empty folder: what they do with data is tested with their own, and the training alone takes hours."""
-    section = README.partition("## The model\n")[2].partition("\n## ")[0]
-    lines = [line.partition(" #")[0] for line in "".join(blocks("sh", section)).splitlines() if "DIR" in line]
+    lines = [line.partition(" #")[0] for line in "".join(blocks("sh", TRAINING)).splitlines() if "DIR" in line]
     assert [re.search(r"make (\w+ ARGS='(?:cv|ship)?)", line)[1].replace(" ARGS='", " ") for line in lines] == [
         "audit ", "train cv", "train ship", "quantize ", "evaluate "
     ]  # fmt: skip
-    assert f"{load_model_folder(MODEL).contract.training['minutes']:.0f} minutes" in section
+    assert f"{load_model_folder(MODEL).contract.training['minutes']:.0f} minutes" in TRAINING
     (tmp_path / "data").mkdir()
     mine = shutil.copytree(MODEL, tmp_path / "mine")
     for line in lines:

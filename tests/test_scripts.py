@@ -181,9 +181,9 @@ def test_package_and_images_have_one_version_which_begins_with_the_models():
     assert {name: found for name, found in tags.items() if found != {version}} == {}
 
 
-def test_every_variable_in_readmes_table_is_read_somewhere():
+def test_every_variable_in_the_table_of_settings_is_read_somewhere():
     places = ("scripts/**/*.py", "tests/conftest.py", "compose.yaml")
     code = "".join(path.read_text() for place in places for path in ROOT.glob(place))
-    named = re.findall(r"^\| `(LUNG_CT_\w+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    named = re.findall(r"^\| `(LUNG_CT_\w+)` \|", (ROOT / "docs" / "configuration.md").read_text(), re.MULTILINE)
     assert len(named) > 4
     assert [name for name in named if name not in code] == []

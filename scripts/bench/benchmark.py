@@ -1,6 +1,6 @@
 """Measure the server, its in-process limit and its peers in one run on the same slices.
 
-    make bench                              # about 27 minutes; writes README's table and docs/benchmark*
+    make bench                              # about 27 minutes; writes the table of docs/performance.md and docs/benchmark*
     make bench ARGS=--quick                 # some minutes, results in .run/bench only
     make bench ARGS='--slices DIR'          # on JPEG files of your own
     make bench ARGS=--cold                  # cold start alone
@@ -28,7 +28,7 @@ from lungct_tools.commandline import make_parser
 
 def parse_arguments() -> Namespace:
     parser = make_parser(__doc__)
-    parser.add_argument("--quick", action="store_true", help="one short repeat; README and docs stay as they are")
+    parser.add_argument("--quick", action="store_true", help="one short repeat; docs stay as they are")
     parser.add_argument("--seconds", type=int, default=2, help="of each measurement (default %(default)s)")
     parser.add_argument("--repeats", type=int, default=6, help="after a warm-up round (default %(default)s)")
     parser.add_argument("--slices", type=Path, metavar="DIR", help="JPEG files instead of synthetic slices")
@@ -46,15 +46,15 @@ def main() -> int:
     from lungct_tools.bench.load import WRK_MISSING, find_wrk
     from lungct_tools.bench.measurement import list_errors, measure
     from lungct_tools.bench.rates import Plan
-    from lungct_tools.bench.report import publish, write_readme_part
+    from lungct_tools.bench.report import publish, write_summary
     from lungct_tools.bench.slices import draw_slices, read_slices
 
     public = args.out is None and not args.quick
     aside = ROOT / ".run" / "bench"
     out = args.out or (aside if args.quick else ROOT / "docs")
-    readme = ROOT / "README.md" if public else None
+    page = ROOT / "docs" / "performance.md" if public else None
     if args.render:
-        publish(json.loads(args.render.read_text()), out, readme)
+        publish(json.loads(args.render.read_text()), out, page)
         return 0
     try:
         slices = read_slices(args.slices) if args.slices else draw_slices()
@@ -76,9 +76,9 @@ def main() -> int:
         # JSON turns whole numbers that are keys into text: read it back, so that a result is one and the same thing
         result = json.loads(json.dumps(measure(plan, source)))
     if (errors := list_errors(result)) and public:
-        out, readme = aside, None
-    publish(result, out, readme)
-    print(write_readme_part(result))
+        out, page = aside, None
+    publish(result, out, page)
+    print(write_summary(result))
     print(f"\nbenchmark: the whole result is in {out / 'benchmark.md'}")
     for line in errors:
         print(f"benchmark: {line}", file=sys.stderr)

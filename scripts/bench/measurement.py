@@ -41,7 +41,7 @@ def measure(plan: Plan, source: str) -> dict[str, Any]:
     folder = load_model_folder(ROOT / "model_store" / "lung_ct")
     tried = {
         LIMIT: rates.find_limit(folder, plan, "auto", {plan.threads} if plan.quick else sorted({1, plan.threads})),
-        # One thread is not tried again: on several cores it is far from the best (README, Engines).
+        # One thread is not tried again: on several cores it is far from the best (docs/performance.md, Engines).
         LIMIT_FP32: rates.find_limit(folder, plan, ENGINE_FP32, {plan.threads}),
     }
     limits = {name: limit for name, (limit, _) in tried.items()}

@@ -61,7 +61,7 @@ def find_table(folder: Path) -> Path:
     for path in (folder / TABLE, folder / DATASET / TABLE):
         if path.is_file():
             return path
-    raise ValueError(f"{folder} has no {TABLE}; see README, 'The model'.")
+    raise ValueError(f"{folder} has no {TABLE}; see docs/training.md.")
 
 
 def read_cases(folder: Path) -> Cases:

@@ -1,4 +1,4 @@
-"""The benchmark as a user runs it: short, on real servers and peers; and README says what its last whole run found."""
+"""The benchmark as a user runs it: short, on real servers and peers; and docs/performance.md says what its last whole run found."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from lungct_tools.bench import endurance
 from lungct_tools.bench.estimate import Sample
 from lungct_tools.bench.load import WRK_MISSING, find_wrk
 from lungct_tools.bench.rates import Plan, read_engine
-from lungct_tools.bench.report import fill_readme, write_page, write_readme_part
+from lungct_tools.bench.report import fill_summary, write_page, write_summary
 from lungct_tools.bench.servers import aim, serve
 from lungct_tools.bench.slices import COUNT, draw_slices
 from lungct_tools.bench.targets import CLASSES, GRIDS, JPEG
@@ -27,8 +27,8 @@ def test_the_slices_are_as_large_as_those_of_the_training_data():
 
 def test_readme_and_page_are_what_the_last_result_says():
     result = json.loads((ROOT / "docs" / "benchmark.json").read_text())
-    readme = (ROOT / "README.md").read_text()
-    assert fill_readme(readme, write_readme_part(result)) == readme
+    page = (ROOT / "docs" / "performance.md").read_text()
+    assert fill_summary(page, write_summary(result)) == page
     assert write_page(result) == (ROOT / "docs" / "benchmark.md").read_text()
 
 
@@ -83,7 +83,7 @@ def test_a_measured_server_has_fresh_tokens_and_keeps_to_the_cpu_of_a_machine_wi
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(not find_wrk(), reason=WRK_MISSING)
 def test_a_quick_run_measures_every_way_and_leaves_readme_alone(tmp_path):
-    readme = (ROOT / "README.md").read_bytes()
+    page = (ROOT / "docs" / "performance.md").read_bytes()
     done = run_script("bench", "--quick", "--out", tmp_path, timeout_s=580)
     assert done.returncode == 0, done.stderr[-3000:]
     result = json.loads((tmp_path / "benchmark.json").read_text())
@@ -96,4 +96,4 @@ def test_a_quick_run_measures_every_way_and_leaves_readme_alone(tmp_path):
     assert len(result["cold"]["worker killed"]) == 1
     for picture in ("benchmark.png", "benchmark-stages.png", "benchmark-growth.png"):
         assert (tmp_path / picture).stat().st_size > 5_000
-    assert (ROOT / "README.md").read_bytes() == readme
+    assert (ROOT / "docs" / "performance.md").read_bytes() == page

@@ -1,4 +1,4 @@
-"""What README and the page of the benchmark say of a result."""
+"""What the pages on performance and benchmark say of a result."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 
 from lungct_tools.bench import benchmark, load, measurement, rates
 from lungct_tools.bench.charts import draw_growth
-from lungct_tools.bench.report import CLOSE, OPEN, fill_readme, write_page, write_readme_part
+from lungct_tools.bench.report import CLOSE, OPEN, fill_summary, write_page, write_summary
 from lungct_tools.bench.targets import CLASSES, GRIDS, JPEG
 from tests.support.results import make_result
 
@@ -17,10 +17,10 @@ def result():
 
 
 def test_readme_names_settings_as_best_only_where_their_intervals_are_apart(result):
-    assert "Best of the settings tried: with 32 callers 2 workers x 1 thread." in write_readme_part(result)
+    assert "Best of the settings tried: with 32 callers 2 workers x 1 thread." in write_summary(result)
     for found in result["settings"].values():
         found["32"]["rate"] = [100.0, 200.0]
-    assert "None of the settings tried is best" in write_readme_part(result)
+    assert "None of the settings tried is best" in write_summary(result)
 
 
 def test_the_page_says_which_layout_each_peer_got(result):
@@ -31,12 +31,12 @@ def test_the_page_says_which_layout_each_peer_got(result):
 
 
 def test_readme_is_filled_between_its_markers_and_nowhere_else(result):
-    part = write_readme_part(result)
-    filled = fill_readme(f"before\n{OPEN}\nold\n{CLOSE}\nafter\n", part)
+    part = write_summary(result)
+    filled = fill_summary(f"before\n{OPEN}\nold\n{CLOSE}\nafter\n", part)
     assert filled == f"before\n{OPEN}\n{part}\n{CLOSE}\nafter\n"
-    assert fill_readme(filled, part) == filled
+    assert fill_summary(filled, part) == filled
     with pytest.raises(ValueError, match="no place"):
-        fill_readme("no markers", part)
+        fill_summary("no markers", part)
 
 
 def test_the_page_shows_every_rate_with_its_share_of_the_limit(result):

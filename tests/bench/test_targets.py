@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from lungct_tools.bench import rates
-from lungct_tools.bench.report import write_page, write_readme_part
+from lungct_tools.bench.report import write_page, write_summary
 from lungct_tools.bench.targets import CLASSES, GRIDS, JPEG, Word, judge
 from tests.support.results import make_result, measured
 
@@ -59,7 +59,7 @@ def test_a_ratio_is_met_or_missed_only_where_its_whole_interval_says_so(
 
 def test_an_open_verdict_says_what_that_means(result):
     result["rates"][CLASSES]["rate"] = [160.0, 180.0]
-    assert "| open: the interval holds the target |" in write_readme_part(result)
+    assert "| open: the interval holds the target |" in write_summary(result)
 
 
 def test_a_caller_that_waits_too_long_memory_that_grows_and_one_error_are_misses(result):
@@ -81,7 +81,7 @@ def test_each_reason_stands_once_below_the_table_and_is_pointed_to(result):
     result["rates"][rates.LIMIT] = measured(100.0)
     result["rates"][rates.STOCK] = measured(100.0)
     result["beside"][rates.ALONE]["latency_ms"] = [(19.0, 20.0, 21.0)] * 2
-    part = write_readme_part(result)
+    part = write_summary(result)
     assert part.count("no VNNI and no bf16") == 1
     assert part.count("| missed (1) |") == 2
     assert part.count("| missed (2) |") == 1
@@ -93,7 +93,7 @@ def test_each_reason_stands_once_below_the_table_and_is_pointed_to(result):
 def test_a_miss_of_a_processor_that_lacks_nothing_is_told_by_what_the_network_alone_takes(result):
     result["machine"]["instructions"] = ["avx512_vnni", "avx512_bf16"]
     result["rates"][rates.LIMIT] = measured(150.0)
-    part = write_readme_part(result)
+    part = write_summary(result)
     assert (
         "| the same without decoding, JSON and the rest: forward only, both |  | 6.2 ± 0.0 | for comparison |" in part
     )
@@ -101,7 +101,7 @@ def test_a_miss_of_a_processor_that_lacks_nothing_is_told_by_what_the_network_al
 
 
 def test_our_server_in_fp32_tells_quantisation_and_serving_apart(result):
-    part = write_readme_part(result)
+    part = write_summary(result)
     assert "| served classes in fp32 against image_classifier |  | 2.0 ± 0.0 | for comparison |" in part
     assert "| served classes in fp32 against the original page's classes |  | 4.0 ± 0.0 | for comparison |" in part
     assert "| in-process limit in fp32 against eager fp32 torch, forward only |  | 2.5 ± 0.0 | for comparison |" in part
@@ -109,7 +109,7 @@ def test_our_server_in_fp32_tells_quantisation_and_serving_apart(result):
 
 
 def test_grids_in_fp32_stand_right_below_the_grids_that_are_held_against_the_page_with_its_maps(result):
-    lines = write_readme_part(result).splitlines()
+    lines = write_summary(result).splitlines()
     (row,) = [number for number, line in enumerate(lines) if "against the original page with Grad-CAM" in line]
     assert lines[row + 1] == "| served classes + grids in fp32 against the same |  | 9.5 ± 0.0 | for comparison |"
 

@@ -1,4 +1,4 @@
-"""Break the real server behind the real gateway under load, and count. `make faults` writes README's table of it."""
+"""Break the real server behind the real gateway under load, and count. `make faults` writes the table in docs/operations.md."""
 
 import os
 import socket

@@ -38,14 +38,17 @@ _PICTURES = (
 
 
 def accepted_formats() -> list[Accepted]:
-    """The rows of the table: pictures first, then DICOM by transfer syntax."""
-    dicom = [
-        Accepted("DICOM", f"CT, {syntax.name}", f"{HU}{'; lossy, with a warning' if syntax.lossy else ''}")
+    """The rows of the table: pictures first, then DICOM by transfer syntax, the lossy ones last."""
+    lossless = [Accepted("DICOM", f"CT, {syntax.name}", HU) for syntax in SYNTAXES.values() if not syntax.lossy]
+    lossy = [
+        Accepted("DICOM", f"CT, {syntax.name}", f"{HU}; lossy, with a warning")
         for syntax in SYNTAXES.values()
+        if syntax.lossy
     ]
     return [
         *_PICTURES,
-        *dicom,
+        *lossless,
         Accepted("DICOM", "CT without preamble or meta header", HU),
+        *lossy,
         Accepted("DICOM", "enhanced (multi-frame) CT", f"{HU}; one frame: `X-Frame`, else the middle, with a warning"),
     ]
