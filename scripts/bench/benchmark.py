@@ -1,6 +1,6 @@
 """Measure the server, its in-process limit and its peers in one run on the same slices.
 
-    make bench                              # about 27 minutes; writes the table of docs/performance.md and docs/benchmark*
+    make bench                              # about 27 minutes; writes docs/benchmark* and the table of performance.md
     make bench ARGS=--quick                 # some minutes, results in .run/bench only
     make bench ARGS='--slices DIR'          # on JPEG files of your own
     make bench ARGS=--cold                  # cold start alone

@@ -1,4 +1,4 @@
-"""A result as markdown, the page docs/benchmark.md and the part of docs/performance.md between its markers, and where it goes."""
+"""A result as markdown: the page docs/benchmark.md, and the part of docs/performance.md between its markers."""
 
 from __future__ import annotations
 

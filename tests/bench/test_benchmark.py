@@ -1,4 +1,4 @@
-"""The benchmark as a user runs it: short, on real servers and peers; and docs/performance.md says what its last whole run found."""
+"""The benchmark as a user runs it: short, on real servers and peers; and its pages say what the last whole run found."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def test_the_slices_are_as_large_as_those_of_the_training_data():
     assert all(125_000 < len(each) < 160_000 for each in slices)
 
 
-def test_readme_and_page_are_what_the_last_result_says():
+def test_both_pages_are_what_the_last_result_says():
     result = json.loads((ROOT / "docs" / "benchmark.json").read_text())
     page = (ROOT / "docs" / "performance.md").read_text()
     assert fill_summary(page, write_summary(result)) == page
@@ -82,7 +82,7 @@ def test_a_measured_server_has_fresh_tokens_and_keeps_to_the_cpu_of_a_machine_wi
 @pytest.mark.server
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(not find_wrk(), reason=WRK_MISSING)
-def test_a_quick_run_measures_every_way_and_leaves_readme_alone(tmp_path):
+def test_a_quick_run_measures_every_way_and_leaves_the_pages_alone(tmp_path):
     page = (ROOT / "docs" / "performance.md").read_bytes()
     done = run_script("bench", "--quick", "--out", tmp_path, timeout_s=580)
     assert done.returncode == 0, done.stderr[-3000:]

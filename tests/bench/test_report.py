@@ -16,7 +16,7 @@ def result():
     return make_result()
 
 
-def test_readme_names_settings_as_best_only_where_their_intervals_are_apart(result):
+def test_the_summary_names_settings_as_best_only_where_their_intervals_are_apart(result):
     assert "Best of the settings tried: with 32 callers 2 workers x 1 thread." in write_summary(result)
     for found in result["settings"].values():
         found["32"]["rate"] = [100.0, 200.0]
@@ -30,7 +30,7 @@ def test_the_page_says_which_layout_each_peer_got(result):
     assert "| **1 x 2** | 50.0 |" in page
 
 
-def test_readme_is_filled_between_its_markers_and_nowhere_else(result):
+def test_the_page_is_filled_between_its_markers_and_nowhere_else(result):
     part = write_summary(result)
     filled = fill_summary(f"before\n{OPEN}\nold\n{CLOSE}\nafter\n", part)
     assert filled == f"before\n{OPEN}\n{part}\n{CLOSE}\nafter\n"
@@ -83,17 +83,18 @@ def test_every_way_that_did_not_always_answer_is_named(result):
 
 
 @pytest.mark.parametrize("errors", [0, 1])
-def test_only_a_run_without_errors_writes_into_readme_and_docs(result, errors, tmp_path, monkeypatch, run_here):
+def test_only_a_run_without_errors_writes_into_docs(result, errors, tmp_path, monkeypatch, run_here):
     result["rates"][JPEG]["errors"] = errors
     monkeypatch.setattr(benchmark, "ROOT", tmp_path)
     monkeypatch.setattr(load, "find_wrk", lambda: True)
     monkeypatch.setattr(measurement, "measure", lambda *_: result)
-    readme = tmp_path / "README.md"
-    readme.write_text(f"{OPEN}\nbefore\n{CLOSE}\n")
+    page = tmp_path / "docs" / "performance.md"
+    page.parent.mkdir()
+    page.write_text(f"{OPEN}\nbefore\n{CLOSE}\n")
     code, said = run_here("bench")
     assert code == errors
     assert (f"errors of {JPEG}: 1" in said) == bool(errors)
-    assert ("before" in readme.read_text()) == bool(errors)
-    assert (tmp_path / "docs").exists() == (not errors)
+    assert ("before" in page.read_text()) == bool(errors)
+    assert (tmp_path / "docs" / "benchmark.md").exists() == (not errors)
     found = tmp_path / (".run/bench" if errors else "docs") / "benchmark.json"
     assert json.loads(found.read_text())["rates"][JPEG]["errors"] == errors

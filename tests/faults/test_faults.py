@@ -1,4 +1,4 @@
-"""Break the real server behind the real gateway under load, and count. `make faults` writes the table in docs/operations.md."""
+"""Break the real server behind the real gateway under load, and count. `make faults` writes the table of it."""
 
 import os
 import socket
