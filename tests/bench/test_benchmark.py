@@ -1,4 +1,4 @@
-"""The benchmark as a user runs it: short, on real servers and peers; and its pages say what the last whole run found."""
+"""The benchmark as a user runs it: short, on real servers and peers; its pages say what the last whole run found."""
 
 import json
 import os
