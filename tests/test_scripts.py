@@ -1,4 +1,4 @@
-"""Scripts as a user runs them: help, exit codes, sentences. What needs a server is tested in files of its own."""
+"""Commands as a user runs them: help, exit codes, sentences. What needs a server is tested in files of its own."""
 
 import json
 import os
@@ -13,19 +13,16 @@ from pathlib import Path
 
 import pytest
 import yaml
-from lungct.model import load_model_folder
 
-from scripts import setup
-from scripts.instance import ROOT, SOCKET_PATH_LIMIT, Instance, find_ports, make_temp
+from lungct.model.folder import load_model_folder
+from lungct_tools import ROOT, setup
+from lungct_tools.commandline import COMMANDS
+from lungct_tools.server.instance import SOCKET_PATH_LIMIT, Instance, find_ports, make_temp
 from tests.conftest import MODEL, outside_make, run_script, show_help
-
-COMMANDS = [
-    path.stem for path in sorted((ROOT / "scripts").glob("*.py")) if 'if __name__ == "__main__"' in path.read_text()
-]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_script_explains_itself(name):
+def test_every_command_explains_itself(name):
     shown = show_help(name)
     assert shown.returncode == 0
     assert len(shown.stdout) > 200
@@ -40,10 +37,10 @@ def test_make_alone_lists_every_target():
 
 def test_a_key_can_be_made_in_a_fresh_clone():
     steps = subprocess.run(["make", "--dry-run", "key", "NAME=x"], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert re.findall(r"scripts/(\w+)\.py", steps.stdout) == ["setup", "keys"]
+    assert [shlex.split(step)[1] for step in steps.stdout.splitlines()] == ["scripts/setup.py", "key"]
 
 
-def test_names_with_blanks_brackets_and_quotes_reach_the_scripts_as_they_are():
+def test_names_with_blanks_brackets_and_quotes_reach_the_commands_as_they_are():
     names = {"IN": "Normal case (26), it's.jpg", "OUT": "my scores", "MAR": "new model/lung_ct.mar"}
     make = ("make", "--dry-run", "predict", "score", "update", *(f"{key}={name}" for key, name in names.items()))
     done = subprocess.run(make, env=outside_make(), capture_output=True, text=True, check=True, cwd=ROOT)
@@ -56,7 +53,7 @@ def test_a_target_that_needs_data_asks_for_it_in_a_sentence(target):
     done = subprocess.run(["make", "--dry-run", target], env=outside_make(), capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 2
     assert re.search(rf"Where is the data\? make {target} ARGS='.*--data DIR", done.stderr)
-    assert f"scripts/{target}.py" not in done.stdout
+    assert f"lungct {target}" not in done.stdout
 
 
 def test_serve_without_an_archive_says_how_to_build_it(tmp_path):
@@ -157,7 +154,7 @@ def test_what_stands_beside_the_model_is_about_this_version_of_it():
     contract = load_model_folder(MODEL).contract
     card = (MODEL / "MODEL_CARD.md").read_text()
     assert card.partition("\n")[0] == f"# Model card: {contract.name} {contract.version}"
-    assert re.findall(r"train\.py ship .*--version (\S+)", card) == [contract.version]
+    assert re.findall(r"lungct train ship .*--version (\S+)", card) == [contract.version]
     evaluated = json.loads((MODEL / "evaluation.json").read_text())["model"]
     assert (evaluated["version"], evaluated["weights_sha256"]) == (contract.version, contract.weights_sha256)
     sample = re.search(r"^```json\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)[1]
@@ -170,7 +167,7 @@ def test_package_and_images_have_one_version_which_begins_with_the_models():
     places = (
         "Containerfile",
         "compose.yaml",
-        "scripts/image.py",
+        "scripts/server/image.py",
         "docs/operations.md",
         "README.md",
         "config/**/*.yaml",
@@ -179,14 +176,14 @@ def test_package_and_images_have_one_version_which_begins_with_the_models():
     for path in [path for place in places for path in ROOT.glob(place)]:
         found = re.findall(r"(?:\blung-ct:|newTag: )(\d[\w.]*)", path.read_text())
         tags |= {str(path.relative_to(ROOT)): set(found)} if found else {}
-    assert tags.keys() >= {"Containerfile", "compose.yaml", "scripts/image.py", "docs/operations.md"}
+    assert tags.keys() >= {"Containerfile", "compose.yaml", "scripts/server/image.py", "docs/operations.md"}
     assert sum(name.endswith("kustomization.yaml") for name in tags) == 2
     assert {name: found for name, found in tags.items() if found != {version}} == {}
 
 
-def test_every_variable_in_readmes_table_is_read_somewhere():
+def test_every_variable_in_the_table_of_settings_is_read_somewhere():
     places = ("scripts/**/*.py", "tests/conftest.py", "compose.yaml")
     code = "".join(path.read_text() for place in places for path in ROOT.glob(place))
-    named = re.findall(r"^\| `(LUNG_CT_\w+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    named = re.findall(r"^\| `(LUNG_CT_\w+)` \|", (ROOT / "docs" / "configuration.md").read_text(), re.MULTILINE)
     assert len(named) > 4
     assert [name for name in named if name not in code] == []

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from scripts.client import Client, ServerError
+from lungct_client import Client, ServerError
 
 REST_S = 15.0  # a server that failed is asked again only after this, or when all have failed
 # With several servers, no attempt on one of them starts after this. One that is under way may still take the client's

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lungct.gate import SMOOTH
-
-from scripts.client import ServerDown, TokenError
+from lungct.gate.checks import SMOOTH
+from lungct_client import ServerDown, TokenError
 
 STILL_HERE = "Your files are still here: press Analyze again once it is ready."
 

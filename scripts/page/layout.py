@@ -1,4 +1,4 @@
-"""The page, as Streamlit runs it. Start it with `make ui` (scripts/app.py), which sets address, limits and privacy."""
+"""The page, as Streamlit runs it. Start it with `make ui` (lungct ui), which sets address, limits and privacy."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+
 from lungct import NOTICE
 from lungct.window import Window
-
-from scripts.client import RefusedError, ServerError, TokenError
-from scripts.folder.record import order_classes
-from scripts.folder.source import MAX_BYTES
-from scripts.instance import ROOT, Instance
-from scripts.page import markup
-from scripts.page.advice import explain_failure, explain_state
-from scripts.page.overview import AT, SERIES, choose_finding, make_csv
-from scripts.page.study import MAX_TOTAL, Study, Upload, analyze, connect, unpack
-from scripts.page.viewer import show_finding
-from scripts.status import describe
+from lungct_client import RefusedError, ServerError, TokenError
+from lungct_tools import ROOT
+from lungct_tools.folder.record import order_classes
+from lungct_tools.folder.source import MAX_BYTES
+from lungct_tools.page import markup
+from lungct_tools.page.advice import explain_failure, explain_state
+from lungct_tools.page.overview import AT, SERIES, choose_finding, make_csv
+from lungct_tools.page.study import MAX_TOTAL, Study, Upload, analyze, connect, unpack
+from lungct_tools.page.viewer import show_finding
+from lungct_tools.server.instance import Instance
+from lungct_tools.server.status import describe
 
 STUDY, CONTRACT, NOTES, ASKED = "study", "contract", "notes", "asked"  # session state
 

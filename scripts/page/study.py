@@ -16,17 +16,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lungct.errors import LungCTError
-from lungct.image import Slice, decode
+from lungct.pixels.image import Slice, decode
 from lungct.settings import Settings
 from lungct.window import Window
-
-from scripts.client import Client, RefusedError, ServerError, TokenError
-from scripts.folder.header import Place, find_place
-from scripts.folder.record import Row, describe_file, describe_reply
-from scripts.folder.source import Archive, SourceError, UnreadableError
-from scripts.page.advice import explain_failure
-from scripts.page.markup import plain
-from scripts.page.picture import make_thumbnail
+from lungct_client import Client, RefusedError, ServerError, TokenError
+from lungct_tools.folder.header import Place, find_place
+from lungct_tools.folder.record import Row, describe_file, describe_reply
+from lungct_tools.folder.source import Archive, SourceError, UnreadableError
+from lungct_tools.page.advice import explain_failure
+from lungct_tools.page.markup import plain
+from lungct_tools.page.picture import make_thumbnail
 
 MAX_SLICES, MAX_TOTAL = 1000, 512 * 2**20  # what one browser session may hold: slices, bytes
 IN_FLIGHT = 8

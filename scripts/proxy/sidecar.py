@@ -16,10 +16,10 @@ from pathlib import Path
 from socketserver import ThreadingMixIn, UnixStreamServer
 from typing import Any
 
-from scripts.client import Client, RefusedError, ServerError, TokenError
-from scripts.health import check_live
-from scripts.instance import Instance
-from scripts.proxy.tally import Tally
+from lungct_client import Client, RefusedError, ServerError, TokenError
+from lungct_tools.proxy.tally import Tally
+from lungct_tools.server.health import check_live
+from lungct_tools.server.instance import Instance
 
 OPEN = ("/predictions/lung_ct", "/explanations/lung_ct", "/v2/models/lung_ct/infer")  # as in config/nginx/nginx.conf
 OURS = {"host", "connection", "authorization", "content-length"}  # headers that the second attempt sets itself

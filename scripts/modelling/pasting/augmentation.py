@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
-from lungct.window import LUNG
 
-from scripts.modelling.pasting.backgrounds import SIDE, Background
+from lungct.window import LUNG
+from lungct_tools.modelling.pasting.backgrounds import SIDE, Background
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]

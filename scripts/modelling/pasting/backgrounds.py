@@ -11,11 +11,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from lungct.preprocess import to_input
-from lungct.window import LUNG
 from PIL import Image
 
-from scripts.modelling.pasting.lungs import find_chest
+from lungct.model.preprocess import to_input
+from lungct.window import LUNG
+from lungct_tools.modelling.pasting.lungs import find_chest
 
 Bytes = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]

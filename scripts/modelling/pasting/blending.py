@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from scripts.modelling.pasting.nodules import Patch
+from lungct_tools.modelling.pasting.nodules import Patch
 
 Floats = npt.NDArray[np.float32]
 

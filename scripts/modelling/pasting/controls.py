@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from scripts.modelling.pasting.backgrounds import SIDE, Background
-from scripts.modelling.pasting.blending import crop
-from scripts.modelling.pasting.nodules import Patch
-from scripts.modelling.pasting.placement import Place
+from lungct_tools.modelling.pasting.backgrounds import SIDE, Background
+from lungct_tools.modelling.pasting.blending import crop
+from lungct_tools.modelling.pasting.nodules import Patch
+from lungct_tools.modelling.pasting.placement import Place
 
 Floats = npt.NDArray[np.float32]
 

@@ -8,16 +8,16 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import numpy.typing as npt
-from lungct.preprocess import to_input
-from lungct.window import LUNG
 
-from scripts.modelling.dataset import CLASSES
-from scripts.modelling.pasting.augmentation import augment, draw_geometry
-from scripts.modelling.pasting.backgrounds import SIDE, Background, draw_weights
-from scripts.modelling.pasting.blending import blend
-from scripts.modelling.pasting.controls import draw_disease, draw_lines, take_patch
-from scripts.modelling.pasting.nodules import PIXEL_MM, Nodules, Patch
-from scripts.modelling.pasting.placement import Place, draw_place, settle
+from lungct.model.preprocess import to_input
+from lungct.window import LUNG
+from lungct_tools.modelling.dataset import CLASSES
+from lungct_tools.modelling.pasting.augmentation import augment, draw_geometry
+from lungct_tools.modelling.pasting.backgrounds import SIDE, Background, draw_weights
+from lungct_tools.modelling.pasting.blending import blend
+from lungct_tools.modelling.pasting.controls import draw_disease, draw_lines, take_patch
+from lungct_tools.modelling.pasting.nodules import PIXEL_MM, Nodules, Patch
+from lungct_tools.modelling.pasting.placement import Place, draw_place, settle
 
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]

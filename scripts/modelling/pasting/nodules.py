@@ -10,6 +10,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from lungct.window import LUNG
 
 Floats = npt.NDArray[np.float32]

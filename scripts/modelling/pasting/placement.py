@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.modelling.pasting.backgrounds import Background
+from lungct_tools.modelling.pasting.backgrounds import Background
 
 KINDS = {"free": 0.45, "wall": 0.25, "vessel": 0.17, "hilum": 0.13}  # chance of each
 INSIDE = 0.55  # share of a nodule's disc that has to be lung where it touches wall or hilum

@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from lungct.network import LungResNet18, pool
-from lungct.preprocess import normalize
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
-from scripts.modelling.pasting.generator import NORMAL, Generator
+from lungct.model.network import LungResNet18, pool
+from lungct.model.preprocess import normalize
+from lungct_tools.modelling.pasting.generator import NORMAL, Generator
 
 SAVED_EVERY_S = 300.0
 CHECKPOINT, LOG, RECIPE = "checkpoint.pt", "log.jsonl", "recipe.json"
