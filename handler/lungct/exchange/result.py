@@ -44,7 +44,7 @@ def build_score(
     probabilities: npt.NDArray[np.float64],
     slice_: Slice,
     warnings: tuple[str, ...],
-    alike: bool,
+    trusted: bool,
     contract: ModelContract,
     engine: str,
 ) -> dict[str, Any]:
@@ -52,7 +52,8 @@ def build_score(
 
     Args:
         probabilities: (C,) in the contract's class order.
-        alike: whether the slice is like the training data; one that is not is referred, however confident the class.
+        trusted: whether the slice is like those on which the model was judged; one that is not is referred, however
+            confident the class.
     """
     index = int(probabilities.argmax())
     label = contract.classes[index]
@@ -62,7 +63,7 @@ def build_score(
         "label": label,
         "confidence": confidence,
         "probabilities": {name: by_name[name] for name in sorted(by_name, key=display_order)},
-        "decision": "report" if alike and confidence >= contract.refer_below.get(label, 0.0) else "refer",
+        "decision": "report" if trusted and confidence >= contract.refer_below.get(label, 0.0) else "refer",
         "warnings": list(warnings),
         "input": {
             "format": slice_.format,

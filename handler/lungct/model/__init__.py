@@ -6,6 +6,7 @@
 from lungct.model.calibration import softmax
 from lungct.model.contract import ModelContract
 from lungct.model.folder import QUANTISED, ModelFolder, load_model_folder
+from lungct.model.judged import Judged
 from lungct.model.pooling import BY_MEAN, Pooling
 from lungct.model.preprocess import MEAN, STD, Placement, normalize, place, to_input
 from lungct.model.statistics import Statistics
@@ -18,6 +19,7 @@ __all__ = [
     "QUANTISED",
     "STD",
     "Floats",
+    "Judged",
     "ModelContract",
     "ModelFolder",
     "Placement",

@@ -11,6 +11,7 @@ from typing import Any
 
 from lungct.errors import ModelFolderError
 from lungct.model.agreement import Agreement
+from lungct.model.judged import Judged
 from lungct.model.pooling import BY_MEAN, Pooling
 from lungct.model.preprocess import Geometry
 from lungct.window import LUNG, Window
@@ -28,7 +29,7 @@ class ModelContract:
     `Statistics`, and is empty where the model has no gate; `agreement` is that of the int8 graph with fp32, by
     each engine that was measured.
     `refer_below` holds for each class the confidence under which a slice called so is referred, over 1 where it always
-    is; it is empty where no such limit is known.
+    is; it is empty where no such limit is known. `judged` is None where that is not known either.
     """
 
     version: str
@@ -44,6 +45,7 @@ class ModelContract:
     temperature: float = 1.0
     refer_below: Mapping[str, float] = field(default_factory=dict)
     gate: Mapping[str, float] = field(default_factory=dict)
+    judged: Judged | None = None
     agreement: Mapping[str, Agreement] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
@@ -63,6 +65,8 @@ class ModelContract:
             raw = json.loads((folder / CONTRACT).read_text())
             parts: dict[str, Any] = {"window": Window(**raw["window"])}
             parts["pooling"] = Pooling(**raw.get("pooling", {}))  # came with version 2.0
+            if judged := raw.get("judged"):
+                parts["judged"] = Judged(**{**judged, "kernels": tuple(judged["kernels"])})
             agreement = raw.get("agreement", {})
             if "slices" in agreement:  # of one engine, as folders had it up to version 1.3
                 agreement = {"openvino-int8": agreement}
@@ -96,7 +100,8 @@ class ModelContract:
 
     def document(self) -> dict[str, Any]:
         """The contract as JSON knows it."""
-        tuples = {"window": self.window._asdict(), "pooling": self.pooling._asdict()}
+        tuples: dict[str, Any] = {"window": self.window._asdict(), "pooling": self.pooling._asdict()}
+        tuples["judged"] = self.judged._asdict() if self.judged else None
         return {
             **asdict(self),
             **tuples,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -193,7 +194,7 @@ class Trainer:
         if share < self.recipe.warmup:
             return self.recipe.lr * (share + 1e-3) / self.recipe.warmup
         left = (share - self.recipe.warmup) / (1 - self.recipe.warmup)
-        return self.recipe.lr * (0.01 + 0.99 * (1 + np.cos(np.pi * left)) / 2)
+        return self.recipe.lr * (0.01 + 0.99 * (1 + math.cos(math.pi * left)) / 2)
 
     def _learn(self, pixels: Tensor, labels: Tensor, shares: Tensor) -> float:
         for group in self.optimizer.param_groups:
