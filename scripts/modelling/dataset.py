@@ -1,23 +1,17 @@
-"""The training data: slices, labels and the groups that must not be split."""
+"""A labelled data set: slices, labels and the groups that must not be split."""
 
 from __future__ import annotations
 
 import csv
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from rich.progress import track
 from sklearn.model_selection import StratifiedGroupKFold
-from torch import Tensor
-from torchvision.transforms import v2
 
 from lungct.errors import LungCTError
-from lungct.gate.body import SIDE, outline
 from lungct.model.preprocess import to_input
 from lungct.pixels.image import decode
 from lungct.settings import Settings
@@ -50,10 +44,6 @@ class Cases:
     def inputs(self, rows: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.uint8]:
         """(len(rows), 1, size, size) uint8, prepared as the server does it."""
         return np.stack([to_input(self.slices[i], size, "pad", LUNG.air) for i in rows])
-
-    def crop_to_lungs(self) -> Cases:
-        """The same cases, each slice cut to the box of its lungs; whole where none are found."""
-        return replace(self, slices=[crop_to_lungs(pixels) for pixels in track(self.slices, "Finding lungs")])
 
 
 def find_table(folder: Path) -> Path:
@@ -123,65 +113,3 @@ def split_by_case(cases: Cases, folds: int, seed: int) -> npt.NDArray[np.int64]:
     for fold, (_, rows) in enumerate(splitter.split(cases.labels, cases.labels, cases.groups)):
         assignment[rows] = fold
     return assignment
-
-
-def crop_to_lungs(pixels: npt.NDArray[np.uint8], margin: float = 0.03) -> npt.NDArray[np.uint8]:
-    """(H, W) uint8 -> the box around the air that the body encloses, with a margin: a share of the longer side."""
-    side = max(pixels.shape)
-    square = to_input(pixels, side, "pad", LUNG.air)
-    body = outline(square)
-    if body is None or not body.lungs.any():
-        return pixels
-    box = []
-    for axis in (1, 0):
-        inside = np.flatnonzero(body.lungs.any(axis))
-        first, last = inside[0] / SIDE - margin, (inside[-1] + 1) / SIDE + margin
-        box.append(slice(max(0, round(first * side)), min(side, round(last * side))))
-    return square[0][tuple(box)]
-
-
-def augmentation(size: int, jitter: float, noise: float = 0.0, blur: float = 0.0) -> v2.Transform:
-    """Random views of a (1, S', S') uint8 slice as (1, size, size): what position, scanner, window and dose may change.
-
-    Args:
-        jitter: share by which brightness and contrast change.
-        noise: standard deviation, in shares of 255.
-        blur: half of the slices are smoothed by a Gaussian of at most so many pixels of S', and a quarter sharpened, as
-            soft and hard kernels of reconstruction do.
-    """
-    return v2.Compose(
-        [
-            v2.RandomChoice([_smooth(blur), v2.RandomAdjustSharpness(2.0)]) if blur else v2.Identity(),
-            v2.RandomHorizontalFlip(),
-            v2.RandomVerticalFlip(0.25),
-            v2.RandomAffine(
-                12, translate=(0.05, 0.05), shear=4, interpolation=v2.InterpolationMode.BILINEAR, fill=LUNG.air
-            ),
-            v2.RandomResizedCrop(size, scale=(0.7, 1.0), ratio=(0.85, 1.18), antialias=True),
-            v2.ColorJitter(brightness=jitter, contrast=jitter),
-            v2.GaussianNoise(sigma=noise) if noise else v2.Identity(),
-        ]
-    )
-
-
-def _smooth(most: float) -> v2.Transform:
-    return v2.GaussianBlur(2 * math.ceil(3 * most) + 1, sigma=(most / 10, most))
-
-
-def draw_balanced(
-    labels: Tensor, rows: Tensor, batch: int, power: float, groups: Tensor | None = None
-) -> Iterator[Tensor]:
-    """One epoch of row batches; a class of n slices is drawn in proportion to n ** (1 - power): 1 draws all equally.
-
-    With the case of each slice as `groups` (N,), the cases of a class are drawn as often as each other, however many
-    slices they have.
-    """
-    counts = torch.bincount(labels[rows]).double()
-    weights = counts[labels[rows]] ** -power
-    if groups is not None:
-        owners = torch.stack([labels[rows], groups[rows]])
-        known, owner, sizes = torch.unique(owners, dim=1, return_inverse=True, return_counts=True)
-        mean = counts / torch.bincount(known[0])  # slices of a case, in each class
-        weights *= mean[labels[rows]] / sizes[owner]
-    order = torch.multinomial(weights, len(rows) // batch * batch, replacement=True)
-    yield from rows[order].split(batch)

@@ -11,7 +11,6 @@ from lungct.model.statistics import Statistics
 from lungct_tools.modelling.dataset import Cases
 
 Floats = npt.NDArray[np.float32]
-Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 SIZE = 224
@@ -19,8 +18,6 @@ SIZE = 224
 SHRINKAGE = 0.01  # of 0.01, 0.1 and 0.5 the one that keeps most not-CT pictures out at the same false refusal
 REFER_SHARE, REFUSE_SHARE = 0.03, 0.005  # of chest-CT slices kept out of the training
 REFUSE_MARGIN = 1.15  # on the distance: no CT that was not there lies farther, nearly all that is no CT does
-
-SMOOTH_SHARE = 0.01  # of the slices of a class that may be smoother than where the class is said to begin
 
 
 def measure_cases(cases: Cases) -> Floats:
@@ -30,24 +27,6 @@ def measure_cases(cases: Cases) -> Floats:
     return np.array(
         [np.inf if b is None else measure_sharpness(p, b) for p, b in zip(inputs, bodies, strict=True)], np.float32
     )
-
-
-def choose_least_sharpness(sharpness: Floats, labels: Ints) -> float:
-    """The sharpness (N,) from which slices of a second class begin: under it, smoothness alone would tell the class.
-
-    A class begins where SMOOTH_SHARE of its slices are smoother; 0 where there is one class only.
-    """
-    begins = sorted(float(np.quantile(sharpness[labels == c], SMOOTH_SHARE)) for c in np.unique(labels))
-    return round(begins[1], 3) if len(begins) > 1 else 0.0
-
-
-def find_sharp(sharpness: Floats, labels: Ints, folds: Ints) -> Flags:
-    """(N,) whether each slice is as sharp as the slices of the other folds demand."""
-    sharp = np.ones(len(labels), bool)
-    for fold in np.unique(folds):
-        here = folds == fold
-        sharp[here] = sharpness[here] >= choose_least_sharpness(sharpness[~here], labels[~here])
-    return sharp
 
 
 def fit_gate(features: Floats, labels: Ints, shrinkage: float = SHRINKAGE) -> Statistics:
@@ -75,9 +54,3 @@ def set_thresholds(gate: Statistics, kept_out: Floats) -> Statistics:
     """The gate that refers and refuses stated shares of slices (N, 512) that it has not seen."""
     refer, refuse = np.quantile(measure_distances(gate, kept_out), [1 - REFER_SHARE, 1 - REFUSE_SHARE])
     return gate._replace(refer_above=round(float(refer), 3), refuse_above=round(float(refuse) * REFUSE_MARGIN, 3))
-
-
-def measure_neighbours(training: Floats, features: Floats, count: int) -> Floats:
-    """(N,) mean distance to the `count` nearest of the training features, all at unit length: the gate's rival."""
-    reference, asked = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (training, features))
-    return np.sort(2 - 2 * asked @ reference.T, axis=1)[:, :count].mean(1)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,12 @@ from lungct.model.calibration import softmax
 from lungct.model.folder import QUANTISED, QUANTISED_WEIGHTS, ModelFolder, load_model_folder, sha256_of
 from lungct.model.weights import fold_batchnorm
 from lungct.settings import count_cores
-from lungct_tools.modelling.crossvalidation import ASSIGNMENT, KEPT_OUT
-from lungct_tools.modelling.dataset import Cases
+from lungct_tools.modelling.dataset import read_cases
+from lungct_tools.modelling.pasting.backgrounds import take_normal
+from lungct_tools.modelling.pasting.generator import Settings
+from lungct_tools.modelling.pasting.nodules import read_nodules
+from lungct_tools.modelling.shipping import Material
+from lungct_tools.modelling.sources import read_labelled
 
 # isort: split
 # After lungct, which keeps both from reporting their use to their makers.
@@ -35,7 +39,8 @@ UInt8 = npt.NDArray[np.uint8]
 # They cost next to nothing in fp32: one channel in, or three classes out. In int8 they did most of the harm, and the
 # evidence would not add up to the logit.
 IN_FP32 = ("conv1", "evidence", "feature_means", *POOLING)
-CALIBRATION, RANKING = 120, 40  # slices, at most; fewer in the same proportion
+CALIBRATION, RANKING, UNSEEN = 120, 40, 100  # slices, at most; of the unseen so many real and so many pasted ones
+PASTED_SEED = 3000  # training and judging have others
 HARM = 0.003  # mean difference of a probability on the ranking slices at which no more layers return to fp32
 
 
@@ -115,49 +120,58 @@ def write(graph: ov.Model, folder: ModelFolder) -> ModelFolder:
     return load_model_folder(folder.path)
 
 
-def select(cases: Cases, table: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Rows of the slices that the shipped network was trained on, in random order, and of those it never saw.
+class Slices(NamedTuple):
+    """Network inputs (N, 1, S, S), real ones and pasted ones in a drawn order: trained on, and never seen."""
+
+    trained: UInt8
+    unseen: UInt8
+
+
+def gather(data: Path, nodules: Path, size: int) -> Slices:
+    """Real slices of cases.csv and pasted ones, half and half.
 
     Raises:
-        ValueError: `table`, the folds that `train.py ship` wrote, is not about these slices.
+        ValueError, KeyError, OSError: the data cannot be used.
     """
-    with table.open(newline="") as stream:
-        folds = {row["file"]: int(row["fold"]) for row in csv.DictReader(stream)}
-    if missing := set(cases.files) ^ set(folds):
-        raise ValueError(f"{table} and the data name different slices, such as {sorted(missing)[0]}.")
-    kept_out = np.array([folds[file] == KEPT_OUT for file in cases.files])
-    return np.random.default_rng(0).permutation(np.flatnonzero(~kept_out)), np.flatnonzero(kept_out)
+    cases = read_cases(data)
+    material = Material(list(take_normal(cases)), read_nodules(nodules))
+    known = read_labelled(data, cases)
+    rng = np.random.default_rng(0)
+
+    def draw(kept_out: bool, count: int) -> UInt8:
+        rows = rng.permutation([row for row, one in enumerate(known) if one.seen != kept_out])[:count]
+        pasted = material.split(kept_out).generate(Settings(little=0), PASTED_SEED)
+        inputs = [*cases.inputs(rows, size), *(pasted[number].pixels for number in range(len(rows)))]
+        return np.stack(inputs)[rng.permutation(len(inputs))]
+
+    return Slices(draw(False, (CALIBRATION + RANKING) // 2), draw(True, UNSEEN))
 
 
-def quantise_folder(folder: ModelFolder, cases: Cases) -> dict[str, Agreement]:
+def quantise_folder(folder: ModelFolder, slices: Slices) -> dict[str, Agreement]:
     """Put an int8 graph into a model folder, and write down how far it agrees; what it raises says why not.
 
     Raises:
         ModelFolderError: the graph does not reproduce the golden answers.
-        ValueError: the folds beside the weights are not about these slices.
         RuntimeError: the graph cannot be quantised.
     """
     nncf.set_log_level(logging.INFO)  # which layers return to fp32
-    trained, _ = select(cases, folder.path / ASSIGNMENT)
-    seen = perturb_half(cases.inputs(trained[: CALIBRATION + RANKING], folder.contract.size), seed=0)
+    seen = perturb_half(slices.trained, seed=0)
     calibration, ranking = np.split(seen, [len(seen) * CALIBRATION // (CALIBRATION + RANKING)])
     folder = write(quantise(folder, calibration, ranking), folder)
-    agreement = check_folder(folder, cases)
+    agreement = check_folder(folder, slices)
     replace(folder.contract, agreement=agreement).write(folder.path)
     return agreement
 
 
-def check_folder(folder: ModelFolder, cases: Cases) -> dict[str, Agreement]:
+def check_folder(folder: ModelFolder, slices: Slices) -> dict[str, Agreement]:
     """Prove the int8 graph of a model folder, and measure how far it agrees on the slices that were kept out.
 
     Where the processor lacks bf16, the engine that computes the rest in it stays unmeasured, and serves nowhere.
 
     Raises:
         ModelFolderError: the graph does not reproduce the golden answers.
-        ValueError: the folds beside the weights are not about these slices.
         RuntimeError: there is no such graph.
     """
-    unseen = cases.inputs(select(cases, folder.path / ASSIGNMENT)[1], folder.contract.size)
     engines = [OpenVinoEngine(folder, "int8", count_cores())]
     if has_bf16():
         try:
@@ -166,4 +180,4 @@ def check_folder(folder: ModelFolder, cases: Cases) -> dict[str, Agreement]:
             print(f"The rest in bf16 does not run here: {str(fault).strip().splitlines()[-1]}.", file=sys.stderr)
     for engine in engines:
         prove(engine, folder, TOLERANCES[engine.name])
-    return measure_agreement(folder, engines, np.concatenate([unseen, perturb(unseen, seed=1)]))
+    return measure_agreement(folder, engines, np.concatenate([slices.unseen, perturb(slices.unseen, seed=1)]))

@@ -1,177 +1,139 @@
-"""From trials to the model folder: the network that ships, its decisions, the table of trials."""
+"""From trained weights to a model folder: temperature, gate and limits of what is reported."""
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import save_file
 
-from lungct.model.contract import ModelContract
-from lungct.model.folder import load_model_folder, save_model_folder
-from lungct_tools.modelling.crossvalidation import (
-    ANSWERS,
-    ASSIGNMENT,
-    CIRCUMSTANCES,
-    COMMON,
-    FOLDS,
-    KEPT_OUT,
-    RECIPE,
-    TRIALS,
-    Trial,
-)
-from lungct_tools.modelling.dataset import Cases
-from lungct_tools.modelling.gatekeeping import (
-    choose_least_sharpness,
-    find_sharp,
-    fit_gate,
-    measure_cases,
-    set_thresholds,
-)
-from lungct_tools.modelling.judgement import Evaluation
-from lungct_tools.modelling.metrics import (
-    REPORTED_ACCURACY,
-    Calibration,
-    choose_refer_thresholds,
-    decide_across_folds,
-    fit_calibration,
-    measure,
-    measure_reported,
-    softmax,
-)
-from lungct_tools.modelling.recipe import list_changes, predict, read_recipe
+from lungct.gate.body import outline
+from lungct.gate.checks import measure_sharpness
+from lungct.model import Judged, ModelContract, Pooling, normalize, softmax, to_input
+from lungct.model.folder import save_model_folder
+from lungct.model.network import LungResNet18
+from lungct.window import LUNG
+from lungct_tools.modelling.dataset import CLASSES, read_slice
+from lungct_tools.modelling.decision import choose_limits, fit_temperature, is_calibrating
+from lungct_tools.modelling.gatekeeping import fit_gate, set_thresholds
+from lungct_tools.modelling.pasting.backgrounds import Background, is_kept_out
+from lungct_tools.modelling.pasting.generator import Generator, Settings
+from lungct_tools.modelling.pasting.nodules import Nodules
+from lungct_tools.modelling.pasting.training import Recipe
+from lungct_tools.modelling.sources import Known
 from lungct_tools.phantom.files import golden_inputs
 
-
-def ship(trial: Trial, out: Path, version: str) -> ModelContract:
-    """Write the network without fold KEPT_OUT as a model folder, with the folds and out-of-fold answers beside it.
-
-    Raises:
-        ValueError: a fold of the trial is not done, it was begun with another seed or other data, or it saw lungs only.
-    """
-    trial.keep_record()
-    if any(part.recipe.lungs for part in trial.ancestry):
-        raise ValueError(
-            "The server shows the network whole slices; a trial that cuts them to the lungs is no model for it."
-        )
-    if not trial.finished:
-        raise ValueError(f"Not all folds of {trial.folder} are done; run `train.py cv` first.")
-    cases, answers = trial.cases, trial.collect()
-    inside, outside = np.flatnonzero(trial.folds != KEPT_OUT), np.flatnonzero(trial.folds == KEPT_OUT)
-    network = trial.network(KEPT_OUT)
-    logits, labels = answers["logits"].double().numpy(), cases.labels
-    calibration = fit_calibration(logits[outside], labels[outside])
-    with torch.no_grad():
-        mix = torch.from_numpy(calibration.mix).float()
-        network.fc.weight.copy_(mix @ network.fc.weight)
-        network.fc.bias.copy_(mix @ network.fc.bias + torch.from_numpy(calibration.bias))
-    training = predict(network, cases, inside, trial.size)[1]
-    sharpness = measure_cases(cases)
-    gate = set_thresholds(fit_gate(training, labels[inside]), answers["features"].numpy()[outside])
-    gate = gate._replace(least_sharpness=choose_least_sharpness(sharpness[inside], labels[inside]))
-    contract = ModelContract(
-        version=version,
-        temperature=calibration.temperature,
-        training={
-            "init": Path(trial.init).name,
-            "seed": trial.seed,
-            "class_bias": [round(float(b), 4) for b in calibration.bias],
-            "benign_normal_contrast": round(calibration.contrast, 4),
-            "trials": [{"trial": t.name, "recipe": list_changes(t.recipe)} for t in trial.ancestry],
-            "minutes": round(sum(float(t.collect()["minutes"]) for t in trial.ancestry), 1),
-            "slices": {"training": len(inside), "kept_out": len(outside)},
-            "cases": {"training": len(set(cases.groups[inside])), "kept_out": len(set(cases.groups[outside]))},
-        },
-        data="IQ-OTH/NCCD lung cancer dataset, Mendeley Data, DOI 10.17632/bhmdr45bh2",
-        licence="Weights Apache-2.0; data CC BY 4.0 (by secondary evidence)",
-    )
-    contract = set_decisions(contract, logits, labels, trial.folds, find_sharp(sharpness, labels, trial.folds))
-    written = save_model_folder(out, network, contract, golden_inputs(contract.size, contract.geometry), gate)
-    save_file({"logits": answers["logits"], "features": answers["features"].half()}, out / ANSWERS)
-    with (out / ASSIGNMENT).open("w", newline="") as stream:
-        table = csv.writer(stream, lineterminator="\n")
-        table.writerow(["file", "case", "fold"])
-        table.writerows(zip(cases.files, cases.groups.tolist(), trial.folds.tolist(), strict=True))
-    write_trials(trial, out / TRIALS)
-    return written
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+BENIGN, MALIGNANT = CLASSES.index("Benign"), CLASSES.index("Malignant")
+SIZE = 224
+CALIBRATING, SEED = 600, 2000  # pasted slices, of a seed that neither training nor judging has
+SUPPORT = 20  # pasted slices that a limit rests on at least
+# Of the scans it is judged on, as far as anything is known of them: lidc_0001 is 2.5 mm STANDARD, lungdx_a0001 5 mm.
+JUDGED = Judged(2.5, 5.0, ("STANDARD",))
+SMOOTHEST = 0.01  # share of the real slices that are smoother than what is reported
+DATA = (
+    "LIDC-IDRI, The Cancer Imaging Archive (CC BY 3.0); IQ-OTH/NCCD lung cancer dataset, Mendeley Data, "
+    "DOI 10.17632/bhmdr45bh2 (CC BY 4.0, by secondary evidence)"
+)
+LICENCE = "Weights Apache-2.0; data CC BY 3.0 and CC BY 4.0"
 
 
-def decide_anew(folder: Path, cases: Cases, version: str | None = None) -> ModelContract:
-    """Set the decisions of a model folder again from the out-of-fold answers beside it; its weights stay.
+@dataclass(frozen=True)
+class Material:
+    """What a training is made of."""
 
-    Other decisions are another version of the model: `version`, the present one where it is None.
-    """
-    kept = Evaluation.read(folder, load_model_folder(folder), cases)
-    inside = kept.folds != KEPT_OUT
-    least = choose_least_sharpness(kept.sharpness[inside], cases.labels[inside])
-    before = kept.folder.contract
-    contract = replace(before, version=version or before.version, gate={**before.gate, "least_sharpness": least})
-    contract = set_decisions(contract, kept.logits, cases.labels, kept.folds, kept.sharp)
-    contract.write(folder)
-    return contract
+    backgrounds: list[Background]
+    nodules: Nodules
+
+    def split(self, kept_out: bool) -> Material:
+        """What is kept out for judging, or all else.
+
+        Slices of other scanners are of three patients: all are trained on, and none is left to judge.
+        """
+        backgrounds = [b for b in self.backgrounds if (b.source == "iq" and is_kept_out(b.group)) == kept_out]
+        rows = np.array([is_kept_out(patient) == kept_out for patient in self.nodules.patients])
+        return Material(backgrounds, self.nodules.select(rows))
+
+    def generate(self, settings: Settings, seed: int) -> Generator:
+        """Images of it."""
+        return Generator(self.backgrounds, self.nodules, settings, seed)
+
+    def describe(self) -> dict[str, int]:
+        """Counts, for the contract."""
+        sources = [background.source for background in self.backgrounds]
+        return {
+            **{f"slices_{name}": sources.count(name) for name in sorted(set(sources))},
+            "background_groups": len({background.group for background in self.backgrounds}),
+            "nodules": len(self.nodules.labels),
+            "nodule_patients": len(set(self.nodules.patients)),
+        }
 
 
-def set_decisions(
-    contract: ModelContract,
-    logits: npt.NDArray[np.float64],
-    labels: npt.NDArray[np.int64],
-    folds: npt.NDArray[np.int64],
-    sharp: npt.NDArray[np.bool_],
+@torch.inference_mode()
+def look(network: LungResNet18, inputs: npt.NDArray[np.uint8]) -> tuple[Floats, npt.NDArray[np.float32]]:
+    """(N, 1, S, S) uint8 -> logits (N, C) and features (N, 512)."""
+    parts = [network.explain(normalize(part)) for part in torch.from_numpy(inputs).split(16)]
+    logits, _, features = (torch.cat(part) for part in zip(*parts, strict=True))
+    return logits.double().numpy(), features.numpy()
+
+
+def forgive(called: Ints, labels: Ints) -> Ints:
+    """The labels (N,), a slice labelled Benign being what it is called unless it is called Malignant."""
+    return np.where((labels == BENIGN) & (called != MALIGNANT), called, labels)
+
+
+def ship(
+    network: LungResNet18,
+    recipe: Recipe,
+    minutes: float,
+    material: Material,
+    known: list[Known],
+    out: Path,
+    version: str,
 ) -> ModelContract:
-    """The contract with the refer thresholds that fold KEPT_OUT asks for, and the scores across folds.
+    """Write a trained network as a model folder, its limits set on real and pasted slices that training did not see.
 
     Args:
-        contract: calibrated.
-        logits: (N, C) out-of-fold answers, as the networks gave them.
-        labels: (N,).
-        folds: (N,).
-        sharp: (N,), see `find_sharp`.
+        network: trained.
+        recipe: by which.
+        minutes: that it took.
+        material: what it was trained on, and what was kept out.
+        known: the real slices; those of boxed series and of DICOM series set nothing.
+        out: the folder.
+        version: written into model.json.
     """
-    kept_out = folds == KEPT_OUT
-    probabilities = Calibration.of(contract).apply(logits[kept_out])
-    thresholds = choose_refer_thresholds(probabilities, labels[kept_out], REPORTED_ACCURACY)
-    decisions = decide_across_folds(logits, labels, folds, sharp)
-    scores = measure(decisions.probabilities, labels) | measure_reported(decisions, labels)
-    return replace(
-        contract,
-        refer_below=dict(zip(contract.classes, thresholds.tolist(), strict=True)),
-        metrics={
-            "of": f"{FOLDS}-fold cross-validation grouped by case, calibrated across folds; see MODEL_CARD.md",
-            **{name: round(value, 4) for name, value in scores.items() if not np.isnan(value)},
-        },
+    network = network.cpu().to(memory_format=torch.contiguous_format).eval()
+    network.pooling = Pooling("lse", recipe.sharpness)
+    pasted = material.split(kept_out=True).generate(Settings(little=0), SEED)
+    samples = [pasted[number] for number in range(CALIBRATING)]
+    labels = np.array([one.label for one in samples])
+    logits, features = look(network, np.stack([one.pixels for one in samples]))
+    real = [one for one in known if one.source in ("iq", "clear") and (one.seen or is_calibrating(one.group))]
+    inputs = np.stack([to_input(read_slice(one.path), SIZE, "pad", LUNG.air) for one in real])
+    answers, near = look(network, inputs)
+    truth = np.array([one.label for one in real])
+
+    temperature = fit_temperature(logits, labels)
+    limits = np.maximum(
+        choose_limits(softmax(answers, temperature), forgive(answers.argmax(1), truth)),
+        choose_limits(softmax(logits, temperature), labels, SUPPORT),
     )
-
-
-def write_trials(trial: Trial, table: Path) -> int:
-    """Write a row for each trial in the work folder of `trial`: the folds it has, its uncalibrated scores on them.
-
-    Those that were begun with another seed or other data, or go on from one that was, have other folds and are left
-    out. Rows that `table` has of trials that are no longer in the work folder are kept. Returns the number of rows.
-    """
-    earlier = json.loads(table.read_text()) if table.is_file() else []
-    rows = [row for row in earlier if not (trial.work / str(row["trial"]) / RECIPE).is_file()]
-    for path in sorted(trial.work.glob(f"*/{RECIPE}")):
-        recipe, start = read_recipe(path.read_text()), json.loads((path.parent / CIRCUMSTANCES).read_text())["init"]
-        tried = replace(trial, name=path.parent.name, recipe=recipe, init=start)
-        if any(part.list_strangers() for part in tried.ancestry):
-            continue
-        if done := [fold for fold in range(FOLDS) if tried.answers(fold).is_file()]:
-            minutes = round(float(tried.collect(done)["minutes"]), 1)
-            row = {"trial": tried.name, "folds": done, "recipe": list_changes(recipe), "minutes": minutes}
-            common = {"common": score_trial(tried, COMMON)} if set(COMMON) <= set(done) else {}
-            rows.append(row | score_trial(tried, done) | common)
-    table.write_text(json.dumps(rows, indent=2) + "\n")
-    return len(rows)
-
-
-def score_trial(trial: Trial, folds: Sequence[int]) -> dict[str, float]:
-    """Uncalibrated scores of the out-of-fold answers on some folds."""
-    logits = trial.collect(folds)["logits"].double().numpy()
-    scores = measure(softmax(logits, 1.0), trial.cases.labels[np.isin(trial.folds, folds)])
-    return {key: round(value, 4) for key, value in scores.items()}
+    half = np.arange(CALIBRATING) % 2 == 0
+    statistics = fit_gate(np.concatenate([near, features[half]]), np.concatenate([truth, labels[half]]))
+    statistics = set_thresholds(statistics, features[~half])
+    sharp = [measure_sharpness(pixels, body) for pixels in inputs if (body := outline(pixels)) is not None]
+    contract = ModelContract(
+        version=version,
+        pooling=network.pooling,
+        temperature=temperature,
+        refer_below=dict(zip(CLASSES, limits.tolist(), strict=True)),
+        judged=JUDGED,
+        training={"recipe": asdict(recipe), "minutes": minutes, **material.split(kept_out=False).describe()},
+        data=DATA,
+        licence=LICENCE,
+    )
+    statistics = statistics._replace(least_sharpness=round(float(np.quantile(sharp, SMOOTHEST)), 3))
+    return save_model_folder(out, network, contract, golden_inputs(SIZE, contract.geometry), statistics)

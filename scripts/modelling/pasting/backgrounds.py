@@ -11,10 +11,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from lungct.model.preprocess import to_input
 from lungct.window import LUNG
+from lungct_tools.modelling.dataset import CLASSES, Cases, read_slice
 from lungct_tools.modelling.pasting.lungs import find_chest
 
 Bytes = npt.NDArray[np.uint8]
@@ -101,13 +101,15 @@ def prepare(pixels: Bytes, group: str, little: bool = False, seed: int = 0) -> B
     return Background(pixels, body, room, level, noise, spots, group, little)
 
 
-def read_iq(folder: Path) -> Iterable[Background]:
-    """The normal slices of a folder with cases.csv, as `lungct_tools.modelling.dataset` has it."""
-    with (folder / "cases.csv").open(newline="") as stream:
-        for row in csv.DictReader(stream):
-            if row["label"].lower() == "normal":
-                pixels = np.asarray(Image.open(folder / row["file"]).convert("L"))
-                yield prepare(pixels, f"iq:{row['pseudo_case']}")
+def name_case(case: int) -> str:
+    """The group of a case of a cases.csv."""
+    return f"iq:{case}"
+
+
+def take_normal(cases: Cases) -> Iterable[Background]:
+    """The normal slices of a cases.csv."""
+    for row in np.flatnonzero(cases.labels == CLASSES.index("Normal")):
+        yield prepare(cases.slices[row], name_case(int(cases.groups[row])))
 
 
 def read_clear(folder: Path) -> Iterable[Background]:
@@ -115,7 +117,7 @@ def read_clear(folder: Path) -> Iterable[Background]:
     with (folder / "slices.csv").open(newline="") as stream:
         for row in csv.DictReader(stream):
             center = float(row["window"].split(",")[0])
-            pixels = shift_window(np.asarray(Image.open(folder / row["file"]).convert("L")), center)
+            pixels = shift_window(read_slice(folder / row["file"]), center)
             yield prepare(pixels, f"clear:{row['patient']}", row["level"] == "little lung")
 
 

@@ -14,12 +14,14 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+import torchvision
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
 from lungct.model.network import LungResNet18, pool
 from lungct.model.preprocess import normalize
+from lungct_tools.modelling.dataset import CLASSES
 from lungct_tools.modelling.pasting.generator import NORMAL, Generator
 
 SAVED_EVERY_S = 300.0
@@ -58,6 +60,25 @@ class Recipe:
     @property
     def steps(self) -> int:
         return sum(images // self.batch for images, _ in self.views)
+
+
+def read_recipe(text: str) -> Recipe:
+    """A recipe from JSON that names what differs from the default; ValueError or TypeError for what it cannot read."""
+    changes = json.loads(text)
+    if "views" in changes:
+        changes["views"] = tuple(tuple(part) for part in changes["views"])
+    return Recipe(**changes)
+
+
+def build_network(init: str) -> LungResNet18:
+    """A three-class network from torchvision's ImageNet weights, or from a plain state_dict file."""
+    if init == "imagenet":
+        weights = torchvision.models.ResNet18_Weights.IMAGENET1K_V1.get_state_dict(check_hash=True)
+    else:
+        weights = torch.load(init, map_location="cpu", weights_only=True)
+    network = LungResNet18(len(CLASSES))
+    network.load_state_dict({k: v for k, v in weights.items() if not k.startswith("fc.")}, strict=False)
+    return network
 
 
 class Images(Dataset[tuple[Tensor, int, Tensor]]):

@@ -1,0 +1,92 @@
+"""What the server answers: slices in as files, through its whole pipeline, answers out in order."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from rich.progress import track
+
+from lungct.engines import Engine
+from lungct.model import ModelFolder
+from lungct.pipeline import Job, Pipeline
+from lungct.settings import Settings, count_cores
+
+Floats = npt.NDArray[np.float64]
+AT_ONCE = 16  # slices a batch
+
+
+class Answers(NamedTuple):
+    """Of N slices; a slice that is no chest CT to the server has NaN throughout, and is not answered.
+
+    Attributes:
+        probabilities: (N, C) calibrated.
+        logits: (N, C).
+        maps: (N, C, 7, 7) evidence.
+        answered: (N,) whether there is an answer at all.
+        reported: (N,) whether its decision is report.
+        warnings: of each slice.
+    """
+
+    probabilities: Floats
+    logits: Floats
+    maps: Floats
+    answered: npt.NDArray[np.bool_]
+    reported: npt.NDArray[np.bool_]
+    warnings: list[list[str]]
+
+    @property
+    def called(self) -> npt.NDArray[np.int64]:
+        """(N,) index of the class; -1 where there is no answer."""
+        return np.where(self.answered, np.nan_to_num(self.probabilities, nan=-1).argmax(1), -1)
+
+    def take(self, rows: npt.NDArray[np.bool_]) -> Answers:
+        """The answers where `rows` (N,) is True."""
+        kept = [warnings for warnings, row in zip(self.warnings, rows, strict=True) if row]
+        return Answers(*(part[rows] for part in self[:-1]), kept)  # type: ignore[arg-type]
+
+
+def encode(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """(H, W) uint8 -> a PNG file, little compressed."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def ask(folder: ModelFolder, engine: Engine, files: Iterable[bytes], said: str, gate: str = "on") -> Answers:
+    """Score files as the server does, gate and decision included, with the evidence of all classes.
+
+    Args:
+        folder: a verified model folder.
+        engine: of it.
+        files: slices in any format that the server reads.
+        said: what the progress bar calls them.
+        gate: "off" asks for an answer on whatever it is.
+    """
+    pipeline = Pipeline(folder, engine, Settings(), threads=count_cores())
+    headers = {"X-Heatmap": "always", "X-Heatmap-Format": "grid", "X-Gate": gate}
+    jobs = [Job({"body": body}, headers) for body in files]
+    classes = folder.contract.classes
+    blank = {"probabilities": {}, "decision": "refer", "warnings": [], "heatmap": {"logits": {}, "grids": {}}}
+    documents = []
+    for first in track(range(0, len(jobs), AT_ONCE), said):
+        for reply in pipeline.score(jobs[first : first + AT_ONCE]).replies:
+            documents.append(json.loads(reply.body) if reply.status == 200 else blank)
+    nothing = np.full((7, 7), np.nan)
+
+    def collect(field: str) -> Floats:
+        return np.array([[one["heatmap"][field].get(name, np.nan) for name in classes] for one in documents])
+
+    return Answers(
+        np.array([[one["probabilities"].get(name, np.nan) for name in classes] for one in documents]),
+        collect("logits"),
+        np.array([[one["heatmap"]["grids"].get(name, nothing) for name in classes] for one in documents]),
+        np.array([bool(one["probabilities"]) for one in documents]),
+        np.array([one["decision"] == "report" for one in documents]),
+        [one["warnings"] for one in documents],
+    )
