@@ -16,20 +16,21 @@ from lungct.model.folder import save_model_folder
 from lungct.model.network import LungResNet18
 from lungct.window import LUNG
 from lungct_tools.modelling.dataset import CLASSES, read_slice
-from lungct_tools.modelling.decision import choose_limits, fit_temperature, is_calibrating
+from lungct_tools.modelling.decision import choose_limits, fit_temperature
 from lungct_tools.modelling.gatekeeping import fit_gate, set_thresholds
 from lungct_tools.modelling.pasting.backgrounds import Background, is_kept_out
 from lungct_tools.modelling.pasting.generator import Generator, Settings
 from lungct_tools.modelling.pasting.nodules import Nodules
 from lungct_tools.modelling.pasting.training import Recipe
-from lungct_tools.modelling.sources import Known
+from lungct_tools.modelling.sources import Known, sets_limits
 from lungct_tools.phantom.files import golden_inputs
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 BENIGN, MALIGNANT = CLASSES.index("Benign"), CLASSES.index("Malignant")
 SIZE = 224
-CALIBRATING, SEED = 600, 2000  # pasted slices, of a seed that neither training nor judging has
+CALIBRATING, SEED = 600, 2000  # pasted slices at most, of a seed that neither training nor judging has
+FOR_EACH = 5  # of them for each nodule that is kept out, at most
 SUPPORT = 20  # pasted slices that a limit rests on at least
 # Of the scans it is judged on, as far as anything is known of them: lidc_0001 is 2.5 mm STANDARD, lungdx_a0001 5 mm.
 JUDGED = Judged(2.5, 5.0, ("STANDARD",))
@@ -107,11 +108,12 @@ def ship(
     """
     network = network.cpu().to(memory_format=torch.contiguous_format).eval()
     network.pooling = Pooling("lse", recipe.sharpness)
-    pasted = material.split(kept_out=True).generate(Settings(little=0), SEED)
-    samples = [pasted[number] for number in range(CALIBRATING)]
+    unseen = material.split(kept_out=True)
+    pasted = unseen.generate(Settings(little=0), SEED)
+    samples = [pasted[number] for number in range(min(CALIBRATING, FOR_EACH * len(unseen.nodules.labels)))]
     labels = np.array([one.label for one in samples])
     logits, features = look(network, np.stack([one.pixels for one in samples]))
-    real = [one for one in known if one.source in ("iq", "clear") and (one.seen or is_calibrating(one.group))]
+    real = [one for one in known if one.source in ("iq", "clear") and (one.seen or sets_limits(one))]
     inputs = np.stack([to_input(read_slice(one.path), SIZE, "pad", LUNG.air) for one in real])
     answers, near = look(network, inputs)
     truth = np.array([one.label for one in real])
@@ -121,7 +123,7 @@ def ship(
         choose_limits(softmax(answers, temperature), forgive(answers.argmax(1), truth)),
         choose_limits(softmax(logits, temperature), labels, SUPPORT),
     )
-    half = np.arange(CALIBRATING) % 2 == 0
+    half = np.arange(len(samples)) % 2 == 0
     statistics = fit_gate(np.concatenate([near, features[half]]), np.concatenate([truth, labels[half]]))
     statistics = set_thresholds(statistics, features[~half])
     sharp = [measure_sharpness(pixels, body) for pixels in inputs if (body := outline(pixels)) is not None]

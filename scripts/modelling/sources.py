@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lungct_tools.modelling.dataset import CLASSES, Cases, find_table
+from lungct_tools.modelling.decision import is_calibrating
 from lungct_tools.modelling.pasting.backgrounds import is_kept_out, name_case
 
 NORMAL, MALIGNANT = CLASSES.index("Normal"), CLASSES.index("Malignant")
@@ -47,6 +48,11 @@ class Known:
     series: str = ""
     z_mm: float = 0.0
     nodule: bool = False
+
+
+def sets_limits(known: Known) -> bool:
+    """Whether an unseen slice has a part in the limits of what is reported: half of the cases of the labelled data."""
+    return known.source == "iq" and is_calibrating(known.group)
 
 
 def read_labelled(data: Path, cases: Cases) -> list[Known]:

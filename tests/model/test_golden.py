@@ -13,11 +13,8 @@ from lungct.model.agreement import compare
 from lungct.model.calibration import softmax
 from lungct.model.preprocess import to_input
 from lungct.window import LUNG
-from lungct_tools.modelling.crossvalidation import ASSIGNMENT
-from lungct_tools.modelling.dataset import read_cases
-from lungct_tools.modelling.quantisation import perturb, select
+from lungct_tools.modelling.quantisation import gather, perturb
 from lungct_tools.phantom.anatomy import NODULES, draw_slice
-from tests.conftest import MODEL
 from tests.support.serving import SERVING
 
 
@@ -40,9 +37,8 @@ def drawn():
 
 @pytest.fixture(scope="module")
 def kept_out(data):
-    """Every fifth slice that was kept out of training, once as it is and once perturbed."""
-    cases = read_cases(data)
-    inputs = cases.inputs(select(cases, MODEL / ASSIGNMENT)[1][::5], 224)
+    """Every fifth real or pasted slice that was kept out of training, once as it is and once perturbed."""
+    inputs = gather(data, data / "lidc_nodules", 224).unseen[::5]
     return np.concatenate([inputs, perturb(inputs, seed=8)])
 
 

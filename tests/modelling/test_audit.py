@@ -14,7 +14,7 @@ from lungct_tools.modelling.dataset import TABLE, Cases, read_cases
 from lungct_tools.modelling.lookalikes import correlate_slices, find_copies, find_twins, group_slices, number_files
 from lungct_tools.phantom.anatomy import draw_slice
 from tests.conftest import run_script
-from tests.support.madeup import CASES, make_start
+from tests.support.madeup import CASES
 
 
 def noise(seed):
@@ -75,17 +75,15 @@ def without_cases(made, tmp_path):
     return folder
 
 
-def test_data_without_cases_is_audited_and_trained_on_the_cases_that_the_audit_lists(without_cases, tmp_path, run_here):
+def test_data_without_cases_is_audited_and_read_with_the_cases_that_the_audit_lists(without_cases, tmp_path, run_here):
     out = tmp_path / "audit"
     done = run_script("audit", "--data", without_cases, "--out", out)
     assert done.returncode == 0, done.stderr
     assert json.loads((out / "audit.json").read_text())["agrees_with_table"] is None
     assert "cases.csv has no column pseudo_case" in (out / "report.md").read_text()
-    place = ("--data", without_cases, "--init", make_start(tmp_path / "start.pth"), "--work", tmp_path / "work")
-    train = ("train", "cv", *place, "--recipe", '{"schedule": []}', "--folds", 0)
-    assert run_here(*train)[0] == 0
+    before = read_cases(without_cases)
     shutil.copy(out / PSEUDO_CASES, without_cases / TABLE)
-    assert run_here(*train)[0] == 0, "the same slices in the same cases are the same trial"
+    assert np.array_equal(read_cases(without_cases).groups, before.groups), "training takes the cases that are listed"
     assert run_here("audit", "--data", without_cases, "--out", out)[0] == 0
     assert json.loads((out / "audit.json").read_text())["agrees_with_table"] is True
 

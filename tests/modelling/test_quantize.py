@@ -2,15 +2,12 @@ import json
 import shutil
 
 import numpy as np
-import pytest
 
 from lungct.engines.graph import build_graph
 from lungct.engines.openvino import OpenVinoEngine, has_bf16
 from lungct.model.folder import QUANTISED, QUANTISED_WEIGHTS, load_model_folder
 from lungct.model.weights import fold_batchnorm
-from lungct_tools.modelling.crossvalidation import ASSIGNMENT
-from lungct_tools.modelling.dataset import read_cases
-from lungct_tools.modelling.quantisation import measure_agreement, perturb, select, write
+from lungct_tools.modelling.quantisation import gather, measure_agreement, perturb, write
 from tests.conftest import MODEL, run_script
 
 
@@ -33,23 +30,27 @@ def test_a_graph_that_was_put_into_a_folder_verifies_is_not_trusted_yet_and_can_
     assert agreement.passes
 
 
-def test_folds_of_other_data_are_refused(trained):
-    with pytest.raises(ValueError, match="different slices"):
-        select(read_cases(trained.data), MODEL / ASSIGNMENT)
+def test_calibration_is_on_what_was_trained_on_and_agreement_on_what_was_not(trained):
+    found = gather(trained.data, trained.nodules, 224)
+    assert found.trained.shape[1:] == found.unseen.shape[1:] == (1, 224, 224)
+    seen = {pixels.tobytes() for pixels in found.trained}
+    assert not seen & {pixels.tobytes() for pixels in found.unseen}
 
 
 def test_one_command_adds_a_graph_and_says_whether_it_passes(trained, tmp_path):
     model = shutil.copytree(trained.model, tmp_path / "model")
-    done = run_script("quantize", "--data", trained.data, "--model", model)
+    done = run_script("quantize", "--data", trained.data, "--nodules", trained.nodules, "--model", model)
     agreement = load_model_folder(model).contract.agreement
     assert list(agreement) == ["openvino-int8", *(["openvino-int8-bf16"] if has_bf16() else [])]
     assert done.returncode == (0 if all(found.passes for found in agreement.values()) else 1), done.stderr
-    assert {found.slices for found in agreement.values()} == {12}
+    assert {found.slices for found in agreement.values()} == {
+        2 * len(gather(trained.data, trained.nodules, 224).unseen)
+    }
     told, _, *verdicts = done.stdout.splitlines()[-2 - len(agreement) :]
     assert json.loads(told) == {name: found._asdict() for name, found in agreement.items()}
     assert [line.split()[1] for line in verdicts] == list(agreement)
     before = {path: path.read_bytes() for path in model.iterdir() if path.is_file()}
-    again = run_script("quantize", "--data", trained.data, "--model", model, "--check")
+    again = run_script("quantize", "--data", trained.data, "--nodules", trained.nodules, "--model", model, "--check")
     assert again.returncode == done.returncode, again.stderr
     assert json.loads(again.stdout.splitlines()[-2 - len(agreement)]) == json.loads(told)
     assert {path: path.read_bytes() for path in model.iterdir() if path.is_file()} == before

@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -12,7 +13,8 @@ from lungct_tools.modelling.dataset import CLASSES
 from lungct_tools.phantom.anatomy import draw_slice
 
 CASES, SLICES, SIDE = 5, 2, 128  # cases a class, slices a case, pixels a side
-RECIPE = '{"schedule": [[1, 64]], "batch": 6}'
+RECIPE = '{"views": [[8, 64]], "batch": 4}'
+PATIENTS, CROP = 24, 41  # of made-up nodules; pixels a side of their crops
 NODULE = {"Benign": "smooth", "Malignant": "spiculated", "Normal": "none"}
 
 
@@ -29,6 +31,25 @@ def make_data(folder: Path) -> Path:
                 rows.append((file, name.lower(), number * CASES + case))
     with (folder / "cases.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows([("file", "label", "pseudo_case"), *rows])
+    return folder
+
+
+def make_nodules(folder: Path) -> Path:
+    """Round nodules in lung, one a patient: small smooth ones benign, large lobed ones malignant."""
+    y, x = np.mgrid[:CROP, :CROP] - CROP // 2
+    angle, reach = np.arctan2(y, x), np.hypot(y, x)
+    masks, rows = [], []
+    for patient in range(PATIENTS):
+        malignant = patient % 2
+        radius = 5 + patient % 5 + 6 * malignant
+        masks.append(reach <= radius * (1 + 0.15 * malignant * np.cos(5 * angle)))
+        rows.append((patient, f"P{patient}", ("benign", "malignant")[malignant], 2 + 3 * malignant, 1.4 * radius, 0.7))
+    folder.mkdir(parents=True)
+    masks = np.array(masks)
+    np.savez(folder / "nodules.npz", hu=np.where(masks, 40, -860).astype(np.int16), mask=masks.astype(np.uint8))
+    with (folder / "nodules.csv").open("w", newline="") as stream:
+        head = ("row", "patient", "label", "median_rating", "diameter_mm", "pixel_mm")
+        csv.writer(stream).writerows([head, *rows])
     return folder
 
 

@@ -1,0 +1,72 @@
+"""Who is asked: a model folder with an engine, every slice that is known; and how shares and ranks are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import beta
+from sklearn.metrics import roc_auc_score
+
+from lungct.engines import Engine
+from lungct.model import ModelFolder
+from lungct_tools.modelling.asking import Answers, ask, encode
+from lungct_tools.modelling.dataset import CLASSES, Cases
+from lungct_tools.modelling.pasting.nodules import Nodules, read_nodules
+from lungct_tools.modelling.sources import Known, read_sources
+
+Flags = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float64]
+BENIGN, MALIGNANT, NORMAL = (CLASSES.index(name) for name in ("Benign", "Malignant", "Normal"))
+SIZE = 224
+PASTED = 900
+PHANTOMS = 100
+SIGMAS = (1, 2, 3)  # of a Gaussian, in pixels of a slice
+JUDGED_SEED = 1000  # of pasted slices: training's is another
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A model folder with an engine and everything that it is asked about."""
+
+    folder: ModelFolder
+    engine: Engine
+    cases: Cases
+    known: list[Known]
+    nodules: Nodules
+
+    @classmethod
+    def read(cls, folder: ModelFolder, engine: Engine, cases: Cases, data: Path, nodules: Path) -> Judge:
+        """Read every source under `data` that is there."""
+        return cls(folder, engine, cases, read_sources(data, cases), read_nodules(nodules))
+
+    def ask(self, pictures: Iterable[Bytes], said: str) -> Answers:
+        """Answers on (H, W) uint8 slices that were made or changed; the gate, which might refuse them, is off."""
+        return ask(self.folder, self.engine, map(encode, pictures), said, gate="off")
+
+    def ask_files(self, known: list[Known], gate: str = "on") -> Answers:
+        """Answers on files as they lie there."""
+        return ask(self.folder, self.engine, (one.path.read_bytes() for one in known), f"files, gate {gate}", gate)
+
+
+def share(flags: Flags) -> float | None:
+    """Share of (N,) flags; None of nothing, which JSON knows."""
+    return float(flags.mean()) if len(flags) else None
+
+
+def rank(scores: Floats, positive: Flags) -> float | None:
+    """AUC of scores (N,); None where one of the two is missing."""
+    known = ~np.isnan(scores)
+    if len(set(positive[known])) < 2:
+        return None
+    return float(roc_auc_score(positive[known], scores[known]))
+
+
+def cover(right: int, count: int) -> list[float]:
+    """The exact 95 % interval (Clopper & Pearson 1934) of `right` of `count`."""
+    low = float(beta.ppf(0.025, right, count - right + 1)) if right else 0.0
+    return [low, float(beta.ppf(0.975, right + 1, count - right)) if right < count else 1.0]

@@ -1,0 +1,150 @@
+"""What the model answers on real slices, by source, and what of it is reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lungct_tools.modelling.asking import Answers, ask
+from lungct_tools.modelling.dataset import CLASSES
+from lungct_tools.modelling.judge import Judge, cover, rank, share
+from lungct_tools.modelling.sources import Box, Known, sets_limits
+
+Flags = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float64]
+BENIGN, MALIGNANT, NORMAL = (CLASSES.index(name) for name in ("Benign", "Malignant", "Normal"))
+SIZE = 224
+PASTED = 900
+PHANTOMS = 100
+SIGMAS = (1, 2, 3)  # of a Gaussian, in pixels of a slice
+JUDGED_SEED = 1000  # of pasted slices: training's is another
+
+
+def touches(evidence: Floats, box: Box, side: int = 512) -> bool:
+    """Whether the strongest cell of a map (h, w) touches a box in pixels of a square slice."""
+    row, column = np.unravel_index(int(evidence.argmax()), evidence.shape)
+    cell = side / evidence.shape[0]
+    return bool(
+        column * cell < box.x1 and (column + 1) * cell > box.x0 and row * cell < box.y1 and (row + 1) * cell > box.y0
+    )
+
+
+def judge_boxed(known: list[Known], answers: Answers, served: Answers) -> dict[str, Any]:
+    """Series with a tumour that was boxed: does the map point there, and do slices without it score lower?"""
+    labels = np.array([one.label for one in known])
+    series = np.array([one.series for one in known])
+    malignant = answers.probabilities[:, MALIGNANT]
+    far = labels == NORMAL
+    return {
+        "boxes": int((labels == MALIGNANT).sum()),
+        "touched": sum(
+            touches(answers.maps[row, MALIGNANT], one.box) for row, one in enumerate(known) if one.box is not None
+        ),
+        "auc_by_series": {
+            name: rank(malignant[rows], labels[rows] == MALIGNANT)
+            for name in sorted(set(series))
+            if (rows := (series == name) & (labels >= 0)).any()
+        },
+        "far_slices": int(far.sum()),
+        "far_called_malignant": share((answers.called == MALIGNANT)[far]),
+        "far_reported_malignant": share(((served.called == MALIGNANT) & served.reported)[far]),
+        "tumour_called_malignant": share((answers.called == MALIGNANT)[labels == MALIGNANT]),
+    }
+
+
+def judge_series(known: list[Known], answers: Answers, served: Answers) -> dict[str, Any]:
+    """One series with one nodule: where its slice ranks, and what is said of the others."""
+    holding = np.array([one.nodule for one in known])
+    order = {
+        "anything": 1 - answers.probabilities[:, NORMAL],
+        "malignant": answers.probabilities[:, MALIGNANT],
+    }
+    return {
+        "slices": len(known),
+        "rank": {name: int((values > values[holding].max()).sum()) + 1 for name, values in order.items()},
+        "free_called_malignant": int(((answers.called == MALIGNANT) & ~holding).sum()),
+        "free_reported_malignant": int(((served.called == MALIGNANT) & served.reported & ~holding).sum()),
+    }
+
+
+def judge_labelled(known: list[Known], answers: Answers) -> dict[str, Any]:
+    """The labelled data set, without the slices that were trained on."""
+    labels = np.array([one.label for one in known])
+    pair = labels != BENIGN
+    return {
+        "slices": len(known),
+        "cases": len({one.group for one in known}),
+        "malignant_normal_auc": rank(answers.probabilities[pair, MALIGNANT], labels[pair] == MALIGNANT),
+        "called": {
+            name: dict(zip(CLASSES, np.bincount(answers.called[labels == index], minlength=3).tolist(), strict=True))
+            for index, name in enumerate(CLASSES)
+        },
+    }
+
+
+def judge_free(known: list[Known], free: Answers, served: Answers) -> dict[str, Any]:
+    """Nodule-free slices of other scanners, all of which were backgrounds of the training, by patient."""
+    groups = np.array([one.group for one in known])
+    return {
+        group: {
+            "slices": int((groups == group).sum()),
+            "called_malignant": share((free.called == MALIGNANT)[groups == group]),
+            "refused": share(~served.answered[groups == group]),
+            "reported_malignant": share(((served.called == MALIGNANT) & served.reported)[groups == group]),
+        }
+        for group in sorted(set(groups))
+    }
+
+
+def judge_gate(judge: Judge, data: Path) -> dict[str, Any]:
+    """Pictures that are no chest CT: what share is refused, and what share of the others is reported."""
+    found = {}
+    for folder in sorted(path for path in (data / "not_ct").glob("*") if path.is_dir()):
+        files = [path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()]
+        answers = ask(judge.folder, judge.engine, files, folder.name)
+        found[folder.name] = {
+            "files": len(files),
+            "refused": share(~answers.answered),
+            "reported": share(answers.reported),
+        }
+    return found
+
+
+def judge_reports(known: list[Known], answers: Answers) -> dict[str, Any]:
+    """What is reported of slices that training did not see, and how much of it is right, by source and together.
+
+    A slice labelled Benign is wrong only if it is called Malignant: that data set's Benign shows nothing by which its
+    readers, or two networks, tell it from Normal.
+    """
+    labels = np.array([one.label for one in known])
+    unseen = np.array([one.label >= 0 and not one.seen and not sets_limits(one) for one in known])
+    right = np.where(labels == BENIGN, answers.called != MALIGNANT, answers.called == labels)
+    groups, sources = np.array([one.group for one in known]), np.array([one.source for one in known])
+
+    def tell(rows: Flags) -> dict[str, Any]:
+        reported = rows & answers.reported
+        owners = sorted(set(groups[reported]))
+        whole = sum(bool(right[reported & (groups == owner)].all()) for owner in owners)
+        return {
+            "slices": int(rows.sum()),
+            "groups": len(set(groups[rows])),
+            "reported": share(answers.reported[rows]),
+            "right": share(right[reported]),
+            "groups_reported": len(owners),
+            "groups_without_error": whole,
+            "interval_by_group": cover(whole, len(owners)) if owners else None,
+            "called": {
+                name: {
+                    "reported": int((reported & (answers.called == index)).sum()),
+                    "right": int((right & reported & (answers.called == index)).sum()),
+                }
+                for index, name in enumerate(CLASSES)
+            },
+        }
+
+    by_source = {source: tell(unseen & (sources == source)) for source in sorted(set(sources[unseen]))}
+    return {"all": tell(unseen), "by_source": by_source}
