@@ -86,10 +86,10 @@ def open_gateway(address: str, key_file: Path | None, ca: Path | None) -> Gatewa
 
 
 def connect(server: Local | Gateway) -> Client:
-    """A client of a server; ServerError at once, not after retries, if it is not there."""
+    """A client of a server; ServerError at once, not after retries, if it is not there, RefusedError for a wrong key."""
     if isinstance(server, Local):
         if reason := check_live(Instance.read(server.run)):
             raise ServerError(reason)
     else:
-        Client(server, deadline_s=0).ping()
+        Client(server, deadline_s=0).contract()
     return Client(server)
