@@ -86,7 +86,7 @@ def open_gateway(address: str, key_file: Path | None, ca: Path | None) -> Gatewa
 
 
 def connect(server: Local | Gateway) -> Client:
-    """A client of a server; ServerError at once, not after retries, if it is not there, RefusedError for a wrong key."""
+    """A client of a server; at once, not after retries, ServerError if it is not there, RefusedError for a bad key."""
     if isinstance(server, Local):
         if reason := check_live(Instance.read(server.run)):
             raise ServerError(reason)
