@@ -3,10 +3,11 @@
 import ast
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
-from lungct_tools import ROOT
+from lungct_tools import ROOT, TOOLS
 
 PACKAGE = ROOT / "handler" / "lungct"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -79,6 +80,54 @@ def test_a_room_says_what_enters_and_what_leaves_and_hands_on_what_others_use(ro
         for alias in node.names
     }
     assert taken <= handed
+
+
+TOOL_ARROWS = {
+    "client": set(),
+    "documents": set(),
+    "phantom": set(),
+    "server": {"client", "phantom"},
+    "proxy": {"client", "server"},
+    "operate": {"client", "phantom", "server", "proxy"},
+    "folder": {"client", "server"},
+    "page": {"client", "phantom", "server", "folder"},
+    "bench": {"client", "phantom", "documents", "server"},
+    "modelling": {"phantom", "documents"},
+    "standin": set(),
+}
+
+
+def tool_rooms(path):
+    """The rooms of the tools that a file imports; "" for what lies flat in scripts/."""
+    for module in imports(path):
+        package, _, rest = module.partition(".")
+        if package == "lungct_client":
+            yield "client"
+        elif package == "lungct_tools":
+            yield rest.partition(".")[0] if (TOOLS / rest.partition(".")[0]).is_dir() else ""
+
+
+@pytest.mark.parametrize("room", sorted(path.name for path in TOOLS.iterdir() if path.is_dir() and path.name[0] != "_"))
+def test_no_arrow_between_the_rooms_of_the_tools_runs_back_up(room):
+    for path in (TOOLS / room).rglob("*.py"):
+        assert set(tool_rooms(path)) - {room, ""} <= TOOL_ARROWS[room], path
+
+
+def test_few_files_lie_flat_among_the_tools_and_the_client_knows_nothing_of_ours():
+    assert len(list(TOOLS.glob("*.py"))) <= 4
+    for path in (TOOLS / "client").glob("*.py"):
+        assert not {module.split(".")[0] for module in imports(path)} & {"lungct", "lungct_tools"}
+
+
+def test_nothing_named_scripts_or_tests_is_installed():
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert {name.partition(".")[0] for name in packages} == {"lungct", "lungct_client", "lungct_tools"}
+    folders = {".".join(path.parent.relative_to(PACKAGE.parent).parts) for path in PACKAGE.rglob("*.py")}
+    tools = {f"lungct_tools.{path.name}" for path in TOOLS.iterdir() if path.is_dir() and list(path.glob("*.py"))}
+    assert set(packages) == folders | (tools - {"lungct_tools.client", "lungct_tools.standin"}) | {
+        "lungct_client",
+        "lungct_tools",
+    }
 
 
 def test_only_the_handler_knows_torchserve():

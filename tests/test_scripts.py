@@ -16,7 +16,7 @@ import yaml
 
 from lungct.model.folder import load_model_folder
 from lungct_tools import ROOT, setup
-from lungct_tools.commandline import COMMANDS
+from lungct_tools.commandline import COMMANDS, compose
 from lungct_tools.server.instance import SOCKET_PATH_LIMIT, Instance, find_ports, make_temp
 from tests.conftest import MODEL, outside_make, run_script, show_help
 
@@ -36,7 +36,8 @@ def test_make_alone_lists_every_target():
 
 
 def test_a_key_can_be_made_in_a_fresh_clone():
-    steps = subprocess.run(["make", "--dry-run", "key", "NAME=x"], capture_output=True, text=True, check=True, cwd=ROOT)
+    make = ("make", "--dry-run", "key", "NAME=x")
+    steps = subprocess.run(make, env=outside_make(), capture_output=True, text=True, check=True, cwd=ROOT)
     assert [shlex.split(step)[1] for step in steps.stdout.splitlines()] == ["scripts/setup.py", "key"]
 
 
@@ -44,8 +45,32 @@ def test_names_with_blanks_brackets_and_quotes_reach_the_commands_as_they_are():
     names = {"IN": "Normal case (26), it's.jpg", "OUT": "my scores", "MAR": "new model/lung_ct.mar"}
     make = ("make", "--dry-run", "predict", "score", "update", *(f"{key}={name}" for key, name in names.items()))
     done = subprocess.run(make, env=outside_make(), capture_output=True, text=True, check=True, cwd=ROOT)
-    words = [shlex.split(step)[2:] for step in done.stdout.splitlines() if "setup" not in step]
+    steps = [step.partition(" ||")[0] for step in done.stdout.splitlines() if "setup" not in step]
+    words = [shlex.split(step)[2:] for step in steps]
     assert words == [[names["IN"]], [names["IN"], names["OUT"]], [names["MAR"]]]
+
+
+def test_refused_files_are_no_error_of_make_and_a_server_that_is_not_there_is_one(tmp_path):
+    (tmp_path / "lungct").write_text("#!/bin/sh\nexit $CODE\n")
+    (tmp_path / "lungct").chmod(0o755)
+    for code, ended in ((0, 0), (1, 0), (2, 2), (3, 2)):
+        for target in ("predict", "score"):
+            command = ["make", target, f"LUNGCT={tmp_path / 'lungct'}"]
+            environment = {**outside_make(), "CODE": str(code)}
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=ROOT)
+            assert done.returncode == ended
+            assert ("***" in done.stderr) == bool(ended)
+
+
+def test_every_target_and_message_follows_the_run_folder_and_the_ports_that_the_environment_names(tmp_path):
+    ours = {**outside_make(), "LUNG_CT_RUN": str(tmp_path), "LUNG_CT_PORTS": "9 10 11 12 13"}
+    dry = subprocess.run(["make", "--dry-run", "predict", "score"], env=ours, capture_output=True, text=True, cwd=ROOT)
+    assert ".run" not in dry.stdout
+    for name, *arguments in (("predict", ROOT / "docs" / "overlay.png"), ("scale", 1), ("health", "live"), ("status",)):
+        command = compose(name, *arguments)
+        done = subprocess.run(command, env=ours, capture_output=True, text=True, check=False, cwd=ROOT)
+        assert done.returncode
+        assert ":8080" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("target", ["audit", "train", "quantize", "evaluate"])

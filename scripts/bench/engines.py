@@ -16,7 +16,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +30,7 @@ from lungct.pipeline import Job, Pipeline
 from lungct.settings import Settings, count_cores
 from lungct_tools import ROOT
 from lungct_tools.bench.slices import draw_slices
-from lungct_tools.commandline import make_parser
+from lungct_tools.commandline import compose, make_parser
 from lungct_tools.documents.markdown import tabulate
 
 BATCH = 16
@@ -89,7 +88,7 @@ def run_workers(setup: Setup, seconds: float, model: Path) -> dict[str, Any]:
     """
     name, workers, threads, batch = setup
     options = ["--worker", name, "--threads", threads, "--batch", batch, "--seconds", seconds, "--model", model]
-    command = [sys.executable, __file__, *map(str, options)]
+    command = compose("engines", *options)
     started = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(workers)
     ]

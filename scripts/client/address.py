@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from lungct_client.errors import ServerError
 
 DEFAULT_PORTS = (8080, 8081, 8082, 7070, 7071)
+
+
+def default_ports() -> tuple[int, ...]:
+    """Five ports from LUNG_CT_PORTS, else TorchServe's own."""
+    return tuple(map(int, os.environ.get("LUNG_CT_PORTS", "").split())) or DEFAULT_PORTS
 
 
 @dataclass(frozen=True)
@@ -33,11 +39,11 @@ class Local:
 
     @classmethod
     def read(cls, run: Path) -> Local:
-        """The server recorded in `run`, or one on TorchServe's own ports if none was started."""
+        """The server recorded in `run`, or one on the default ports if none was started."""
         try:
             return cls(run, tuple(json.loads((run / "instance.json").read_text())["ports"]))
         except FileNotFoundError:
-            return cls(run)
+            return cls(run, default_ports())
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,8 @@ class Client:
 
     def contract(self) -> dict[str, Any]:
         """model.json of the model that is served, and its engine. Raises what `call` raises."""
+        if isinstance(self._server, Gateway):
+            return dict(self.call("GET", "inference", "/model").json())
         answer = self.call("GET", "management", "/models/lung_ct", params={"customized": "true"}).json()[0]
         return dict(answer["customizedMetadata"])
 
@@ -85,12 +87,13 @@ class Client:
         return self.call("GET", "metrics", "/metrics").text
 
     def ping(self) -> None:
-        """Ask TorchServe whether it is there, which says little of its workers.
+        """Ask the server whether it is there, which says little of its workers.
 
-        /ping is 200 while they crash and start again, and 500, a ServerError here, once TorchServe has given them up.
+        TorchServe's /ping is 200 while they crash and start again, and 500, a ServerError here, once it has given them
+        up.
         Raises what `call` raises.
         """
-        self.call("GET", "inference", "/ping")
+        self.call("GET", "inference", "/healthz" if isinstance(self._server, Gateway) else "/ping")
 
     def call(self, method: str, api: str, path: str, **arguments: Any) -> requests.Response:
         """One API call, retried with back-off and jitter while the server is busy or loses a worker.

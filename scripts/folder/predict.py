@@ -25,10 +25,10 @@ from rich.table import Table
 
 from lungct import NOTICE
 from lungct_client import Client, RefusedError, ServerError, TokenError
-from lungct_tools.commandline import add_run_option, add_scoring_options, make_parser
+from lungct_tools.commandline import add_scoring_options, make_parser
 from lungct_tools.folder.record import printable
 from lungct_tools.folder.source import Folder, Single, SourceError, UnreadableError
-from lungct_tools.server.health import connect
+from lungct_tools.server.choice import ChoiceError, add_server_options, choose_server, connect
 
 
 def find_files(places: Iterable[Path]) -> list[Path]:
@@ -120,7 +120,7 @@ def check_places(args: argparse.Namespace, files: list[Path]) -> str | None:
 
 def main() -> int:
     parser = make_parser(__doc__)
-    add_run_option(parser)
+    add_server_options(parser)
     parser.add_argument("paths", type=Path, nargs="+", help="files or folders")
     add_scoring_options(parser, "draw it for these, with --json")
     parser.add_argument("--overlay", type=Path, help="write the heatmap over the slice here (one file only)")
@@ -138,14 +138,16 @@ def main() -> int:
     rows: list[dict[str, Any]] = []
     code, failure = 0, ""
     try:
-        client = connect(args.run)
+        client = connect(choose_server(args))
         scored = score_files(client, files, options, args.concurrency)
         errors = Console(stderr=True)
         for row in track(scored, "Scoring", total=len(files), console=errors, transient=True, disable=len(files) < 8):
             if args.json:
                 print(json.dumps(row), flush=True)
             rows.append(row)
-    except (ServerError, TokenError) as error:
+    except ChoiceError as error:
+        code, failure = 2, str(error)
+    except (ServerError, TokenError, RefusedError) as error:
         code, failure = 3, str(error)
     except KeyboardInterrupt:
         code, failure = 130, f"stopped after {len(rows)} of {len(files)} files."

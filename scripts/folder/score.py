@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 import threading
@@ -26,9 +25,8 @@ from pathlib import Path
 from types import FrameType
 
 from lungct import NOTICE
-from lungct_client import RefusedError, ServerError, TokenError
-from lungct_tools import ROOT
-from lungct_tools.commandline import add_scoring_options, make_parser
+from lungct_client import Gateway, Local, RefusedError, ServerError, TokenError
+from lungct_tools.commandline import add_scoring_options, find_run, make_parser
 from lungct_tools.folder.fleet import Fleet
 from lungct_tools.folder.journal import Journal, JournalError
 from lungct_tools.folder.meter import Meter
@@ -36,7 +34,7 @@ from lungct_tools.folder.report import write_report
 from lungct_tools.folder.rollup import Totals
 from lungct_tools.folder.scoring import Order, run_ordered, score_slice, skip_done
 from lungct_tools.folder.source import Source, SourceError, open_source
-from lungct_tools.server.health import connect
+from lungct_tools.server.choice import ChoiceError, add_server_options, choose_server, connect
 
 INTERRUPTED = 130
 
@@ -44,11 +42,9 @@ INTERRUPTED = 130
 def parse_arguments() -> argparse.Namespace:
     """Parse the command line; a wrong one exits 2."""
     parser = make_parser(__doc__)
-    default_run = Path(os.environ.get("LUNG_CT_RUN", ROOT / ".run"))
-    help_run = f"folder of a server's run files; repeat it for several servers (default: $LUNG_CT_RUN or {default_run})"
     parser.add_argument("source", type=Path, metavar="IN", help="folder, ZIP, list of paths (.txt) or one file")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder for what is written")
-    parser.add_argument("--run", type=Path, action="append", help=help_run)
+    add_server_options(parser, several=True)
     parser.add_argument("--resume", action="store_true", help="go on with the run that OUT holds")
     add_scoring_options(parser, "draw it for these, into OUT/overlays")
     parser.add_argument("--uids", action="store_true", help="write study and series UIDs instead of their hashes")
@@ -59,9 +55,15 @@ def parse_arguments() -> argparse.Namespace:
         "--deadline", type=float, default=120, help="seconds to wait for a server (default %(default)s)"
     )
     parser.add_argument("--json", action="store_true", help="print the totals as JSON")
-    args = parser.parse_args()
-    args.run = args.run or [default_run]
-    return args
+    return parser.parse_args()
+
+
+def choose_servers(args: argparse.Namespace) -> list[Local | Gateway]:
+    """The servers that the options name, each of which answers now."""
+    servers = [choose_server(args)] if args.server else [Local.read(run) for run in args.run or [find_run()]]
+    for server in servers:
+        connect(server)
+    return servers
 
 
 def check_places(args: argparse.Namespace) -> str | None:
@@ -131,9 +133,7 @@ def main() -> int:
         source = open_source(args.source)
         if next(source.names(), None) is None:
             raise SourceError(f"There are no files in {args.source}.")
-        for run in args.run:
-            connect(run)
-        fleet = Fleet(args.run, args.deadline)
+        fleet = Fleet(choose_servers(args), args.deadline)
         order = Order.make(fleet.contract(), args.heatmap, args.window, args.uids)
         args.out.mkdir(parents=True, exist_ok=True)
         order.keep(args.out / "run.json", args.resume)
@@ -143,7 +143,7 @@ def main() -> int:
                 print(f"score: stopped after {meter.describe()}; go on with --resume.", file=sys.stderr)
                 return INTERRUPTED
             totals = write_report(args.out, journal, order, source, fleet, args.format == "parquet")
-    except (SourceError, JournalError) as error:
+    except (SourceError, JournalError, ChoiceError) as error:
         print(f"score: {error}", file=sys.stderr)
         return 2
     except OSError as error:

@@ -24,8 +24,9 @@ def explain_failure(error: Exception) -> str:
 def explain_state(state: Mapping[str, Any]) -> str:
     """A sentence for the server's state: ready with what, or what to do."""
     if state["ready"]:
-        workers = len(state["workers"])
-        return f"Ready: model {state['version']} on {state['engine']}, {workers} worker{'s' if workers != 1 else ''}"
+        workers = len(state["workers"])  # none are told of a server behind a gateway
+        told = f", {workers} worker{'s' if workers != 1 else ''}" if workers else ""
+        return f"Ready: model {state['version']} on {state['engine']}{told}"
     if not state["live"]:
         return "Not running. Start it with `make serve`."
     if not state["workers"]:

@@ -13,8 +13,9 @@ import os
 import sys
 
 from lungct_tools import TOOLS
-from lungct_tools.commandline import add_run_option, make_parser
+from lungct_tools.commandline import make_parser
 from lungct_tools.page.study import MAX_TOTAL
+from lungct_tools.server.choice import ChoiceError, add_server_options, choose_server, write_environment
 
 PAGE = TOOLS / "page" / "layout.py"
 SETTINGS = {
@@ -38,10 +39,16 @@ def make_command(port: int) -> list[str]:
     return [sys.executable, "-P", "-m", "streamlit", "run", str(PAGE), *flags]
 
 
-def main() -> None:
+def main() -> int:
     parser = make_parser(__doc__)
-    add_run_option(parser)
+    add_server_options(parser)
     parser.add_argument("--port", type=int, default=8501, help="port on loopback (default %(default)s)")
     args = parser.parse_args()
+    try:
+        choose_server(args)
+    except ChoiceError as error:
+        print(f"ui: {error}", file=sys.stderr)
+        return 2
     command = make_command(args.port)
-    os.execve(command[0], command, {**os.environ, "LUNG_CT_RUN": str(args.run.resolve())})  # noqa: S606 - no shell wanted
+    environment = {**os.environ, "LUNG_CT_RUN": str(args.run.resolve()), **write_environment(args)}
+    return os.execve(command[0], command, environment)  # noqa: S606 - no shell wanted

@@ -20,7 +20,7 @@ import sys
 import time
 from pathlib import Path
 
-from lungct_tools.commandline import add_run_option, make_parser
+from lungct_tools.commandline import add_run_option, compose, make_parser
 from lungct_tools.proxy.keys import add_clients_option, read_clients, write_clients
 from lungct_tools.proxy.nginx import GatewayError, Nginx, make_certificate
 from lungct_tools.proxy.record import Record, find, reload
@@ -66,7 +66,7 @@ def check_change(running: Record | None, nginx: Nginx, door: tuple[str, int], wa
 def start(run: Path, door: tuple[str, int]) -> None:
     """Run this command again in the background until it listens; GatewayError when it does not, and it is ended."""
     log = run / "gateway" / "supervisor.log"
-    command = [sys.executable, *sys.argv, "--foreground"]
+    command = compose("gateway", *sys.argv[1:], "--foreground")
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
     ends = time.monotonic() + 30

@@ -11,7 +11,6 @@ only once TorchServe has given them up.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from lungct_client import Client, RefusedError, ServerBusy, ServerDown, ServerError, ServerSilent, TokenError
@@ -58,14 +57,6 @@ def check_live(instance: Instance) -> str | None:
     except (ServerError, RefusedError, TokenError):
         pass  # an answer too
     return None
-
-
-def connect(run: Path) -> Client:
-    """A client of the server of a run folder; ServerError at once, not after retries, if it is not there."""
-    instance = Instance.read(run)
-    if reason := check_live(instance):
-        raise ServerError(reason)
-    return Client(instance)
 
 
 def check_ready(instance: Instance, workers: int | None = None) -> str | None:

@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lungct_client import DEFAULT_PORTS, Local
+from lungct_client import Local
+from lungct_client.address import default_ports
 
 EXPORTER_PORT = 8083  # of lungct exporter, beside the metrics that TorchServe has itself
 SOCKET_PATH_LIMIT = 80  # a Unix socket path holds 107 bytes; TorchServe adds /.ts.sock.9000
@@ -62,7 +63,7 @@ class Instance(Local):
         try:
             document: dict[str, Any] = json.loads((run / "instance.json").read_text())
         except FileNotFoundError:
-            return cls(run)
+            return cls(run, default_ports())
         options = tuple(document.get("options", ()))
         return cls(run, tuple(document["ports"]), document["pid"], document["temp"], options)
 
@@ -85,11 +86,6 @@ def write_whole(path: Path, text: str, mode: int = 0o666) -> None:
     fresh.touch(mode=mode)
     fresh.write_text(text)
     fresh.replace(path)
-
-
-def default_ports() -> tuple[int, ...]:
-    """Five ports from LUNG_CT_PORTS, else TorchServe's own."""
-    return tuple(map(int, os.environ.get("LUNG_CT_PORTS", "").split())) or DEFAULT_PORTS
 
 
 def find_ports(count: int) -> list[int]:

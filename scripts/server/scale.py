@@ -13,9 +13,10 @@ import time
 
 from rich.console import Console
 
-from lungct_client import Client, RefusedError, ServerError, TokenError
+from lungct_client import Client, Local, RefusedError, ServerError, TokenError
 from lungct_tools.commandline import add_run_option, make_parser
-from lungct_tools.server.health import connect, count_ready
+from lungct_tools.server.choice import connect
+from lungct_tools.server.health import count_ready
 from lungct_tools.server.status import show_workers
 
 
@@ -43,7 +44,7 @@ def main() -> int:
     if args.workers < 0:
         parser.error("workers must be 0 or more")
     try:
-        client = connect(args.run)
+        client = connect(Local.read(args.run))
         client.scale(args.workers)
         done = wait_workers(client, args.workers, args.deadline)
         workers = client.describe()["workers"]

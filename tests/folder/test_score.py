@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lungct import NOTICE
+from lungct_client import Local
 from lungct_tools import ROOT
 from lungct_tools.commandline import compose
 from lungct_tools.folder.fleet import Fleet
@@ -124,7 +125,7 @@ def test_two_servers_share_a_run_and_one_that_is_down_is_passed_over(server, sca
     gone = tmp_path / "gone"
     gone.mkdir()
     Instance(gone, tuple(find_ports(5))).write()
-    fleet = Fleet([gone, server.run], deadline_s=60)
+    fleet = Fleet([Local.read(gone), server], deadline_s=60)
     for path in sorted(scans.rglob("*.png")):
         assert fleet.predict(path.read_bytes())["label"] in CLASSES
     both = run_script("score", scans, tmp_path / "out", "--run", server.run, "--run", server.run)
@@ -166,7 +167,7 @@ def test_what_cannot_be_scored_is_refused_in_a_sentence_with_an_exit_code(argume
 MEMORY = """
 import resource, sys, threading
 from pathlib import Path
-from lungct_client import RefusedError
+from lungct_client import Local, RefusedError
 from lungct_tools.folder.journal import Journal
 from lungct_tools.folder.rollup import add_up
 from lungct_tools.folder.score import score_all

@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from lungct_client import RefusedError, ServerDown
+from lungct_client import Local, RefusedError, ServerDown
 from lungct_tools.folder.fleet import Fleet
 from lungct_tools.folder.journal import Journal, JournalError
 from lungct_tools.folder.meter import Meter
@@ -202,7 +202,7 @@ def test_file_names_that_are_no_text_survive(tmp_path):
 
 
 def test_fleet_tells_a_refusal_at_once(monkeypatch, tmp_path):
-    fleet = Fleet([tmp_path, tmp_path], deadline_s=5)
+    fleet = Fleet([Local(tmp_path), Local(tmp_path)], deadline_s=5)
 
     def refuse(body, **options):
         raise RefusedError(422, "corrupt_image", "No.", None)

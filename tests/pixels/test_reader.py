@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -18,6 +17,7 @@ from lungct.pixels import reader
 from lungct.pixels.rendering import Terms
 from lungct.settings import Settings
 from lungct.window import LUNG
+from lungct_tools import ROOT
 from tests.support.dicoms import HU, PATIENT, build_ct, read
 
 # A nursery whose decoder obeys the file: what a hostile file can make a codec do.
@@ -202,7 +202,7 @@ sys.stdin.readline()
 def test_readers_end_with_their_parent_and_forks_of_it_have_their_own(way, tmp_path):
     (tmp_path / "slice").write_bytes(build_ct())
     command = [sys.executable, "-W", "error", "-c", PARENT, tmp_path / "slice"]
-    paths = str(Path(__file__).parent.parent / "handler")
+    paths = str(ROOT / "handler")
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths}, **pipes) as parent:
         nursery = psutil.Process(int(parent.stdout.readline()))

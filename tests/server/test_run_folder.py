@@ -49,8 +49,8 @@ def test_a_key_is_shown_only_once_it_counts(tmp_path):
 
 
 def test_clean_keeps_the_training_and_everything_while_the_server_does_not_stop(tmp_path):
-    def clean(python):
-        make = ("make", "--file", ROOT / "Makefile", "clean", f"PY={python}")
+    def clean(lungct):
+        make = ("make", "--file", ROOT / "Makefile", "clean", f"LUNGCT={lungct}")
         return subprocess.run(make, cwd=tmp_path, capture_output=True, check=False).returncode
 
     kept, built = tmp_path / ".run" / "train" / "fold", tmp_path / ".run" / "my overlay.png"
