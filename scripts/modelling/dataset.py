@@ -19,6 +19,7 @@ from lungct.window import LUNG
 from lungct_tools.modelling.lookalikes import correlate_slices, group_slices
 
 CLASSES = ("Benign", "Malignant", "Normal")
+BENIGN, MALIGNANT, NORMAL = range(3)
 TABLE, DATASET = "cases.csv", "iq_othnccd"
 FILE, LABEL, CASE = "file", "label", "pseudo_case"  # columns of TABLE
 

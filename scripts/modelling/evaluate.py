@@ -1,4 +1,4 @@
-"""Compute every number of the model card again, and write MODEL_CARD.md and evaluation.json. Research use only.
+"""Compute every number of the model card again, and write it, evaluation.json and its figure. Research use only.
 
     lungct evaluate --data DIR
 
@@ -33,8 +33,9 @@ def main() -> int:
     from lungct.errors import ModelFolderError
     from lungct.model.folder import load_model_folder
     from lungct.settings import count_cores
-    from lungct_tools.modelling.card import write_card
+    from lungct_tools.modelling.card import CARD, EVALUATION, FIGURE, write_card
     from lungct_tools.modelling.dataset import read_cases
+    from lungct_tools.modelling.figures import draw_failures
     from lungct_tools.modelling.judge import Judge
     from lungct_tools.modelling.judging import judge_all
 
@@ -49,9 +50,10 @@ def main() -> int:
         return 2
     found["minutes"] = round((time.monotonic() - started) / 60, 1)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "evaluation.json").write_text(json.dumps(found, indent=2) + "\n")
+    (out / EVALUATION).write_text(json.dumps(found, indent=1) + "\n")
+    draw_failures(out / FIGURE, judge, found["phantoms"])
     write_card(out, folder.contract, found)
-    print(f"evaluate: wrote {out / 'MODEL_CARD.md'} and evaluation.json in {found['minutes']} minutes")
+    print(f"evaluate: wrote {out / CARD}, {EVALUATION} and {FIGURE} in {found['minutes']} minutes")
     return 0
 
 

@@ -1,21 +1,23 @@
-"""How far a score is to be trusted: 95 % intervals that draw or count cases, never slices."""
+"""How far a score is to be trusted: 95 % intervals that draw or count patients and cases, never slices."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import beta
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+Groups = npt.NDArray[np.int64] | npt.NDArray[np.str_]
 Score = Callable[[Ints], dict[str, float]]  # scores of row numbers; NaN where there is nothing to score
 
 DRAWS = 1000
 
 
-def resample_cases(score: Score, groups: Ints, draws: int = DRAWS, seed: int = 0) -> dict[str, list[float]]:
+def resample_cases(score: Score, groups: Groups, draws: int = DRAWS, seed: int = 0) -> dict[str, list[float]]:
     """95 % intervals by bootstrap of whole cases; scores that no draw has are left out."""
     rng = np.random.default_rng(seed)
     members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
@@ -27,29 +29,24 @@ def resample_cases(score: Score, groups: Ints, draws: int = DRAWS, seed: int = 0
     return {key: np.quantile(values, [0.025, 0.975]).tolist() for key, values in known.items() if values}
 
 
-def cover_cases(share: float, cases: int) -> list[float]:
-    """The exact 95 % interval (Clopper & Pearson 1934) of a share that is 0 or 1 in so many cases."""
-    least = 0.025 ** (1 / cases)
-    return [least, 1.0] if share else [0.0, 1 - least]
+def cover(right: int, count: int) -> list[float]:
+    """The exact 95 % interval (Clopper & Pearson 1934) of `right` of `count`."""
+    low = float(beta.ppf(0.025, right, count - right + 1)) if right else 0.0
+    return [low, float(beta.ppf(0.975, right + 1, count - right)) if right < count else 1.0]
 
 
-def bound_scores(score: Score, groups: Ints, rows_of: Mapping[str, Flags]) -> dict[str, Any]:
-    """Scores of all rows with their intervals; those that are NaN are left out.
+def tell_share(flags: Flags, groups: Groups) -> dict[str, Any]:
+    """Share of (N,) flags, of how many slices and cases, and its interval by case.
 
-    Where all draws agree, a bootstrap says nothing. A share of 0 or 1 is then given the exact interval over the cases
-    that it rests on, any other score none.
-
-    Args:
-        groups: (N,) case of each row.
-        rows_of: of each score that is a share, the rows (N,) it rests on.
-
-    Returns:
-        `scores`; `intervals`; `exact`, the number of cases by the name of each score whose interval is exact.
+    Where all slices agree a bootstrap says nothing: the interval is then the exact one over the cases.
     """
-    scores = {key: value for key, value in score(np.arange(len(groups))).items() if not np.isnan(value)}
-    drawn = resample_cases(score, groups)
-    intervals = {key: ends for key, ends in drawn.items() if ends[0] < ends[1]}
-    flat = [key for key in scores if key not in intervals and key in rows_of and scores[key] in (0, 1)]
-    exact = {key: len(set(groups[rows_of[key]])) for key in flat}
-    intervals |= {key: cover_cases(scores[key], cases) for key, cases in exact.items()}
-    return {"scores": scores, "intervals": intervals, "exact": exact}
+    cases = len(np.unique(groups))
+    told: dict[str, Any] = {"slices": len(flags), "cases": cases, "share": None, "interval": None}
+    if not len(flags):
+        return told
+    told["share"] = share = float(flags.mean())
+    if share in (0, 1):
+        told["interval"] = cover(cases if share else 0, cases)
+    elif cases > 1:
+        told["interval"] = resample_cases(lambda rows: {"share": float(flags[rows].mean())}, groups)["share"]
+    return told

@@ -8,25 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import beta
 from sklearn.metrics import roc_auc_score
 
 from lungct.engines import Engine
 from lungct.model import ModelFolder
 from lungct_tools.modelling.asking import Answers, ask, encode
-from lungct_tools.modelling.dataset import CLASSES, Cases
+from lungct_tools.modelling.dataset import Cases
 from lungct_tools.modelling.pasting.nodules import Nodules, read_nodules
 from lungct_tools.modelling.sources import Known, read_sources
 
 Flags = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
-BENIGN, MALIGNANT, NORMAL = (CLASSES.index(name) for name in ("Benign", "Malignant", "Normal"))
-SIZE = 224
-PASTED = 900
-PHANTOMS = 100
-SIGMAS = (1, 2, 3)  # of a Gaussian, in pixels of a slice
-JUDGED_SEED = 1000  # of pasted slices: training's is another
 
 
 @dataclass(frozen=True)
@@ -64,9 +57,3 @@ def rank(scores: Floats, positive: Flags) -> float | None:
     if len(set(positive[known])) < 2:
         return None
     return float(roc_auc_score(positive[known], scores[known]))
-
-
-def cover(right: int, count: int) -> list[float]:
-    """The exact 95 % interval (Clopper & Pearson 1934) of `right` of `count`."""
-    low = float(beta.ppf(0.025, right, count - right + 1)) if right else 0.0
-    return [low, float(beta.ppf(0.975, right + 1, count - right)) if right < count else 1.0]

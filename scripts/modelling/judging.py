@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lungct_tools.modelling.dataset import CLASSES
+from lungct_tools.modelling.dataset import NORMAL
 from lungct_tools.modelling.judge import Judge
 from lungct_tools.modelling.madeslices import judge_pasted, judge_phantoms, judge_shortcuts
-from lungct_tools.modelling.pasting.generator import AS_READ, Settings
+from lungct_tools.modelling.pasting.settings import AS_READ, Settings
 from lungct_tools.modelling.realslices import (
     judge_boxed,
     judge_free,
@@ -23,14 +23,6 @@ from lungct_tools.modelling.realslices import (
 from lungct_tools.modelling.sources import Known
 
 Flags = npt.NDArray[np.bool_]
-Bytes = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float64]
-BENIGN, MALIGNANT, NORMAL = (CLASSES.index(name) for name in ("Benign", "Malignant", "Normal"))
-SIZE = 224
-PASTED = 900
-PHANTOMS = 100
-SIGMAS = (1, 2, 3)  # of a Gaussian, in pixels of a slice
-JUDGED_SEED = 1000  # of pasted slices: training's is another
 
 
 def judge_all(judge: Judge, data: Path) -> dict[str, Any]:

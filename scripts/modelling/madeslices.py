@@ -10,24 +10,26 @@ import numpy.typing as npt
 
 from lungct.model import to_input
 from lungct.window import LUNG
-from lungct_tools.modelling.dataset import CLASSES, read_slice
-from lungct_tools.modelling.intervals import resample_cases
+from lungct_tools.modelling.asking import Answers
+from lungct_tools.modelling.dataset import BENIGN, CLASSES, MALIGNANT, NORMAL, read_slice
+from lungct_tools.modelling.intervals import resample_cases, tell_share
 from lungct_tools.modelling.judge import Judge, rank, share
 from lungct_tools.modelling.pasting.backgrounds import is_kept_out, take_normal
-from lungct_tools.modelling.pasting.generator import Generator, Sample, Settings
+from lungct_tools.modelling.pasting.generator import Generator, Sample
+from lungct_tools.modelling.pasting.settings import Settings
 from lungct_tools.modelling.sources import Known
 from lungct_tools.modelling.surroundings import find_surroundings
 from lungct_tools.phantom.anatomy import draw_slice
 
-Flags = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float64]
-BENIGN, MALIGNANT, NORMAL = (CLASSES.index(name) for name in ("Benign", "Malignant", "Normal"))
+Ints = npt.NDArray[np.int64]
 SIZE = 224
 PASTED = 900
 PHANTOMS = 100
 SIGMAS = (1, 2, 3)  # of a Gaussian, in pixels of a slice
 JUDGED_SEED = 1000  # of pasted slices: training's is another
+DRAWS = 200  # of the intervals of pasted slices, which are many scores
+LEAST_MM = (0, 7, 10, 15)  # diameters from which a nodule counts as one that is to be found
 
 
 def judge_pasted(judge: Judge, settings: Settings, count: int = PASTED) -> dict[str, Any]:
@@ -37,62 +39,73 @@ def judge_pasted(judge: Judge, settings: Settings, count: int = PASTED) -> dict[
     generator = Generator(unseen, nodules, settings, JUDGED_SEED)
     samples: list[Sample] = [generator[number] for number in range(count)]
     answers = judge.ask((one.pixels[0] for one in samples), "pasted")
+    groups = np.array([nodules.patients[one.row] if one.row >= 0 else unseen[one.background].group for one in samples])
     labels = np.array([one.label for one in samples])
     sizes = np.array([one.diameter for one in samples])
-    groups = np.array([nodules.patients[one.row] if one.row >= 0 else unseen[one.background].group for one in samples])
-    called, present = answers.called, 1 - answers.probabilities[:, NORMAL]
-    lesion = answers.logits[:, MALIGNANT] - answers.logits[:, BENIGN]
-    nodule, normal = labels != NORMAL, labels == NORMAL
 
-    def score(rows: npt.NDArray[np.int64]) -> dict[str, float]:
-        def recall(some: Flags) -> float:
-            some = some & np.isin(np.arange(len(labels)), rows)
-            return float((called == labels)[some].mean()) if some.any() else float("nan")
+    def score(rows: Ints) -> dict[str, float]:
+        return score_pasted(answers, labels, sizes, rows)
 
-        parts = {name: recall(labels == index) for index, name in enumerate(CLASSES)}
-        return {"balanced_accuracy": float(np.nanmean(list(parts.values()))), **parts}
-
+    held = [row for row, one in enumerate(samples) if one.label != NORMAL]
     return {
         "slices": count,
         "nodule_patients": len(set(nodules.patients)),
         "background_cases": len({one.group for one in unseen}),
-        **score(np.arange(count)),
-        "intervals": resample_cases(score, groups, draws=200),
-        "benign_recall_7mm": share((called == BENIGN)[(labels == BENIGN) & (sizes >= 7)]),
-        "benign_malignant_auc": rank(lesion[nodule], labels[nodule] == MALIGNANT),
-        "diameter_alone_auc": rank(sizes[nodule], labels[nodule] == MALIGNANT),
-        "present_auc": {
-            str(least): rank(present[normal | (sizes >= least)], nodule[normal | (sizes >= least)])
-            for least in (0, 7, 10, 15)
-        },
-        "strongest_cell_on_nodule": share(
-            np.array(
-                [
-                    one.shares[one.label].flat[int(answers.maps[row, one.label].argmax())] > 0
-                    for row, one in enumerate(samples)
-                    if one.label != NORMAL
-                ]
-            )
+        "scores": score(np.arange(count)),
+        "intervals": resample_cases(score, groups, draws=DRAWS),
+        "strongest_cell_on_nodule": tell_share(
+            np.array([points_at(answers.maps[row, labels[row]], samples[row].shares[labels[row]]) for row in held]),
+            groups[held],
         ),
     }
+
+
+def score_pasted(answers: Answers, labels: Ints, sizes: npt.NDArray[np.float64], rows: Ints) -> dict[str, float]:
+    """Recalls and AUCs of some rows, drawn perhaps more than once; NaN where a class is missing."""
+    called, labels, sizes = answers.called[rows], labels[rows], sizes[rows]
+    logits, present = answers.logits[rows], 1 - answers.probabilities[rows, NORMAL]
+
+    def recall(label: int, least: float = 0.0) -> float:
+        some = (labels == label) & (sizes >= least)
+        return float((called == label)[some].mean()) if some.any() else float("nan")
+
+    def tell_apart(scores: npt.NDArray[np.float64], positive: int, least: float = 0.0) -> float:
+        some = labels != NORMAL if positive == MALIGNANT else (labels == NORMAL) | (sizes >= least)
+        auc = rank(scores[some], labels[some] == MALIGNANT if positive == MALIGNANT else labels[some] != NORMAL)
+        return float("nan") if auc is None else auc
+
+    recalls = {f"recall_{name.lower()}": recall(index) for index, name in enumerate(CLASSES)}
+    return {
+        "balanced_accuracy": float(np.mean(list(recalls.values()))),
+        **recalls,
+        "recall_benign_7mm": recall(BENIGN, 7),
+        "benign_malignant_auc": tell_apart(logits[:, MALIGNANT] - logits[:, BENIGN], MALIGNANT),
+        "diameter_alone_auc": tell_apart(sizes, MALIGNANT),
+        **{f"present_auc_{least}mm": tell_apart(present, BENIGN, least) for least in LEAST_MM},
+    }
+
+
+def points_at(evidence: npt.NDArray[np.float64], covered: npt.NDArray[np.float32]) -> bool:
+    """Whether the strongest cell of a map (h, w) lies where `covered` (h, w) is not 0."""
+    return bool(covered.flat[int(evidence.argmax())] > 0)
 
 
 def judge_shortcuts(judge: Judge, normal: list[Known]) -> dict[str, Any]:
     """Unseen normal slices smoothed, and with the surroundings of another slice."""
     pictures = [read_slice(one.path) for one in normal]
+    groups = np.array([one.group for one in normal])
     plain = judge.ask(pictures, "as they are").called
     smoothed = {}
     for sigma in SIGMAS:
         changed = judge.ask((cv2.GaussianBlur(one, (0, 0), sigma) for one in pictures), f"sigma {sigma}")
-        smoothed[str(sigma)] = share(changed.called[changed.answered] == MALIGNANT)
+        smoothed[str(sigma)] = tell_share(changed.called == MALIGNANT, groups)
     inputs = [to_input(one, SIZE, "pad", LUNG.air)[0] for one in pictures]
     others = np.random.default_rng(0).permutation(len(inputs))
     swapped = judge.ask((swap(inputs[row], inputs[o]) for row, o in enumerate(others)), "other surroundings")
     return {
-        "slices": len(pictures),
-        "called_malignant": share(plain == MALIGNANT),
+        "called_malignant": tell_share(plain == MALIGNANT, groups),
         "smoothed": smoothed,
-        "changed_by_surroundings": share((swapped.called != plain)[swapped.answered & (plain >= 0)]),
+        "changed_by_surroundings": tell_share(swapped.called != plain, groups),
     }
 
 
@@ -103,21 +116,29 @@ def swap(pixels: Bytes, other: Bytes) -> Bytes:
 
 
 def judge_phantoms(judge: Judge, count: int = PHANTOMS) -> dict[str, Any]:
-    """Drawn slices, of which the network was shown none."""
+    """Drawn slices, of which the network was shown none; the seeds that it failed on are told."""
     plain = [draw_slice(seed) for seed in range(count)]
     empty = judge.ask((LUNG.render(one) for one in plain), "phantoms")
-    found: dict[str, Any] = {"seeds": count, "without_called_normal": share(empty.called == NORMAL)}
+    found: dict[str, Any] = {
+        "seeds": count,
+        "without_called_normal": share(empty.called == NORMAL),
+        "failed_without": np.flatnonzero(empty.called != NORMAL).tolist(),
+    }
     for kind in ("smooth", "spiculated"):
         drawn = [draw_slice(seed, kind) for seed in range(count)]
         answers = judge.ask((LUNG.render(one) for one in drawn), kind)
-        on = []
-        for row in range(count):
-            where = (np.abs(drawn[row].astype(int) - plain[row]) > 100).astype(np.float32)
-            cells = cv2.resize(where, (7, 7), interpolation=cv2.INTER_AREA)
-            abnormal = answers.maps[row, [BENIGN, MALIGNANT]].max(0)
-            on.append(cells.flat[int(abnormal.argmax())] > 0)
+        on = np.array(
+            [points_at(answers.maps[row, :NORMAL].max(0), locate(drawn[row], plain[row])) for row in range(count)]
+        )
         found[kind] = {
             "called": {name: share(answers.called == index) for index, name in enumerate(CLASSES)},
-            "strongest_cell_on_nodule": share(np.array(on)),
+            "strongest_cell_on_nodule": share(on),
+            "failed": np.flatnonzero(~on).tolist(),
         }
     return found
+
+
+def locate(drawn: npt.NDArray[np.int16], plain: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
+    """(7, 7) share of each cell that the nodule of a phantom covers: where it differs from the same one without."""
+    where = (np.abs(drawn.astype(int) - plain) > 100).astype(np.float32)
+    return np.asarray(cv2.resize(where, (7, 7), interpolation=cv2.INTER_AREA), np.float32)

@@ -24,8 +24,8 @@ from lungct.model.weights import fold_batchnorm
 from lungct.settings import count_cores
 from lungct_tools.modelling.dataset import read_cases
 from lungct_tools.modelling.pasting.backgrounds import take_normal
-from lungct_tools.modelling.pasting.generator import Settings
 from lungct_tools.modelling.pasting.nodules import read_nodules
+from lungct_tools.modelling.pasting.settings import Settings
 from lungct_tools.modelling.shipping import Material
 from lungct_tools.modelling.sources import read_labelled
 

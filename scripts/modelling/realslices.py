@@ -9,19 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from lungct_tools.modelling.asking import Answers, ask
-from lungct_tools.modelling.dataset import CLASSES
-from lungct_tools.modelling.judge import Judge, cover, rank, share
+from lungct_tools.modelling.dataset import BENIGN, CLASSES, MALIGNANT, NORMAL
+from lungct_tools.modelling.intervals import cover, resample_cases, tell_share
+from lungct_tools.modelling.judge import Judge, rank, share
 from lungct_tools.modelling.sources import Box, Known, sets_limits
 
 Flags = npt.NDArray[np.bool_]
-Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
-BENIGN, MALIGNANT, NORMAL = (CLASSES.index(name) for name in ("Benign", "Malignant", "Normal"))
-SIZE = 224
-PASTED = 900
-PHANTOMS = 100
-SIGMAS = (1, 2, 3)  # of a Gaussian, in pixels of a slice
-JUDGED_SEED = 1000  # of pasted slices: training's is another
+Ints = npt.NDArray[np.int64]
+WORST = 4  # of each class, in the card
 
 
 def touches(evidence: Floats, box: Box, side: int = 512) -> bool:
@@ -73,12 +69,22 @@ def judge_series(known: list[Known], answers: Answers, served: Answers) -> dict[
 
 def judge_labelled(known: list[Known], answers: Answers) -> dict[str, Any]:
     """The labelled data set, without the slices that were trained on."""
-    labels = np.array([one.label for one in known])
-    pair = labels != BENIGN
+    labels, groups = np.array([one.label for one in known]), np.array([one.group for one in known])
+    pair, normal = np.flatnonzero(labels != BENIGN), labels == NORMAL
+
+    def score(rows: Ints) -> dict[str, float]:
+        auc = rank(answers.probabilities[pair[rows], MALIGNANT], labels[pair[rows]] == MALIGNANT)
+        return {"malignant_normal_auc": float("nan") if auc is None else auc}
+
+    right = [share((answers.called == label)[labels == label]) or 0.0 for label in range(len(CLASSES))]
     return {
         "slices": len(known),
-        "cases": len({one.group for one in known}),
-        "malignant_normal_auc": rank(answers.probabilities[pair, MALIGNANT], labels[pair] == MALIGNANT),
+        "cases": len(set(groups)),
+        **score(np.arange(len(pair))),
+        "interval": resample_cases(score, groups[pair]).get("malignant_normal_auc"),
+        "normal_called_malignant": tell_share((answers.called == MALIGNANT)[normal], groups[normal]),
+        "accuracy": share(answers.called == labels),
+        "balanced_accuracy": float(np.mean(right)),
         "called": {
             name: dict(zip(CLASSES, np.bincount(answers.called[labels == index], minlength=3).tolist(), strict=True))
             for index, name in enumerate(CLASSES)
@@ -147,4 +153,24 @@ def judge_reports(known: list[Known], answers: Answers) -> dict[str, Any]:
         }
 
     by_source = {source: tell(unseen & (sources == source)) for source in sorted(set(sources[unseen]))}
-    return {"all": tell(unseen), "by_source": by_source}
+    return {"all": tell(unseen), "by_source": by_source, "worst": list_worst(known, answers, unseen & ~right)}
+
+
+def list_worst(known: list[Known], answers: Answers, wrong: Flags) -> list[dict[str, Any]]:
+    """The most confident of the answers that are wrong (N,), reported ones first, at most WORST of each class."""
+    confidence = np.where(wrong & answers.answered, answers.probabilities.max(1) + answers.reported, -1.0)
+    found = []
+    for label, name in enumerate(CLASSES):
+        mine = [row for row in np.argsort(-confidence) if confidence[row] > 0 and known[row].label == label]
+        found += [
+            {
+                "source": known[row].source,
+                "file": known[row].path.name,
+                "is": name,
+                "called": CLASSES[answers.called[row]],
+                "confidence": round(float(answers.probabilities[row].max()), 3),
+                "decision": "report" if answers.reported[row] else "refer",
+            }
+            for row in mine[:WORST]
+        ]
+    return found

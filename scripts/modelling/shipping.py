@@ -15,19 +15,19 @@ from lungct.model import Judged, ModelContract, Pooling, normalize, softmax, to_
 from lungct.model.folder import save_model_folder
 from lungct.model.network import LungResNet18
 from lungct.window import LUNG
-from lungct_tools.modelling.dataset import CLASSES, read_slice
+from lungct_tools.modelling.dataset import BENIGN, CLASSES, MALIGNANT, read_slice
 from lungct_tools.modelling.decision import choose_limits, fit_temperature
 from lungct_tools.modelling.gatekeeping import fit_gate, set_thresholds
 from lungct_tools.modelling.pasting.backgrounds import Background, is_kept_out
-from lungct_tools.modelling.pasting.generator import Generator, Settings
+from lungct_tools.modelling.pasting.generator import Generator
 from lungct_tools.modelling.pasting.nodules import Nodules
+from lungct_tools.modelling.pasting.settings import Settings
 from lungct_tools.modelling.pasting.training import Recipe
 from lungct_tools.modelling.sources import Known, sets_limits
 from lungct_tools.phantom.files import golden_inputs
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-BENIGN, MALIGNANT = CLASSES.index("Benign"), CLASSES.index("Malignant")
 SIZE = 224
 CALIBRATING, SEED = 600, 2000  # pasted slices at most, of a seed that neither training nor judging has
 FOR_EACH = 5  # of them for each nodule that is kept out, at most

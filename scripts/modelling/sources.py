@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from lungct_tools.modelling.dataset import CLASSES, Cases, find_table
+from lungct_tools.modelling.dataset import MALIGNANT, NORMAL, Cases, find_table
 from lungct_tools.modelling.decision import is_calibrating
 from lungct_tools.modelling.pasting.backgrounds import is_kept_out, name_case
 
-NORMAL, MALIGNANT = CLASSES.index("Normal"), CLASSES.index("Malignant")
 FAR_MM = 20.0  # from the nearest slice with a box: nothing of the tumour is left
 
 

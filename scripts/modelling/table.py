@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any, NamedTuple
+
+PASTED = "pasted, unseen patients and backgrounds"
+BOXED = "real, another scanner, one patient: lungdx_a0001"
+SERIES = "real, another scanner, one patient: lidc_0001"
+LABELLED = "IQ-OTH/NCCD, cases that training did not see"
+CUTS = "the same cases, their normal slices"
+DRAWN = "drawn phantoms"
+REPORTED = "real slices that set nothing and were not trained on, all sources"
 
 
 class Row(NamedTuple):
@@ -17,198 +25,115 @@ class Row(NamedTuple):
     met: bool
 
 
-def show(value: float | None, percent: bool = False) -> str:
-    """A number as people read it."""
+def show(value: float | None, percent: bool = False, interval: list[float] | None = None) -> str:
+    """A number as people read it, with its interval."""
     if value is None or value != value:
         return "none"
+    if interval:
+        low, high = (show(end, percent) for end in interval)
+        return f"{show(value, percent)} ({low} to {high})"
     return f"{value:.0%}" if percent else f"{value:.2f}"
 
 
-def at_least(limit: float) -> Callable[[float | None], bool]:
+def at_least(limit: float, value: float | None) -> bool:
     """Whether a number is there and reaches `limit`."""
-    return lambda value: value is not None and value >= limit
+    return value is not None and value >= limit
 
 
-def at_most(limit: float) -> Callable[[float | None], bool]:
+def at_most(limit: float, value: float | None) -> bool:
     """Whether a number is there and does not pass `limit`."""
-    return lambda value: value is not None and value <= limit
+    return value is not None and value <= limit
 
 
 def list_rows(found: dict[str, Any]) -> list[Row]:
     """Every row whose data was there."""
-    pasted, cuts, drawn, reports = found["pasted"], found["shortcuts"], found["phantoms"], found["reports"]["all"]
-    interval = pasted["intervals"]
+    parts = (list_pasted, list_boxed, list_series, list_labelled, list_shortcuts, list_drawn, list_reported)
+    return [row for part in parts for row in part(found)]
 
-    def bounded(name: str) -> str:
-        low, high = interval[name]
-        return f"{pasted[name]:.2f} ({low:.2f} to {high:.2f})"
 
-    here = "pasted, unseen patients and backgrounds"
-    rows = [
-        Row(
-            here,
-            "balanced accuracy",
-            "0.37",
-            ">= 0.74",
-            bounded("balanced_accuracy"),
-            at_least(0.74)(pasted["balanced_accuracy"]),
-        ),
-        Row(here, "Benign recall", "0.00", ">= 0.60", bounded("Benign"), at_least(0.60)(pasted["Benign"])),
-        Row(
-            here,
-            "Benign recall from 7 mm",
-            "-",
-            ">= 0.72",
-            show(pasted["benign_recall_7mm"]),
-            at_least(0.72)(pasted["benign_recall_7mm"]),
-        ),
-        Row(here, "Malignant recall", "0.26", ">= 0.86", bounded("Malignant"), at_least(0.86)(pasted["Malignant"])),
-        Row(
-            here,
-            "AUC, Benign against Malignant",
-            "0.59",
-            ">= 0.93",
-            f"{show(pasted['benign_malignant_auc'])} (diameter alone {show(pasted['diameter_alone_auc'])})",
-            at_least(0.93)(pasted["benign_malignant_auc"]),
-        ),
-    ]
-    for size, limit in (("0", 0.90), ("7", 0.93), ("10", 0.97)):
-        value = pasted["present_auc"][size]
-        name = "AUC, nodule present" + (f", from {size} mm" if size != "0" else "")
-        rows.append(
-            Row(here, name, "0.53" if size == "0" else "-", f">= {limit:.2f}", show(value), at_least(limit)(value))
-        )
-    if boxed := found.get("lungdx_a0001"):
-        here = "real, another scanner: lungdx_a0001"
-        aucs = list(boxed["auc_by_series"].values())
-        rows += [
-            Row(
-                here,
-                "boxes touched by the strongest cell",
-                "14 of 20",
-                f">= 19 of {boxed['boxes']}",
-                f"{boxed['touched']} of {boxed['boxes']}",
-                boxed["touched"] >= 19,
-            ),
-            Row(
-                here,
-                "AUC by series, tumour against slices 20 mm and more away",
-                "0.50",
-                ">= 0.97",
-                ", ".join(show(value) for value in aucs),
-                all(at_least(0.97)(value) for value in aucs),
-            ),
-            Row(
-                here,
-                "those far slices called Malignant",
-                "87%",
-                "<= 10%",
-                show(boxed["far_called_malignant"], True),
-                at_most(0.10)(boxed["far_called_malignant"]),
-            ),
-        ]
-    if series := found.get("lidc_0001"):
-        here = "real, another scanner: lidc_0001"
-        rows += [
-            Row(
-                here,
-                "rank of the slice with the nodule, by 1 - P(Normal)",
-                "-",
-                f"1 or 2 of {series['slices']}",
-                f"{series['rank']['anything']} (by P(Malignant) {series['rank']['malignant']})",
-                series["rank"]["anything"] <= 2,
-            ),
-            Row(
-                here,
-                "nodule-free slices reported Malignant",
-                "most",
-                "none",
-                str(series["free_reported_malignant"]),
-                series["free_reported_malignant"] == 0,
-            ),
-        ]
-    labelled = found["labelled"]
-    normal = labelled["called"]["Normal"]
-    called = normal["Malignant"] / max(1, sum(normal.values()))
-    here = "IQ-OTH/NCCD, cases that training did not see"
-    rows += [
-        Row(
-            here,
-            "AUC, Malignant (none was trained on) against Normal",
-            "1.00",
-            ">= 0.92",
-            show(labelled["malignant_normal_auc"]),
-            at_least(0.92)(labelled["malignant_normal_auc"]),
-        ),
-        Row(here, "normal slices called Malignant", "0%", "<= 2%", show(called, True), at_most(0.02)(called)),
-    ]
-    for sigma, limit, before in (("1", 0.03, "10%"), ("2", 0.03, "90%"), ("3", 0.05, "100%")):
-        value = cuts["smoothed"][sigma]
-        rows.append(
-            Row(
-                "short cuts",
-                f"normal slices called Malignant after a Gaussian of sigma {sigma}",
-                before,
-                f"<= {limit:.0%}",
-                show(value, True),
-                at_most(limit)(value),
-            )
-        )
-    rows.append(
-        Row(
-            "short cuts",
-            "labels changed by other surroundings",
-            "up to 6%",
-            "<= 3%",
-            show(cuts["changed_by_surroundings"], True),
-            at_most(0.03)(cuts["changed_by_surroundings"]),
-        )
+def list_pasted(found: dict[str, Any]) -> Iterator[Row]:
+    scores, intervals = found["pasted"]["scores"], found["pasted"]["intervals"]
+    wanted = (
+        ("balanced_accuracy", "balanced accuracy", "0.37", 0.74),
+        ("recall_benign", "Benign recall", "0.00", 0.60),
+        ("recall_benign_7mm", "Benign recall from 7 mm", "-", 0.72),
+        ("recall_malignant", "Malignant recall", "0.26", 0.86),
+        ("benign_malignant_auc", "AUC, Benign against Malignant", "0.59", 0.93),
+        ("present_auc_0mm", "AUC, nodule present", "0.53", 0.90),
+        ("present_auc_7mm", "AUC, nodule present, from 7 mm", "-", 0.93),
+        ("present_auc_10mm", "AUC, nodule present, from 10 mm", "-", 0.97),
     )
+    for key, measure, before, limit in wanted:
+        reached = show(scores[key], interval=intervals.get(key))
+        if key == "benign_malignant_auc":
+            reached += f"; diameter alone {show(scores['diameter_alone_auc'])}"
+        yield Row(PASTED, measure, before, f">= {limit:.2f}", reached, at_least(limit, scores[key]))
+
+
+def list_boxed(found: dict[str, Any]) -> Iterator[Row]:
+    if not (boxed := found.get("lungdx_a0001")):
+        return
+    touched, least = f"{boxed['touched']} of {boxed['boxes']}", f">= 19 of {boxed['boxes']}"
+    yield Row(BOXED, "boxes touched by the strongest cell", "14 of 20", least, touched, boxed["touched"] >= 19)
+    aucs = list(boxed["auc_by_series"].values())
+    told = ", ".join(show(value) for value in aucs)
+    measure = "AUC by series, tumour against slices 20 mm and more away"
+    yield Row(BOXED, measure, "0.50", ">= 0.97", told, all(at_least(0.97, value) for value in aucs))
+    far = boxed["far_called_malignant"]
+    yield Row(BOXED, "those far slices called Malignant", "87%", "<= 10%", show(far, True), at_most(0.10, far))
+
+
+def list_series(found: dict[str, Any]) -> Iterator[Row]:
+    if not (series := found.get("lidc_0001")):
+        return
+    place, told = series["rank"]["anything"], f"by P(Malignant) {series['rank']['malignant']}"
+    measure = "rank of the slice with the nodule, by 1 - P(Normal)"
+    yield Row(SERIES, measure, "-", f"1 or 2 of {series['slices']}", f"{place} ({told})", place <= 2)
+    count = series["free_reported_malignant"]
+    yield Row(SERIES, "nodule-free slices reported Malignant", "most", "none", str(count), count == 0)
+
+
+def list_labelled(found: dict[str, Any]) -> Iterator[Row]:
+    labelled = found["labelled"]
+    auc, normal = labelled["malignant_normal_auc"], labelled["normal_called_malignant"]
+    told = show(auc, interval=labelled["interval"])
+    measure = "AUC, Malignant (none was trained on) against Normal"
+    yield Row(LABELLED, measure, "1.00", ">= 0.92", told, at_least(0.92, auc))
+    told = show(normal["share"], True, normal["interval"])
+    yield Row(LABELLED, "normal slices called Malignant", "0%", "<= 2%", told, at_most(0.02, normal["share"]))
+
+
+def list_shortcuts(found: dict[str, Any]) -> Iterator[Row]:
+    cuts = found["shortcuts"]
+    wanted = (
+        *(
+            (cuts["smoothed"][sigma], f"called Malignant after a Gaussian of sigma {sigma}", before, limit)
+            for sigma, before, limit in (("1", "10%", 0.03), ("2", "90%", 0.03), ("3", "100%", 0.05))
+        ),
+        (cuts["changed_by_surroundings"], "labels changed by other surroundings", "up to 6%", 0.03),
+    )
+    for part, measure, before, limit in wanted:
+        told = show(part["share"], True, part["interval"])
+        yield Row(CUTS, measure, before, f"<= {limit:.0%}", told, at_most(limit, part["share"]))
+
+
+def list_drawn(found: dict[str, Any]) -> Iterator[Row]:
+    drawn = found["phantoms"]
+    normal = drawn["without_called_normal"]
+    measure = "without a nodule called Normal"
+    yield Row(DRAWN, measure, "nearly none", ">= 80%", show(normal, True), at_least(0.80, normal))
     points = [drawn[kind]["strongest_cell_on_nodule"] for kind in ("smooth", "spiculated")]
-    rows += [
-        Row(
-            "drawn phantoms",
-            "without a nodule called Normal",
-            "nearly none",
-            ">= 80%",
-            show(drawn["without_called_normal"], True),
-            at_least(0.80)(drawn["without_called_normal"]),
-        ),
-        Row(
-            "drawn phantoms",
-            "strongest cell on the drawn nodule, smooth and spiculated",
-            "no",
-            ">= 80%",
-            " and ".join(show(value, True) for value in points),
-            all(at_least(0.80)(value) for value in points),
-        ),
-    ]
+    told, measure = " and ".join(show(value, True) for value in points), "strongest cell on it, smooth and spiculated"
+    yield Row(DRAWN, measure, "no", ">= 80%", told, all(at_least(0.80, value) for value in points))
+
+
+def list_reported(found: dict[str, Any]) -> Iterator[Row]:
+    reports = found["reports"]["all"]
+    right, amount = reports["right"], reports["reported"]
+    measure = "accuracy among reported"
+    yield Row(REPORTED, measure, "0.97 in its own set", ">= 0.95", show(right), at_least(0.95, right))
+    yield Row(REPORTED, "share reported", "40%", ">= 30%", show(amount, True), at_least(0.30, amount))
     known = [name for name, count in reports["called"].items() if count["reported"]]
-    here = "real slices that set nothing and were not trained on, every source"
-    rows += [
-        Row(
-            here,
-            "accuracy among reported",
-            "0.97 in its own set",
-            ">= 0.95",
-            show(reports["right"]),
-            at_least(0.95)(reports["right"]),
-        ),
-        Row(
-            here,
-            "share reported",
-            "40%",
-            ">= 30%",
-            show(reports["reported"], True),
-            at_least(0.30)(reports["reported"]),
-        ),
-        Row(
-            here,
-            "classes reported",
-            "Malignant",
-            "Normal and Malignant",
-            ", ".join(known) or "none",
-            {"Normal", "Malignant"} <= set(known),
-        ),
-    ]
-    return rows
+    enough = {"Normal", "Malignant"} <= set(known)
+    told = ", ".join(known) or "none"
+    yield Row(REPORTED, "classes reported", "Malignant", "Normal and Malignant", told, enough)

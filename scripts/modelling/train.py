@@ -43,8 +43,8 @@ def main() -> int:
     from lungct.errors import ModelFolderError
     from lungct_tools.modelling.dataset import read_cases
     from lungct_tools.modelling.pasting.backgrounds import read_clear, take_normal
-    from lungct_tools.modelling.pasting.generator import Settings
     from lungct_tools.modelling.pasting.nodules import read_nodules
+    from lungct_tools.modelling.pasting.settings import Settings
     from lungct_tools.modelling.pasting.training import CHECKPOINT, Trainer, build_network, read_recipe
     from lungct_tools.modelling.shipping import Material, ship
     from lungct_tools.modelling.sources import read_sources

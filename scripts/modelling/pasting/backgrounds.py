@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from lungct.model.preprocess import to_input
 from lungct.window import LUNG
-from lungct_tools.modelling.dataset import CLASSES, Cases, read_slice
+from lungct_tools.modelling.dataset import NORMAL, Cases, read_slice
 from lungct_tools.modelling.pasting.lungs import find_chest
 
 Bytes = npt.NDArray[np.uint8]
@@ -108,7 +108,7 @@ def name_case(case: int) -> str:
 
 def take_normal(cases: Cases) -> Iterable[Background]:
     """The normal slices of a cases.csv."""
-    for row in np.flatnonzero(cases.labels == CLASSES.index("Normal")):
+    for row in np.flatnonzero(cases.labels == NORMAL):
         yield prepare(cases.slices[row], name_case(int(cases.groups[row])))
 
 

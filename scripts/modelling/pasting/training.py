@@ -21,8 +21,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from lungct.model.network import LungResNet18, pool
 from lungct.model.preprocess import normalize
-from lungct_tools.modelling.dataset import CLASSES
-from lungct_tools.modelling.pasting.generator import NORMAL, Generator
+from lungct_tools.modelling.dataset import CLASSES, NORMAL
+from lungct_tools.modelling.pasting.generator import Generator
 
 SAVED_EVERY_S = 300.0
 CHECKPOINT, LOG, RECIPE = "checkpoint.pt", "log.jsonl", "recipe.json"
