@@ -23,7 +23,7 @@ KINDS = {"none": "failed_without", "smooth": "failed", "spiculated": "failed"}
 
 
 def draw_failures(path: Path, judge: Judge, phantoms: dict[str, Any]) -> None:
-    """Write a sheet of the first EACH phantoms of each kind that failed, a row a kind, as `judge_phantoms` told them."""
+    """Write a sheet of the first EACH phantoms of each kind that failed, as `judge_phantoms` told: a row a kind."""
     rows = []
     for kind, key in KINDS.items():
         failed = (phantoms if kind == "none" else phantoms[kind])[key][:EACH]
