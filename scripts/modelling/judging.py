@@ -22,11 +22,18 @@ from lungct_tools.modelling.realslices import (
 )
 from lungct_tools.modelling.sources import Known
 
+PHANTOMS = 9  # pasted slices for each drawn one of a kind
 Flags = npt.NDArray[np.bool_]
 
 
-def judge_all(judge: Judge, data: Path) -> dict[str, Any]:
-    """Every row of the card's table; rows whose data is not there are left out."""
+def judge_all(judge: Judge, data: Path, made: int) -> dict[str, Any]:
+    """Every row of the card's table; rows whose data is not there are left out.
+
+    Args:
+        judge: with whatever it is asked about.
+        data: where pictures that are no chest CT may be.
+        made: slices to paste, twice; a ninth as many are drawn.
+    """
     free, served = judge.ask_files(judge.known, gate="off"), judge.ask_files(judge.known)
     sources = np.array([one.source for one in judge.known])
 
@@ -36,11 +43,11 @@ def judge_all(judge: Judge, data: Path) -> dict[str, Any]:
     mine = (sources == "iq") & ~np.array([one.seen for one in judge.known])
     normal = [one for one in pick(mine) if one.label == NORMAL]
     found: dict[str, Any] = {
-        "pasted": judge_pasted(judge, Settings(little=0)),
-        "as_read": judge_pasted(judge, AS_READ),
+        "pasted": judge_pasted(judge, Settings(little=0), made),
+        "as_read": judge_pasted(judge, AS_READ, made),
         "labelled": judge_labelled(pick(mine), free.take(mine)),
         "shortcuts": judge_shortcuts(judge, normal),
-        "phantoms": judge_phantoms(judge),
+        "phantoms": judge_phantoms(judge, made // PHANTOMS),
         "reports": judge_reports(judge.known, served),
         "gate": judge_gate(judge, data),
     }

@@ -24,15 +24,13 @@ from lungct_tools.phantom.anatomy import draw_slice
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
 SIZE = 224
-PASTED = 900
-PHANTOMS = 100
 SIGMAS = (1, 2, 3)  # of a Gaussian, in pixels of a slice
 JUDGED_SEED = 1000  # of pasted slices: training's is another
 DRAWS = 200  # of the intervals of pasted slices, which are many scores
 LEAST_MM = (0, 7, 10, 15)  # diameters from which a nodule counts as one that is to be found
 
 
-def judge_pasted(judge: Judge, settings: Settings, count: int = PASTED) -> dict[str, Any]:
+def judge_pasted(judge: Judge, settings: Settings, count: int) -> dict[str, Any]:
     """Nodules of unseen patients in unseen backgrounds; a nodule's size is that at which it was pasted."""
     unseen = [one for one in take_normal(judge.cases) if is_kept_out(one.group)]
     nodules = judge.nodules.select(np.array([is_kept_out(patient) for patient in judge.nodules.patients]))
@@ -115,7 +113,7 @@ def swap(pixels: Bytes, other: Bytes) -> Bytes:
     return np.where(find_surroundings(pixels[None]), around, pixels)
 
 
-def judge_phantoms(judge: Judge, count: int = PHANTOMS) -> dict[str, Any]:
+def judge_phantoms(judge: Judge, count: int) -> dict[str, Any]:
     """Drawn slices, of which the network was shown none; the seeds that it failed on are told."""
     plain = [draw_slice(seed) for seed in range(count)]
     empty = judge.ask((LUNG.render(one) for one in plain), "phantoms")
