@@ -50,6 +50,18 @@ class Answers(NamedTuple):
         kept = [warnings for warnings, row in zip(self.warnings, rows, strict=True) if row]
         return Answers(*(part[rows] for part in self[:-1]), kept)  # type: ignore[arg-type]
 
+    def put(self, rows: npt.NDArray[np.int64], others: Answers) -> Answers:
+        """These answers with `others` in some rows."""
+        parts = []
+        for mine, theirs in zip(self[:-1], others[:-1], strict=True):
+            changed = np.array(mine)
+            changed[rows] = theirs
+            parts.append(changed)
+        warnings = list(self.warnings)
+        for row, theirs in zip(rows.tolist(), others.warnings, strict=True):
+            warnings[row] = theirs
+        return Answers(*parts, warnings)
+
 
 def encode(pixels: npt.NDArray[np.uint8]) -> bytes:
     """(H, W) uint8 -> a PNG file, little compressed."""

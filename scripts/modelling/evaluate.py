@@ -26,9 +26,7 @@ def main() -> int:
         "--model", type=Path, default=ROOT / "model_store" / "lung_ct", help="model folder (%(default)s)"
     )
     parser.add_argument("--engine", default="auto", help="engine that answers (default %(default)s)")
-    parser.add_argument(
-        "--made", type=int, default=900, help="slices to paste; a ninth as many are drawn (%(default)s)"
-    )
+    parser.add_argument("--made", type=int, default=900, help="slices to paste (%(default)s); draws a ninth")
     parser.add_argument("--out", type=Path, help="folder to write to (default: the model folder)")
     args = parser.parse_args()
     # After the arguments: torch and scikit-learn take seconds to import, which --help need not wait for.
@@ -47,14 +45,11 @@ def main() -> int:
         folder = load_model_folder(args.model)
         engine = choose_engine(folder, threads=count_cores(), wanted=args.engine)
         judge = Judge.read(folder, engine, read_cases(args.data), args.data, args.nodules or args.data / "lidc_nodules")
-        found = {
-            "engine": engine.name,
-            "weights_sha256": folder.contract.weights_sha256,
-            **judge_all(judge, args.data, args.made),
-        }
+        found = judge_all(judge, args.data, args.made)
     except (ModelFolderError, ValueError, KeyError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2
+    found |= {"engine": engine.name, "weights_sha256": folder.contract.weights_sha256}
     found["minutes"] = round((time.monotonic() - started) / 60, 1)
     out.mkdir(parents=True, exist_ok=True)
     (out / EVALUATION).write_text(json.dumps(found, indent=1) + "\n")

@@ -41,9 +41,15 @@ class Judge:
         """Answers on (H, W) uint8 slices that were made or changed; the gate, which might refuse them, is off."""
         return ask(self.folder, self.engine, map(encode, pictures), said, gate="off")
 
-    def ask_files(self, known: list[Known], gate: str = "on") -> Answers:
-        """Answers on files as they lie there."""
-        return ask(self.folder, self.engine, (one.path.read_bytes() for one in known), f"files, gate {gate}", gate)
+    def ask_files(self, known: list[Known]) -> tuple[Answers, Answers]:
+        """Answers on files as they lie there: as served, and with those that the gate refuses answered all the same."""
+
+        def read(rows: Iterable[int], gate: str) -> Answers:
+            return ask(self.folder, self.engine, (known[row].path.read_bytes() for row in rows), f"gate {gate}", gate)
+
+        served = read(range(len(known)), "on")
+        refused = np.flatnonzero(~served.answered)
+        return served, served.put(refused, read(refused, "off")) if len(refused) else served
 
 
 def share(flags: Flags) -> float | None:

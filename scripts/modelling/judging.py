@@ -34,7 +34,7 @@ def judge_all(judge: Judge, data: Path, made: int) -> dict[str, Any]:
         data: where pictures that are no chest CT may be.
         made: slices to paste, twice; a ninth as many are drawn.
     """
-    free, served = judge.ask_files(judge.known, gate="off"), judge.ask_files(judge.known)
+    served, free = judge.ask_files(judge.known)
     sources = np.array([one.source for one in judge.known])
 
     def pick(rows: Flags) -> list[Known]:

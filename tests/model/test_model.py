@@ -15,6 +15,8 @@ from lungct.errors import ModelFolderError
 from lungct.model.contract import CONTRACT, SEAL, WEIGHTS, ModelContract
 from lungct.model.folder import GATE, GOLDEN, load_model_folder, save_model_folder, sha256_of
 from lungct.model.network import LungResNet18
+from lungct.model.pooling import BY_MEAN
+from lungct.model.statistics import Statistics
 from tests.conftest import MODEL
 
 
@@ -95,6 +97,22 @@ def test_a_written_folder_reads_back_as_it_was(tmp_path):
 def test_one_threshold_for_all_classes_as_older_folders_have_it_is_read_as_each_class_s_own(copy):
     rewrite(copy, refer_below=0.6)
     assert load_model_folder(copy).contract.refer_below == {"Benign": 0.6, "Malignant": 0.6, "Normal": 0.6}
+
+
+def test_a_folder_as_version_1_4_wrote_it_still_loads_pools_by_the_mean_and_keeps_its_limits(tmp_path):
+    """The contract is the one that version 1.4 shipped, but for the hashes: its weights weigh 22 MB."""
+    torch.manual_seed(2)
+    gate = Statistics(np.eye(512, dtype=np.float32), np.zeros((3, 512), np.float32), 1, 2)
+    network, inputs = LungResNet18(3).eval(), np.zeros((1, 1, 224, 224), np.uint8)
+    files = save_model_folder(tmp_path, network, ModelContract("x"), inputs, gate).files
+    old = json.loads((Path(__file__).parents[1] / "support" / "contract_1_4.json").read_text())
+    assert not {"pooling", "judged"} & old.keys()
+    (tmp_path / CONTRACT).write_text(json.dumps({**old, "files": dict(files)}))
+    read = load_model_folder(tmp_path)
+    assert (read.contract.version, read.contract.pooling, read.contract.judged) == ("1.4", BY_MEAN, None)
+    assert read.contract.refer_below == {"Benign": 2.0, "Malignant": 0.522, "Normal": 2.0}
+    assert (read.gate.refer_above, read.gate.refuse_above, read.gate.least_sharpness) == (45.351, 57.531, 1.79)
+    prove(TorchEngine(read, torch.device("cpu")), read, TOLERANCES["torch"])
 
 
 def test_the_shipped_model_has_the_class_order_of_the_original_checkpoints(folder):

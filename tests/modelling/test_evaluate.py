@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lungct.model import to_input
 from lungct.model.folder import load_model_folder
+from lungct.window import LUNG
 from lungct_tools.modelling.asking import Answers
 from lungct_tools.modelling.card import CARD, EVALUATION, FIGURE, TRIED, write_card
 from lungct_tools.modelling.dataset import BENIGN, MALIGNANT, NORMAL
@@ -20,7 +22,6 @@ from lungct_tools.modelling.surroundings import find_surroundings
 from lungct_tools.modelling.table import list_rows
 from lungct_tools.phantom.anatomy import draw_slice
 from tests.conftest import MODEL, run_script
-from tests.modelling.drawing import as_input
 
 PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm"}
 
@@ -63,7 +64,7 @@ def test_the_cards_figure_is_there_and_shows_something(written):
 
 def test_intervals_hold_the_score_they_belong_to(found):
     pasted = found["pasted"]
-    for key, (low, high) in pasted["intervals"].items():
+    for low, high in pasted["intervals"].values():
         assert low <= high
         assert 0 <= low <= 1 >= high
     for part in (found["shortcuts"]["called_malignant"], *found["shortcuts"]["smoothed"].values()):
@@ -96,6 +97,14 @@ def make_answers(probabilities, reported=None, maps=None):
     return Answers(
         probabilities, np.log(probabilities), maps, np.ones(count, bool), reported, [[] for _ in range(count)]
     )
+
+
+def test_answers_without_the_gate_take_the_place_of_refusals_and_leave_the_others():
+    first, other = make_answers([SURE[NORMAL]] * 3), make_answers([SURE[MALIGNANT]], reported=[False])
+    found = first.put(np.array([1]), other)
+    assert found.called.tolist() == [NORMAL, MALIGNANT, NORMAL]
+    assert found.reported.tolist() == [True, False, True]
+    assert first.called.tolist() == [NORMAL] * 3
 
 
 SURE = {BENIGN: (0.8, 0.1, 0.1), MALIGNANT: (0.1, 0.8, 0.1), NORMAL: (0.1, 0.1, 0.8)}
@@ -164,7 +173,7 @@ def test_reports_count_unseen_slices_alone_and_forgive_benign_that_is_not_called
 
 
 def test_swapped_surroundings_change_nothing_in_the_body():
-    pixels, other = (as_input(draw_slice(seed, size=256))[0] for seed in (0, 7))
+    pixels, other = (to_input(LUNG.render(draw_slice(seed)), 224, "pad", LUNG.air)[0] for seed in (0, 7))
     around = find_surroundings(pixels[None])
     changed = swap(pixels, np.where(find_surroundings(other[None]), 90, other).astype(np.uint8))
     assert around.any()

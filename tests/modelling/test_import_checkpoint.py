@@ -5,6 +5,7 @@ import torch
 import torchvision
 
 from lungct.model.folder import load_model_folder
+from lungct.model.pooling import BY_MEAN
 from lungct_tools.modelling.import_checkpoint import CheckpointError, read_checkpoint
 from tests.conftest import run_script
 
@@ -25,6 +26,7 @@ def test_a_torchvision_checkpoint_becomes_a_model_folder_and_an_archive(checkpoi
     folder = load_model_folder(out)
     assert folder.contract.classes == ("Benign", "Malignant", "Normal")
     assert folder.contract.geometry == "squash"
+    assert folder.contract.pooling == BY_MEAN
     original = torch.load(checkpoint, weights_only=True)
     assert torch.allclose(folder.network.conv1.weight, original["conv1.weight"], atol=1e-3)
     packed = run_script("archive", "--model", out, "--out", tmp_path / "store")
