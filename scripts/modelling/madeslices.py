@@ -49,7 +49,7 @@ def judge_pasted(judge: Judge, settings: Settings, count: int) -> dict[str, Any]
         "slices": count,
         "nodule_patients": len(set(nodules.patients)),
         "background_cases": len({one.group for one in unseen}),
-        "scores": score(np.arange(count)),
+        "scores": {key: None if np.isnan(value) else value for key, value in score(np.arange(count)).items()},
         "intervals": resample_cases(score, groups, draws=DRAWS),
         "strongest_cell_on_nodule": tell_share(
             np.array([points_at(answers.maps[row, labels[row]], samples[row].shares[labels[row]]) for row in held]),
