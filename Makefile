@@ -107,3 +107,8 @@ clean:    ## remove what was built and run here (stops the server first); .venv 
 	@test ! -e $(PY) || $(PY) scripts/stop.py --quiet
 	@test ! -d .run || find .run -mindepth 1 -maxdepth 1 ! -name train -exec rm -rf {} +
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis model_store/*.mar
+
+.PHONY: findings
+findings: ## Run every finding about outside software (needs the package index; outside CI) and say which no longer hold
+	@failed=; for f in findings/*.sh; do echo "== $$f"; $$f || failed="$$failed $$f"; done; \
+	if [ -n "$$failed" ]; then echo "no longer hold:$$failed"; exit 1; fi; echo "all hold"
