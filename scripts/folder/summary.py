@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from lungct import NOTICE
-
-from scripts.folder.record import Row
-from scripts.folder.rollup import RULE, Totals
+from lungct_tools.folder.record import Row
+from lungct_tools.folder.rollup import RULE, Totals
 
 SHOWN_SERIES = 50
 STYLE = """
