@@ -1,4 +1,4 @@
-"""`lungct COMMAND`: every tool of this project by one name. Research use only. Not a medical device."""
+"""LungServe: every tool by one name, `lungct COMMAND`. Research use only. Not a medical device."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def score_files(
 
 def make_table(rows: list[dict[str, Any]], root: str) -> Table:
     """One line a scored file: class, confidence, decision, probabilities."""
-    table = Table(title="Lung-CT slices", caption=NOTICE, row_styles=("", "dim"))
+    table = Table(title="LungServe", caption=NOTICE, row_styles=("", "dim"))
     classes = tuple(rows[0]["probabilities"])
     for name in ("file", "class", "confidence", "decision", *classes):
         table.add_column(name, justify="left" if name in ("file", "class", "decision") else "right", overflow="fold")

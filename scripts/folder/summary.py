@@ -44,7 +44,7 @@ def build_summary(
     """
     worst = classes[-1]
     parts = [
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Scored slices</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>LungServe: scored slices</title>'
         f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{STYLE}</style></head><body>',
         f'<h1>Scored slices</h1><p class="notice">{NOTICE}</p>',
         _list_counts(totals, classes),
