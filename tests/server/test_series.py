@@ -16,7 +16,11 @@ from tests.support.watching import Page
 pytestmark = pytest.mark.server
 
 # All ASCII punctuation but what the contract refuses, and more than ASCII.
-ODD = (f"Benign {''.join(chr(c) for c in range(33, 48) if chr(c) not in ',')}", "Malignant ;<=>?@[\\]^_`{}~", "Normal é ß")
+ODD = (
+    f"Benign {''.join(chr(c) for c in range(33, 48) if chr(c) not in ',')}",
+    "Malignant ;<=>?@[\\]^_`{}~",
+    "Normal é ß",
+)
 
 
 def pages(server):
