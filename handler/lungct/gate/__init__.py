@@ -1,16 +1,34 @@
 """In go a network input and its features, out come warnings, a referral, or a refusal of what is no chest slice."""
 
 from lungct.gate.body import Body, outline
-from lungct.gate.checks import GATE_OFF, NO_GATE, SMOOTH, UNLIKE, check_body, check_features, check_sharpness
+from lungct.gate.checks import (
+    GATE_OFF,
+    LITTLE_LUNG,
+    NO_GATE,
+    OTHER_SCAN,
+    SMOOTH,
+    UNKNOWN_SCAN,
+    UNLIKE,
+    check_body,
+    check_features,
+    check_scan,
+    check_sharpness,
+    is_trusted,
+)
 
 __all__ = [
     "GATE_OFF",
+    "LITTLE_LUNG",
     "NO_GATE",
+    "OTHER_SCAN",
     "SMOOTH",
+    "UNKNOWN_SCAN",
     "UNLIKE",
     "Body",
     "check_body",
     "check_features",
+    "check_scan",
     "check_sharpness",
+    "is_trusted",
     "outline",
 ]

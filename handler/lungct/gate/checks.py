@@ -6,13 +6,15 @@ features from the training data, after it. None says anything about disease.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from lungct.errors import LungCTError
 from lungct.gate.body import Body
-from lungct.model import Statistics
+from lungct.model import Judged, Statistics
 
 NOT_CHEST = "The picture does not look like an axial chest-CT slice: {}. X-Gate: off has it scored all the same."
 OTHER_WINDOW = (
@@ -21,9 +23,15 @@ OTHER_WINDOW = (
 )
 UNLIKE = "The slice is unlike the training data; do not rely on the class."
 SMOOTH = (
-    "The slice is smoother than the training slices of all classes but one, so that smoothness alone may decide the "
-    "class; send the file as the scanner wrote it, or a sharper reconstruction."
+    "The slice is smoother than any on which the model was judged; send the file as the scanner wrote it, or a "
+    "sharper reconstruction."
 )
+LITTLE_LUNG = "The slice shows little lung, as at the neck or in the abdomen; Malignant is not reported there."
+OTHER_SCAN = (
+    "The file states a slice thickness or a convolution kernel on which the model was not judged; "
+    "do not rely on the class."
+)
+UNKNOWN_SCAN = "Slice thickness and kernel are not known; only the sharpness of the picture was checked."
 NO_GATE = "This model folder has no gate: whether the picture is a chest-CT slice was not checked."
 GATE_OFF = "X-Gate is off: whether the picture is a chest-CT slice was not checked."
 
@@ -36,6 +44,7 @@ LIMITS = (
     ("edge_share", 0.0, 0.4, "no air around the body"),
     ("lung_share", 0.02, 0.62, "no lungs inside the body"),
 )
+LITTLE = 0.08  # lung_share under which a slice shows little lung
 CONTRAST = 55  # gray levels between tissue and lung; the least of the training slices is 82
 TISSUE_LEVELS = (185, 235)  # means at the lung window; training slices: 195-223
 LUNG_LEVELS = (50, 135)  # training slices: 69-116
@@ -54,8 +63,28 @@ def check_body(body: Body | None) -> tuple[str, ...]:
             raise LungCTError("not_a_ct_slice", NOT_CHEST.format(fault))
     if body.tissue - body.lung < CONTRAST:
         raise LungCTError("not_a_ct_slice", NOT_CHEST.format("the dark regions are no air-filled lungs"))
+    little = (LITTLE_LUNG,) if body.lung_share < LITTLE else ()
     usual = (TISSUE_LEVELS[0] <= body.tissue <= TISSUE_LEVELS[1]) and (LUNG_LEVELS[0] <= body.lung <= LUNG_LEVELS[1])
-    return () if usual else (OTHER_WINDOW,)
+    return little if usual else (*little, OTHER_WINDOW)
+
+
+def check_scan(thickness_mm: float | None, kernel: str, judged: Judged | None) -> tuple[str, ...]:
+    """OTHER_SCAN for a slice of another thickness or kernel than the model was judged on, which is referred.
+
+    UNKNOWN_SCAN, which is not, where the file does not state both.
+    """
+    if judged is None:
+        return ()
+    thin = thickness_mm is not None and not judged.thinnest_mm <= thickness_mm <= judged.thickest_mm
+    if thin or (kernel and kernel not in judged.kernels):
+        return (OTHER_SCAN,)
+    return () if kernel and thickness_mm is not None else (UNKNOWN_SCAN,)
+
+
+def is_trusted(warnings: Iterable[str], label: str) -> bool:
+    """Whether a slice with these warnings may be reported as `label`."""
+    found = set(warnings)
+    return not found & {UNLIKE, SMOOTH, OTHER_SCAN} and not (label == "Malignant" and LITTLE_LUNG in found)
 
 
 def measure_sharpness(pixels: npt.NDArray[np.uint8], body: Body) -> float:

@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 
 from lungct.errors import LungCTError
 from lungct.pixels.pixeldata import Syntax, Values, clear_unused_bits, find_syntax, read_frame
-from lungct.pixels.rendering import Rendering, Rule, Terms, check_size, translate_faults
+from lungct.pixels.rendering import Acquisition, Rendering, Rule, Terms, check_size, translate_faults
 from lungct.window import AIR_HU, Window
 
 CT_CLASSES = {uid.CTImageStorage, uid.EnhancedCTImageStorage, uid.LegacyConvertedEnhancedCTImageStorage}
@@ -59,7 +59,8 @@ def render(body: bytes, terms: Terms) -> Rendering:
                 notes.append("The pixels were compressed by a lossy method.")
         with translate_faults("The DICOM pixel data is damaged or cut short; export the slice again."):
             hu = read_hu(data, syntax, frame, slope, intercept)
-    return Rendering(window.render(hu), window, rule, tuple(notes))
+            made = read_acquisition(data, frame)
+    return Rendering(window.render(hu), window, rule, tuple(notes), made)
 
 
 def check_object(data: Dataset) -> None:
@@ -134,6 +135,16 @@ def read_rescale(data: Dataset, frame: int) -> tuple[float, float, list[str]]:
     if unit != "HU":
         raise _unsupported("The values are not in HU (see RescaleType); send the CT image itself.")
     return slope, intercept, []
+
+
+def read_acquisition(data: Dataset, frame: int) -> Acquisition:
+    """Slice thickness and kernel, of a classic image or of the frame's groups; what is not a number is not stated."""
+    kernels = _as_list(get_group(data, frame, "CTReconstructionSequence").get("ConvolutionKernel"))
+    try:
+        thickness = float(get_group(data, frame, "PixelMeasuresSequence").get("SliceThickness"))
+    except (TypeError, ValueError):
+        thickness = math.nan
+    return Acquisition(thickness if 0 < thickness < math.inf else None, str(kernels[0]).strip() if kernels else "")
 
 
 def choose_window(data: Dataset, frame: int, terms: Terms) -> tuple[Window, Rule]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from lungct.errors import LungCTError
 from lungct.pixels import raster, reader
 from lungct.pixels.formats import measure_plain, recognise
-from lungct.pixels.rendering import Asked, Rule, Terms, check_size
+from lungct.pixels.rendering import Acquisition, Asked, Rule, Terms, check_size
 from lungct.settings import Settings
 from lungct.window import Window
 
@@ -29,6 +29,7 @@ class Slice:
         sha256: hash of the file's bytes.
         warnings: sentences about choices that were made.
         rule: how gray levels came about: "as is", "model window", "asked window", "file window" or "stretch".
+        acquisition: what a DICOM header says of thickness and kernel.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -37,6 +38,7 @@ class Slice:
     sha256: str
     warnings: tuple[str, ...] = ()
     rule: Rule = "as is"
+    acquisition: Acquisition = Acquisition()
 
 
 def decode(body: bytes, window: Asked, frame: int | None, default: Window, settings: Settings) -> Slice:
@@ -67,4 +69,5 @@ def decode(body: bytes, window: Asked, frame: int | None, default: Window, setti
     if size:
         check_size(*size, settings)  # before Pillow sees the file: it warns of large ones by limits of its own
     found = raster.render(body, kind, terms) if size else reader.read(body, kind, terms)
-    return Slice(found.pixels, kind, found.window, hashlib.sha256(body).hexdigest(), found.warnings, found.rule)
+    sha256 = hashlib.sha256(body).hexdigest()
+    return Slice(found.pixels, kind, found.window, sha256, found.warnings, found.rule, found.acquisition)

@@ -39,6 +39,18 @@ class Terms(NamedTuple):
         return self.default, "model window"
 
 
+class Acquisition(NamedTuple):
+    """How a slice was made, as far as its DICOM header says (PS3.3 C.8.2.1).
+
+    Attributes:
+        thickness_mm: None where it is not stated.
+        kernel: of reconstruction, by its maker's name; empty where it is not stated.
+    """
+
+    thickness_mm: float | None = None
+    kernel: str = ""
+
+
 class Rendering(NamedTuple):
     """A decoded slice.
 
@@ -48,12 +60,14 @@ class Rendering(NamedTuple):
         rule: how gray levels came about: "as is" (the file held finished ones), one of the windows, or "stretch"
             (values of unknown meaning, smallest to 0 and largest to 255).
         warnings: sentences about choices that were made.
+        acquisition: what the header says of it; nothing for a picture.
     """
 
     pixels: npt.NDArray[np.uint8]
     window: Window | None
     rule: Rule
     warnings: tuple[str, ...] = ()
+    acquisition: Acquisition = Acquisition()
 
 
 def check_size(rows: int, columns: int, settings: Settings) -> None:
