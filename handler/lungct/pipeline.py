@@ -129,7 +129,7 @@ class Pipeline:
         if request.heatmap_method != "gradcam" and not self._settings.library_cams:
             raise LungCTError("bad_option", "X-Heatmap-Method: this server offers gradcam only (library_cams is off).")
         slice_ = decode(request.body, request.window, request.frame, contract.window, self._settings)
-        pixels = to_input(slice_.pixels, contract.size, contract.geometry, contract.window.air)
+        pixels = to_input(slice_.pixels, contract.size, contract.geometry, contract.window.air, slice_.aspect)
         body = outline(pixels)
         return Prepared(request, slice_, pixels, body, (*slice_.warnings, *self._check(request, slice_, pixels, body)))
 
@@ -219,7 +219,7 @@ class Pipeline:
     def _draw(self, prepared: Prepared, activation: ActivationMap) -> bytes:
         request, pixels = prepared.request, prepared.slice.pixels
         rows, columns = pixels.shape
-        placement = place(rows, columns, self.contract.geometry)
+        placement = place(rows, columns, self.contract.geometry, prepared.slice.aspect)
         if request.heatmap_size == "model":
             pixels = prepared.input[0]
             placement = Placement(0, 0, *pixels.shape, *pixels.shape)

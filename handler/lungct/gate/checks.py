@@ -16,7 +16,7 @@ from lungct.errors import LungCTError
 from lungct.gate.body import Body
 from lungct.model import Judged, Statistics
 
-NOT_CHEST = "The picture does not look like an axial chest-CT slice: {}. X-Gate: off has it scored all the same."
+NOT_CHEST = "The picture does not look like an axial chest-CT slice: {}."
 OTHER_WINDOW = (
     "The gray levels are not those of the lung window that the model was trained at (centre -500, width 1500); "
     "send the DICOM file, or export the slice at that window."
@@ -32,8 +32,8 @@ OTHER_SCAN = (
     "do not rely on the class."
 )
 UNKNOWN_SCAN = "Slice thickness and kernel are not known; only the sharpness of the picture was checked."
-NO_GATE = "This model folder has no gate: whether the picture is a chest-CT slice was not checked."
-GATE_OFF = "X-Gate is off: whether the picture is a chest-CT slice was not checked."
+NO_GATE = "This model folder has no gate: whether the picture is a chest-CT slice was not checked; do not rely on the class."
+GATE_OFF = "X-Gate is off: whether the picture is a chest-CT slice was not checked; do not rely on the class."
 
 
 # Least and most of each, and what is wrong otherwise. The extremes of 870 slices that should pass are 0.25-0.71 of the
@@ -81,10 +81,15 @@ def check_scan(thickness_mm: float | None, kernel: str, judged: Judged | None) -
     return () if kernel and thickness_mm is not None else (UNKNOWN_SCAN,)
 
 
+def find_doubt(warnings: Iterable[str], label: str) -> str | None:
+    """The first of these warnings because of which a slice is not reported as `label`."""
+    doubts = {UNLIKE, SMOOTH, OTHER_SCAN, NO_GATE, GATE_OFF} | ({LITTLE_LUNG} if label == "Malignant" else set())
+    return next((warning for warning in warnings if warning in doubts), None)
+
+
 def is_trusted(warnings: Iterable[str], label: str) -> bool:
     """Whether a slice with these warnings may be reported as `label`."""
-    found = set(warnings)
-    return not found & {UNLIKE, SMOOTH, OTHER_SCAN} and not (label == "Malignant" and LITTLE_LUNG in found)
+    return find_doubt(warnings, label) is None
 
 
 def measure_sharpness(pixels: npt.NDArray[np.uint8], body: Body) -> float:

@@ -30,6 +30,7 @@ class Slice:
         warnings: sentences about choices that were made.
         rule: how gray levels came about: "as is", "model window", "asked window", "file window" or "stretch".
         acquisition: what a DICOM header says of thickness and kernel.
+        aspect: height over width of a pixel, 0.5 to 2.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -39,6 +40,14 @@ class Slice:
     warnings: tuple[str, ...] = ()
     rule: Rule = "as is"
     acquisition: Acquisition = Acquisition()
+    aspect: float = 1.0
+
+    @property
+    def resampled(self) -> tuple[int, int] | None:
+        """Rows and columns of the slice in square pixels as fine as its finer side; None where its own are square."""
+        rows, columns = self.pixels.shape
+        square = (round(rows * max(1.0, self.aspect)), round(columns * max(1.0, 1 / self.aspect)))
+        return None if square == (rows, columns) else square
 
 
 def decode(body: bytes, window: Asked, frame: int | None, default: Window, settings: Settings) -> Slice:
@@ -70,4 +79,4 @@ def decode(body: bytes, window: Asked, frame: int | None, default: Window, setti
         check_size(*size, settings)  # before Pillow sees the file: it warns of large ones by limits of its own
     found = raster.render(body, kind, terms) if size else reader.read(body, kind, terms)
     sha256 = hashlib.sha256(body).hexdigest()
-    return Slice(found.pixels, kind, found.window, sha256, found.warnings, found.rule, found.acquisition)
+    return Slice(found.pixels, kind, found.window, sha256, found.warnings, found.rule, found.acquisition, found.aspect)

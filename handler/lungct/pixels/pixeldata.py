@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any, NamedTuple
 
 import gdcm  # type: ignore[import-untyped]
+import jpeg_ls
 import numpy.typing as npt
 from pydicom import uid
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, generate_fragments, parse_basic_offsets
 from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 
 from lungct.errors import LungCTError
@@ -36,8 +39,8 @@ SYNTAXES = {
         Syntax(uid.JPEGExtended12Bit, "JPEG Extended, 12 bit", "gdcm12", lossy=True),
         Syntax(uid.JPEGLossless, "JPEG Lossless", "gdcm"),
         Syntax(uid.JPEGLosslessSV1, "JPEG Lossless SV1", "gdcm"),
-        Syntax(uid.JPEGLSLossless, "JPEG-LS Lossless", "pyjpegls"),
-        Syntax(uid.JPEGLSNearLossless, "JPEG-LS Near Lossless", "pyjpegls", lossy=True),
+        Syntax(uid.JPEGLSLossless, "JPEG-LS Lossless", "charls"),
+        Syntax(uid.JPEGLSNearLossless, "JPEG-LS Near Lossless", "charls", lossy=True),
         Syntax(uid.JPEG2000Lossless, "JPEG 2000 Lossless", "pylibjpeg"),
         Syntax(uid.JPEG2000, "JPEG 2000", "pylibjpeg", lossy=True),
         Syntax(uid.HTJ2KLossless, "HTJ2K Lossless", "pylibjpeg"),
@@ -46,12 +49,38 @@ SYNTAXES = {
     )
 }
 
-DECODER_DEPENDENCIES = {uid.JPEGExtended12Bit: ("gdcm>=3.0.10",)}
+DECODER_DEPENDENCIES = {
+    uid.JPEGExtended12Bit: ("gdcm>=3.0.10",),
+    uid.JPEGLSLossless: ("pyjpegls>=1.2",),
+    uid.JPEGLSNearLossless: ("pyjpegls>=1.2",),
+}
+EOI = b"\xff\xd9"  # ends a JPEG-LS stream (ISO/IEC 14495-1 C.1.1)
+MOST_ZEROS = 4  # before it
 
 
 def is_available(syntax: str) -> bool:
-    """Part of pydicom's plugin interface: this module decodes JPEG Extended."""
+    """Part of pydicom's plugin interface: this module decodes JPEG Extended and JPEG-LS."""
     return syntax in DECODER_DEPENDENCIES
+
+
+def decode_jpegls(source: bytes, runner: DecodeRunner) -> bytes | bytearray:
+    """Decode one JPEG-LS frame; a plugin of pydicom's.
+
+    Some encoders leave zero bytes between the coded data and the end marker, which CharLS refuses. Zeros may also be
+    data, so one after another is taken away only where it fails with them.
+    """
+    head, end, _ = source.rpartition(EOI)
+    zeros = min(len(head) - len(head.rstrip(b"\0")), MOST_ZEROS)
+    for count in range(zeros + 1):
+        try:
+            values, found = jpeg_ls.decode_pixel_data(head[: len(head) - count] + end if count else source)
+        except RuntimeError:
+            if count == zeros:
+                raise
+        else:
+            runner.set_option("bits_allocated", 8 if found["bits_per_sample"] <= 8 else 16)
+            return values
+    raise AssertionError  # the loop returns or raises
 
 
 def decode_jpeg(source: bytes, runner: DecodeRunner) -> bytes:
@@ -77,6 +106,8 @@ def decode_jpeg(source: bytes, runner: DecodeRunner) -> bytes:
 
 
 get_decoder(uid.JPEGExtended12Bit).add_plugin("gdcm12", (__name__, "decode_jpeg"))
+for _syntax in (uid.JPEGLSLossless, uid.JPEGLSNearLossless):
+    get_decoder(_syntax).add_plugin("charls", (__name__, "decode_jpegls"))
 
 
 def find_syntax(data: Dataset) -> Syntax:
@@ -103,22 +134,38 @@ def find_syntax(data: Dataset) -> Syntax:
 
 def read_frame(data: Dataset, syntax: Syntax, index: int) -> Values:
     """(H, W) stored values of frame `index` as they lie in the allocated bits; whatever pydicom and codecs raise."""
+    options: dict[str, Any] = {"photometric_interpretation": "MONOCHROME2"}  # not all files say it
+    if syntax.plugin and (frame := find_frame(data.PixelData, index, int(data.get("NumberOfFrames") or 1))):
+        data.PixelData, index = encapsulate([frame]), 0
+        options |= {"number_of_frames": 1, "extended_offsets": None}
     values, _ = get_decoder(syntax.uid).as_array(
         data,
         index=index,
         raw=True,
         decoding_plugin=syntax.plugin,
         correct_unused_bits=False,  # type: ignore[arg-type]
+        **options,
     )
     return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
-def clear_unused_bits(values: Values, data: Dataset, syntax: Syntax) -> Values:
-    """Drop what lies above Bits Stored (old scanners kept overlays there) and extend the sign.
+def find_frame(pixel_data: bytes, index: int, frames: int) -> bytes | None:
+    """The codestream of a frame where no offset table is needed to find it, as tables are often wrong; else None.
 
-    JPEG-LS and JPEG 2000 carry their own precision, which pydicom has applied already.
+    A single frame is all its fragments, and as many fragments as frames are one each (PS3.5 A.4).
     """
-    shift = 8 * values.dtype.itemsize - int(data.BitsStored)
-    if shift <= 0 or syntax.uid in uid.JPEGLSTransferSyntaxes or syntax.uid in uid.JPEG2000TransferSyntaxes:
-        return values
-    return (values << shift) >> shift
+    stream = io.BytesIO(pixel_data)
+    parse_basic_offsets(stream)
+    fragments = list(generate_fragments(stream))
+    if frames == 1:
+        return b"".join(fragments)
+    return fragments[index] if len(fragments) == frames else None
+
+
+def clear_unused_bits(values: Values, stored: int) -> Values:
+    """Drop what lies above the `stored` bits, which means nothing (PS3.5 8.1.1), and extend the sign.
+
+    Old scanners kept overlays there; encoders leave negative values there without their sign, whatever the syntax.
+    """
+    shift = 8 * values.dtype.itemsize - stored
+    return (values << shift) >> shift if shift > 0 else values
