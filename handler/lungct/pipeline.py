@@ -142,6 +142,7 @@ class Pipeline:
             return (gate.GATE_OFF,)
         return (
             *gate.check_body(body),
+            *gate.check_resolution(slice_.resampled or slice_.pixels.shape),
             *gate.check_scan(*slice_.acquisition, self.contract.judged),
             *gate.check_sharpness(pixels, body, self._folder.gate),
         )

@@ -144,16 +144,24 @@ def test_the_slices_of_demo_and_canary_are_accepted_as_like_the_training_data(pi
     assert UNLIKE not in document["warnings"]
 
 
-def test_the_gate_can_be_turned_off_and_the_reply_says_so(pipeline, photo):
-    reply, document = answer(pipeline, photo, X_Gate="off")
-    assert reply.status == 200
-    assert GATE_OFF in document["warnings"]
+def test_with_the_gate_off_whatever_comes_is_scored_and_referred(folder, photo):
+    sure = replace(folder, contract=replace(folder.contract, refer_below=dict.fromkeys(folder.contract.classes, 0.0)))
+    pipeline = Pipeline(sure, TorchEngine(sure, torch.device("cpu")), Settings(), threads=1)
+    for body in (photo, encode(LUNG.render(draw_slice(5, "spiculated")), "PNG")):
+        reply, document = answer(pipeline, body, X_Gate="off")
+        assert (reply.status, document["decision"]) == (200, "refer")
+        assert GATE_OFF in document["warnings"]
+    assert answer(pipeline, body)[1]["decision"] == "report"
     assert answer(pipeline, photo, X_Gate="maybe")[0].label == "bad_option"
 
 
-def test_a_model_without_a_gate_scores_everything_and_says_so(ungated, photo):
+def test_no_refusal_recommends_to_turn_the_gate_off(pipeline, photo):
+    assert "gate" not in answer(pipeline, photo)[1]["message"].lower()
+
+
+def test_a_model_without_a_gate_scores_everything_refers_it_and_says_so(ungated, photo):
     reply, document = answer(ungated, photo)
-    assert reply.status == 200
+    assert (reply.status, document["decision"]) == (200, "refer")
     assert NO_GATE in document["warnings"]
 
 

@@ -85,7 +85,9 @@ def test_any_pair_of_lengths_is_read_or_refused_by_its_ratio(down, across):
         assert refusal(body).code == "unsupported_dicom"
 
 
-@pytest.mark.parametrize("names", [["L", "F"], ["L", "H"], ["P", "F"], ["A", "FR"], ["LA", "FP"], ["F", "L"], ["l", "f"]])
+@pytest.mark.parametrize(
+    "names", [["L", "F"], ["L", "H"], ["P", "F"], ["A", "FR"], ["LA", "FP"], ["F", "L"], ["l", "f"]]
+)
 def test_without_image_orientation_a_patient_orientation_that_is_not_axial_is_refused(names):
     error = refusal(build_ct(ImageOrientationPatient=None, PatientOrientation=names))
     assert error.code == "unsupported_dicom"

@@ -81,7 +81,7 @@ def parse(row: Mapping[str, Any], headers: Mapping[str, Any], classes: tuple[str
     body: Any = row[field] if field else b""
     if isinstance(body, bytes | bytearray) and oip.HEADER_LENGTH in named:
         body = oip.join_binary(bytes(body), named[oip.HEADER_LENGTH])
-    elif named.get("content-type", "").startswith("application/json") or _is_json_request(body):
+    elif named.get("content-type", "").startswith("application/json") or _looks_like_json(body):
         body = _read_json(body)
     protocol, inference_id = "native", None
     if isinstance(body, Mapping):
@@ -174,18 +174,9 @@ def _find_file(row: Mapping[str, Any], headers: Mapping[str, Any]) -> str | None
     return files[0] if files else None
 
 
-def _is_json_request(body: Any) -> bool:
-    """Whether bytes that do not say so are a request in JSON: tritonclient sends them without a content type.
-
-    Any other JSON file is a file, and refused as the format that it is.
-    """
-    if not isinstance(body, bytes | bytearray) or body[:1] != b"{":
-        return False
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(document, Mapping) and not {"inputs", "data"}.isdisjoint(document)
+def _looks_like_json(body: Any) -> bool:
+    """tritonclient sends JSON without its content type, so TorchServe leaves it unparsed; no image starts like it."""
+    return isinstance(body, bytes | bytearray) and body[:1] == b"{"
 
 
 def _read_json(body: Any) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from lungct.gate.body import Body, outline
 from lungct.gate.checks import (
+    COARSE,
     GATE_OFF,
     LITTLE_LUNG,
     NO_GATE,
@@ -11,12 +12,14 @@ from lungct.gate.checks import (
     UNLIKE,
     check_body,
     check_features,
+    check_resolution,
     check_scan,
     check_sharpness,
     is_trusted,
 )
 
 __all__ = [
+    "COARSE",
     "GATE_OFF",
     "LITTLE_LUNG",
     "NO_GATE",
@@ -27,6 +30,7 @@ __all__ = [
     "Body",
     "check_body",
     "check_features",
+    "check_resolution",
     "check_scan",
     "check_sharpness",
     "is_trusted",

@@ -6,7 +6,9 @@ features from the training data, after it. None says anything about disease.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -26,24 +28,47 @@ SMOOTH = (
     "The slice is smoother than any on which the model was judged; send the file as the scanner wrote it, or a "
     "sharper reconstruction."
 )
+COARSE = (
+    "The picture has fewer pixels than the slices on which the model was judged; send the file as the scanner wrote it."
+)
 LITTLE_LUNG = "The slice shows little lung, as at the neck or in the abdomen; Malignant is not reported there."
 OTHER_SCAN = (
     "The file states a slice thickness or a convolution kernel on which the model was not judged; "
     "do not rely on the class."
 )
 UNKNOWN_SCAN = "Slice thickness and kernel are not known; only the sharpness of the picture was checked."
-NO_GATE = "This model folder has no gate: whether the picture is a chest-CT slice was not checked; do not rely on the class."
+NO_GATE = (
+    "This model folder has no gate: whether the picture is a chest-CT slice was not checked; do not rely on the class."
+)
 GATE_OFF = "X-Gate is off: whether the picture is a chest-CT slice was not checked; do not rely on the class."
 
 
-# Least and most of each, and what is wrong otherwise. The extremes of 870 slices that should pass are 0.25-0.71 of the
-# frame, 1.14-2.26 in aspect, 0-0.21 of the edge and 0.06-0.49 of lung; a slice at the lung bases has 0.03.
+class Limit(NamedTuple):
+    """Least and most of a measure of the body, and what is wrong under and over it."""
+
+    measure: str
+    least: float
+    under: str
+    most: float = math.inf
+    over: str = ""
+
+
+# What an axial slice of a chest is, at any field of view: one that cuts the body is usual in CT. How many slices and
+# other pictures they keep out is told by `lungct trust`.
 LIMITS = (
-    ("frame_share", 0.12, 0.93, "no body that fills a good part of it"),
-    ("aspect", 1.0, 2.7, "the body is not wider than it is deep"),
-    ("edge_share", 0.0, 0.4, "no air around the body"),
-    ("lung_share", 0.02, 0.62, "no lungs inside the body"),
-)
+    Limit("separation", 0.84, "it is not made of dark air and bright tissue alone"),
+    Limit("frame_share", 0.12, "what is bright in it is too small for a body"),
+    Limit("unevenness", 0.0, "", 32.0, "its bright part is too uneven for soft tissue"),
+    Limit(
+        "lung_share", 0.02, "there are no lungs inside the body",
+        0.9, "there is hardly any tissue around its dark regions",
+    ),
+)  # fmt: skip
+DEEP, WIDE = "the body is deeper than it is wide", "the body is too wide for its depth"
+ASPECT = Limit("aspect", 1.0, DEEP, 2.7, WIDE)  # of a whole body
+CUT_ASPECT = Limit("aspect", 0.4, DEEP, 2.7, WIDE)  # of one that the field of view cuts, so that it says less
+CUT = 0.05  # share of the picture's edge that such a body touches
+LEAST_SIDE = 450  # pixels of the longer side: nearly all slices on which a model was judged have 512
 LITTLE = 0.08  # lung_share under which a slice shows little lung
 CONTRAST = 55  # gray levels between tissue and lung; the least of the training slices is 82
 TISSUE_LEVELS = (185, 235)  # means at the lung window; training slices: 195-223
@@ -58,14 +83,21 @@ def check_body(body: Body | None) -> tuple[str, ...]:
     """
     if body is None:
         raise LungCTError("not_a_ct_slice", NOT_CHEST.format("it is blank"))
-    for name, least, most, fault in LIMITS:
-        if not least <= getattr(body, name) <= most:
+    for limit in (*LIMITS, ASPECT if body.edge_share < CUT else CUT_ASPECT):
+        found = getattr(body, limit.measure)
+        if not limit.least <= found <= limit.most:
+            fault = limit.under if found < limit.least else limit.over
             raise LungCTError("not_a_ct_slice", NOT_CHEST.format(fault))
     if body.tissue - body.lung < CONTRAST:
         raise LungCTError("not_a_ct_slice", NOT_CHEST.format("the dark regions are no air-filled lungs"))
     little = (LITTLE_LUNG,) if body.lung_share < LITTLE else ()
     usual = (TISSUE_LEVELS[0] <= body.tissue <= TISSUE_LEVELS[1]) and (LUNG_LEVELS[0] <= body.lung <= LUNG_LEVELS[1])
     return little if usual else (*little, OTHER_WINDOW)
+
+
+def check_resolution(shape: tuple[int, int]) -> tuple[str, ...]:
+    """COARSE for a slice of so few rows and columns that it is referred, however it looks; else nothing."""
+    return (COARSE,) if max(shape) < LEAST_SIDE else ()
 
 
 def check_scan(thickness_mm: float | None, kernel: str, judged: Judged | None) -> tuple[str, ...]:
@@ -83,7 +115,9 @@ def check_scan(thickness_mm: float | None, kernel: str, judged: Judged | None) -
 
 def find_doubt(warnings: Iterable[str], label: str) -> str | None:
     """The first of these warnings because of which a slice is not reported as `label`."""
-    doubts = {UNLIKE, SMOOTH, OTHER_SCAN, NO_GATE, GATE_OFF} | ({LITTLE_LUNG} if label == "Malignant" else set())
+    doubts = {UNLIKE, SMOOTH, COARSE, OTHER_SCAN, NO_GATE, GATE_OFF} | (
+        {LITTLE_LUNG} if label == "Malignant" else set()
+    )
     return next((warning for warning in warnings if warning in doubts), None)
 
 

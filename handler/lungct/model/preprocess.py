@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # importing torch takes a second that a worker without it nee
 Geometry = Literal["pad", "squash"]
 UInt8 = npt.NDArray[np.uint8]
 
+COMMON = 512  # pixels a side of a slice as nearly all scanners write it: the resolution at which all are judged
 MEAN = STD = 127.5  # mean 0.5 and std 0.5 of the unit range, in gray levels
 
 
@@ -29,7 +30,7 @@ class Placement(NamedTuple):
 
 
 def place(rows: int, columns: int, geometry: Geometry, aspect: float = 1.0) -> Placement:
-    """Centre the slice on a canvas that is square in the patient (`pad`), or take the slice itself as canvas (`squash`).
+    """Centre the slice on a canvas that is square in the patient (`pad`), or take it as canvas itself (`squash`).
 
     Padding keeps the aspect ratio: in the training data only one class has wide slices, so squashing
     would let the network read the class off the distortion.
@@ -48,7 +49,10 @@ def place(rows: int, columns: int, geometry: Geometry, aspect: float = 1.0) -> P
 
 
 def to_input(pixels: UInt8, size: int, geometry: Geometry, air: int, aspect: float = 1.0) -> UInt8:
-    """Resize one slice to the network's square, once: pixels that are not square become so on the way.
+    """Resize one slice to the network's square: pixels that are not square become so on the way.
+
+    Antialiasing weighs more pixels the finer a slice is, so a copy of few pixels would come out sharper than the slice
+    that it was made from, and be trusted more. "pad" therefore first enlarges what is coarser than COMMON.
 
     Args:
         pixels: (H, W) uint8 gray.
@@ -67,10 +71,10 @@ def to_input(pixels: UInt8, size: int, geometry: Geometry, air: int, aspect: flo
         canvas = np.full((spot.canvas_rows, spot.canvas_columns), air, np.uint8)
         canvas[spot.top : spot.top + spot.rows, spot.left : spot.left + spot.columns] = pixels
         pixels = canvas
-    if pixels.shape == (size, size):
-        return np.ascontiguousarray(pixels)[None]
-    resized = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(resized)[None]
+    picture = Image.fromarray(pixels)
+    if geometry == "pad" and min(picture.size) < COMMON:
+        picture = picture.resize((max(picture.width, COMMON), max(picture.height, COMMON)), Image.Resampling.BICUBIC)
+    return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR))[None]
 
 
 def normalize(batch: Tensor) -> Tensor:

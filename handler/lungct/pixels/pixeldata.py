@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import gdcm  # type: ignore[import-untyped]
-import jpeg_ls
 import numpy.typing as npt
 from pydicom import uid
 from pydicom.dataset import Dataset
@@ -39,8 +39,8 @@ SYNTAXES = {
         Syntax(uid.JPEGExtended12Bit, "JPEG Extended, 12 bit", "gdcm12", lossy=True),
         Syntax(uid.JPEGLossless, "JPEG Lossless", "gdcm"),
         Syntax(uid.JPEGLosslessSV1, "JPEG Lossless SV1", "gdcm"),
-        Syntax(uid.JPEGLSLossless, "JPEG-LS Lossless", "charls"),
-        Syntax(uid.JPEGLSNearLossless, "JPEG-LS Near Lossless", "charls", lossy=True),
+        Syntax(uid.JPEGLSLossless, "JPEG-LS Lossless", "pyjpegls"),
+        Syntax(uid.JPEGLSNearLossless, "JPEG-LS Near Lossless", "pyjpegls", lossy=True),
         Syntax(uid.JPEG2000Lossless, "JPEG 2000 Lossless", "pylibjpeg"),
         Syntax(uid.JPEG2000, "JPEG 2000", "pylibjpeg", lossy=True),
         Syntax(uid.HTJ2KLossless, "HTJ2K Lossless", "pylibjpeg"),
@@ -49,38 +49,14 @@ SYNTAXES = {
     )
 }
 
-DECODER_DEPENDENCIES = {
-    uid.JPEGExtended12Bit: ("gdcm>=3.0.10",),
-    uid.JPEGLSLossless: ("pyjpegls>=1.2",),
-    uid.JPEGLSNearLossless: ("pyjpegls>=1.2",),
-}
-EOI = b"\xff\xd9"  # ends a JPEG-LS stream (ISO/IEC 14495-1 C.1.1)
+DECODER_DEPENDENCIES = {uid.JPEGExtended12Bit: ("gdcm>=3.0.10",)}
+END = b"\xff\xd9"  # marker that ends a stream of JPEG, JPEG-LS and JPEG 2000
 MOST_ZEROS = 4  # before it
 
 
 def is_available(syntax: str) -> bool:
-    """Part of pydicom's plugin interface: this module decodes JPEG Extended and JPEG-LS."""
+    """Part of pydicom's plugin interface: this module decodes JPEG Extended."""
     return syntax in DECODER_DEPENDENCIES
-
-
-def decode_jpegls(source: bytes, runner: DecodeRunner) -> bytes | bytearray:
-    """Decode one JPEG-LS frame; a plugin of pydicom's.
-
-    Some encoders leave zero bytes between the coded data and the end marker, which CharLS refuses. Zeros may also be
-    data, so one after another is taken away only where it fails with them.
-    """
-    head, end, _ = source.rpartition(EOI)
-    zeros = min(len(head) - len(head.rstrip(b"\0")), MOST_ZEROS)
-    for count in range(zeros + 1):
-        try:
-            values, found = jpeg_ls.decode_pixel_data(head[: len(head) - count] + end if count else source)
-        except RuntimeError:
-            if count == zeros:
-                raise
-        else:
-            runner.set_option("bits_allocated", 8 if found["bits_per_sample"] <= 8 else 16)
-            return values
-    raise AssertionError  # the loop returns or raises
 
 
 def decode_jpeg(source: bytes, runner: DecodeRunner) -> bytes:
@@ -106,8 +82,6 @@ def decode_jpeg(source: bytes, runner: DecodeRunner) -> bytes:
 
 
 get_decoder(uid.JPEGExtended12Bit).add_plugin("gdcm12", (__name__, "decode_jpeg"))
-for _syntax in (uid.JPEGLSLossless, uid.JPEGLSNearLossless):
-    get_decoder(_syntax).add_plugin("charls", (__name__, "decode_jpegls"))
 
 
 def find_syntax(data: Dataset) -> Syntax:
@@ -133,20 +107,45 @@ def find_syntax(data: Dataset) -> Syntax:
 
 
 def read_frame(data: Dataset, syntax: Syntax, index: int) -> Values:
-    """(H, W) stored values of frame `index` as they lie in the allocated bits; whatever pydicom and codecs raise."""
-    options: dict[str, Any] = {"photometric_interpretation": "MONOCHROME2"}  # not all files say it
-    if syntax.plugin and (frame := find_frame(data.PixelData, index, int(data.get("NumberOfFrames") or 1))):
-        data.PixelData, index = encapsulate([frame]), 0
-        options |= {"number_of_frames": 1, "extended_offsets": None}
+    """(H, W) stored values of frame `index` as they lie in the allocated bits; whatever pydicom and codecs raise.
+
+    Where the frame is found without its offset table, the dataset is left with this frame alone.
+    """
+    frame = find_frame(data.PixelData, index, int(data.get("NumberOfFrames") or 1)) if syntax.plugin else None
+    if frame is None:
+        return decode_frame(data, syntax, index)
+    *others, last = list_streams(frame)
+    for stream in others:
+        data.PixelData = encapsulate([stream])
+        with suppress(RuntimeError):  # of pydicom's, whatever a codec raises
+            return decode_frame(data, syntax, 0, number_of_frames=1, extended_offsets=None)
+    data.PixelData = encapsulate([last])
+    return decode_frame(data, syntax, 0, number_of_frames=1, extended_offsets=None)
+
+
+def decode_frame(data: Dataset, syntax: Syntax, index: int, **options: Any) -> Values:
+    """(H, W) stored values of frame `index`, by pydicom; `options` go before what the dataset says."""
     values, _ = get_decoder(syntax.uid).as_array(
         data,
         index=index,
         raw=True,
         decoding_plugin=syntax.plugin,
         correct_unused_bits=False,  # type: ignore[arg-type]
+        photometric_interpretation="MONOCHROME2",  # not all files say it
         **options,
     )
     return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def list_streams(frame: bytes) -> list[bytes]:
+    """A codestream as it is, then without one zero byte, two, ... before its end marker.
+
+    Some encoders leave them there, and decoders refuse what does not end where they expect it. Zeros may also be coded
+    data, so they are taken away only where decoding fails with them.
+    """
+    head, end, rest = frame.rpartition(END)
+    zeros = 0 if rest.strip(b"\0") else min(len(head) - len(head.rstrip(b"\0")), MOST_ZEROS)
+    return [frame, *(head[:-count] + end + rest for count in range(1, zeros + 1))]
 
 
 def find_frame(pixel_data: bytes, index: int, frames: int) -> bytes | None:
