@@ -1,4 +1,4 @@
-"""Worse copies of a slice, which must not be trusted more than the slice itself, and crops, which show a chest still."""
+"""Worse copies of a slice, which must not be trusted more than itself, and crops, which still show a chest."""
 
 from __future__ import annotations
 

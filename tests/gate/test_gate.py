@@ -83,7 +83,7 @@ def test_pictures_without_a_chest_are_refused_and_told_what_is_missing():
     disc = np.where(np.hypot(rows - 128, columns - 128) < 100, 210, 38).astype(np.uint8)
     assert "blank" in refusal(np.full((256, 256), 120, np.uint8))
     assert "no lungs" in refusal(disc)
-    assert "not wider" in refusal(np.rot90(LUNG.render(draw_slice(0, size=256))).copy())
+    assert "deeper than it is wide" in refusal(np.rot90(LUNG.render(draw_slice(0, size=256))).copy())
     assert refusal(np.random.default_rng(0).integers(0, 256, (256, 256), dtype=np.uint8))
 
 

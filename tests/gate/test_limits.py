@@ -1,0 +1,132 @@
+"""What a chest slice is at any field of view and resolution; each limit says what is wrong, and nothing else."""
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from lungct.errors import LungCTError
+from lungct.gate.body import outline
+from lungct.gate.checks import (
+    ASPECT,
+    COARSE,
+    CUT,
+    CUT_ASPECT,
+    LEAST_SIDE,
+    LIMITS,
+    OTHER_WINDOW,
+    check_body,
+    check_resolution,
+    measure_sharpness,
+)
+from lungct.model.preprocess import to_input
+from lungct.window import LUNG, Window
+from lungct_tools.modelling.copies import COPIES, FIELDS, crop
+from lungct_tools.phantom.anatomy import draw_slice
+from tests.support.dicoms import read
+
+PHANTOM = LUNG.render(draw_slice(3, "smooth"))
+
+
+def as_input(pixels):
+    return to_input(pixels, 224, "pad", LUNG.air)
+
+
+def sharpness(pixels):
+    inputs = as_input(pixels)
+    return measure_sharpness(inputs, outline(inputs))
+
+
+def sides():
+    """(limit, a value beyond it, what is to be said) of every side of every limit."""
+    for limit in (*LIMITS, ASPECT, CUT_ASPECT):
+        if limit.under:
+            yield limit, limit.least - 0.01, limit.under
+        if limit.over:
+            yield limit, limit.most + 0.01, limit.over
+
+
+@pytest.mark.parametrize(("limit", "value", "said"), sides(), ids=lambda part: part if isinstance(part, str) else "")
+def test_each_side_of_each_limit_has_a_sentence_of_its_own(limit, value, said):
+    body = outline(as_input(PHANTOM))._replace(edge_share=1.0 if limit is CUT_ASPECT else 0.0)
+    assert check_body(body) == ()
+    with pytest.raises(LungCTError) as caught:
+        check_body(body._replace(**{limit.measure: value}))
+    assert said in caught.value.message
+    assert [other for _, _, other in sides() if other in caught.value.message] == [said] * (
+        1 + (limit.measure == "aspect")
+    )
+
+
+def test_dark_regions_that_are_no_lungs_are_named_as_such():
+    body = outline(as_input(PHANTOM))
+    with pytest.raises(LungCTError, match="no air-filled lungs"):
+        check_body(body._replace(lung=body.tissue - 50))
+
+
+@pytest.mark.parametrize("share", FIELDS)
+@pytest.mark.parametrize("seed", range(6))
+def test_a_field_of_view_that_cuts_the_body_is_no_reason_to_refuse(seed, share):
+    pixels = LUNG.render(draw_slice(seed, "spiculated"))
+    cut = crop(pixels, share, np.random.default_rng(seed))
+    body = outline(as_input(cut))
+    assert body.edge_share > CUT
+    assert check_body(body) == ()
+    assert body.lung_share >= 0.1
+
+
+def test_lungs_that_the_picture_cuts_are_lungs_and_the_air_beside_the_body_is_none():
+    half = PHANTOM[:, 130:]  # through the right lung
+    body = outline(as_input(half))
+    assert body.lungs[:, 0].any() or body.lungs[:, : body.lungs.shape[1] // 3].any()
+    whole = outline(as_input(PHANTOM))
+    rows, columns = np.nonzero(whole.lungs)
+    assert 0 < rows.min() <= rows.max() < whole.lungs.shape[0] - 1
+    assert 0 < columns.min() <= columns.max() < whole.lungs.shape[1] - 1
+    shifted = outline(as_input(Window(-600, 1500).render(draw_slice(3, "smooth"))))  # where air is brighter
+    assert shifted.lung_share == pytest.approx(whole.lung_share, abs=0.03)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("side", [96, 160, 224, 256, 300, 384, 448])
+def test_a_copy_of_fewer_pixels_does_not_look_sharper_than_its_slice(seed, side):
+    pixels = LUNG.render(draw_slice(seed, "spiculated"))
+    for filter_ in (Image.Resampling.LANCZOS, Image.Resampling.BICUBIC, Image.Resampling.BOX):
+        copy = np.asarray(Image.fromarray(pixels).resize((side, side), filter_))
+        assert sharpness(copy) < sharpness(pixels) * 1.01, filter_
+
+
+def test_the_network_sees_the_same_slice_at_every_resolution():
+    pixels = cv2.GaussianBlur(PHANTOM, (0, 0), 3)
+    for side in (300, 512, 700, 1024):
+        copy = np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC))
+        assert np.abs(as_input(copy).astype(int) - as_input(pixels)).mean() < 0.6, side
+
+
+@pytest.mark.parametrize(
+    ("shape", "coarse"),
+    [((512, 512), False), ((331, 506), False), ((LEAST_SIDE, 9), False), ((LEAST_SIDE - 1,) * 2, True), ((9, 9), True)],
+)
+def test_a_picture_of_few_pixels_is_referred_whatever_it_shows(shape, coarse):
+    assert check_resolution(shape) == ((COARSE,) if coarse else ())
+
+
+def test_there_are_eight_kinds_of_worse_copies_and_all_of_them_still_are_slices():
+    assert len(COPIES) == 8
+    for name, change in COPIES.items():
+        copy = change(PHANTOM)
+        assert copy.dtype == np.uint8
+        assert not np.array_equal(copy, PHANTOM)
+        assert check_body(outline(as_input(copy))) in ((), (OTHER_WINDOW,)), name
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("window", [LUNG, Window(-600, 1500), Window(40, 400), Window(-550, 1600)], ids=str)
+def test_a_real_series_is_accepted_at_usual_windows_whole_and_cropped(data, window):
+    rng = np.random.default_rng(0)
+    for path in sorted((data / "dicom" / "lidc_0001").iterdir()):
+        pixels = read(path.read_bytes(), window).pixels
+        check_body(outline(as_input(pixels)))
+        if window.width > 1000:  # lungs are as black as air at the others, so that cut ones are not told from it
+            for share in FIELDS:
+                check_body(outline(as_input(crop(pixels, share, rng))))
