@@ -140,6 +140,7 @@ class Pipeline:
             return (gate.NO_GATE,)
         if request.gate == "off":
             return (gate.GATE_OFF,)
+        gate.check_colour(slice_.coloured)
         return (
             *gate.check_body(body),
             *gate.check_resolution(slice_.resampled or slice_.pixels.shape),
@@ -175,7 +176,7 @@ class Pipeline:
         alike = (
             self._folder.gate is None
             or request.gate == "off"
-            or gate.check_features(scored.features, self._folder.gate)
+            or gate.check_features(scored.features, self._folder.gate, scored.prepared.warnings)
         )
         warnings = scored.prepared.warnings if alike else (*scored.prepared.warnings, gate.UNLIKE)
         probabilities = softmax(scored.logits, self.contract.temperature)

@@ -26,6 +26,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from lungct.errors import LungCTError
+from lungct.pixels import Slice, decode
+from lungct.settings import Settings
+from lungct.window import LUNG
 from lungct_tools import ROOT
 from lungct_tools.commandline import make_parser
 
@@ -63,6 +67,14 @@ def is_first(case: str) -> bool:
     return zlib.crc32(case.encode()) % 2 == 0
 
 
+def read(path: Path) -> Slice:
+    """A file as the server reads it; ValueError for one that it refuses."""
+    try:
+        return decode(path.read_bytes(), None, None, LUNG, Settings())
+    except LungCTError as error:
+        raise ValueError(f"{path.name}: {error.message}") from error
+
+
 def main() -> int:
     parser = make_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the data, see above")
@@ -95,7 +107,6 @@ def measure(folder: Any, known: list[Known], others: Path, wanted: str) -> tuple
     from lungct.engines import choose_engine
     from lungct.settings import count_cores
     from lungct_tools.modelling.copies import COPIES, FIELDS, crop
-    from lungct_tools.modelling.dataset import read_slice
     from lungct_tools.modelling.trusting import (
         Limits,
         choose_limits,
@@ -110,9 +121,10 @@ def measure(folder: Any, known: list[Known], others: Path, wanted: str) -> tuple
     setting = np.array([one.sets for one in known])
 
     def see(said: str, change: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]) -> Any:
-        def change_all() -> Iterator[npt.NDArray[np.uint8]]:
+        def change_all() -> Iterator[Slice]:
             for one in track(known, said, console=console, transient=True):
-                yield change(read_slice(one.path))
+                slice_ = read(one.path)
+                yield replace(slice_, pixels=change(slice_.pixels))
 
         return look(folder, engine, change_all())
 
@@ -124,7 +136,8 @@ def measure(folder: Any, known: list[Known], others: Path, wanted: str) -> tuple
     below = np.array([contract.refer_below.get(name, np.inf) for name in contract.classes])
     start = Limits(contract.gate["least_sharpness"], contract.gate["refer_above"], below)
     limits = choose_limits(slices.take(setting), [some.take(setting) for some in copies.values()], start)
-    refuse_above = choose_refusal([some.take(setting) for some in (slices, *crops.values())])
+    cropped = [some.take(setting) for some in (slices, *crops.values())]
+    refuse_above = choose_refusal(cropped, contract.gate["refuse_above"])
     malignant, rest = contract.classes.index("Malignant"), ~setting
 
     found: dict[str, Any] = {
@@ -148,7 +161,7 @@ def measure(folder: Any, known: list[Known], others: Path, wanted: str) -> tuple
         | {f"crops to {share}": count_refused(some.take(rest), refuse_above) for share, some in crops.items()},
     }
     for kind in sorted(path for path in others.glob("*") if path.is_dir()):
-        pictures = look(folder, engine, (read_slice(path) for path in sorted(kind.iterdir())))
+        pictures = look(folder, engine, (read(path) for path in sorted(kind.iterdir())))
         found["refused"][kind.name] = count_refused(pictures, refuse_above, least_lung=0.0)
     gate = {"least_sharpness": limits.sharpness, "refer_above": limits.distance, "refuse_above": refuse_above}
     return found, replace(contract, gate=gate, refer_below=found["limits"]["refer_below"])

@@ -12,9 +12,18 @@ from scipy.stats import beta
 from lungct.engines import Engine
 from lungct.errors import LungCTError
 from lungct.gate.body import outline
-from lungct.gate.checks import check_body, check_resolution, find_doubt, measure_sharpness
+from lungct.gate.checks import (
+    FARTHER,
+    OTHER_WINDOW,
+    check_body,
+    check_colour,
+    check_resolution,
+    find_doubt,
+    measure_sharpness,
+)
 from lungct.model import ModelFolder, softmax, to_input
-from lungct_tools.modelling.gatekeeping import REFUSE_MARGIN, REFUSE_SHARE
+from lungct.pixels import Slice
+from lungct_tools.modelling.gatekeeping import REFUSE_SHARE
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -38,6 +47,7 @@ class Seen(NamedTuple):
         confidence: (N,) its calibrated probability.
         sharpness, distance, lung_share: (N,).
         shaped: (N,) whether it has the shape of a chest slice.
+        usual: (N,) whether it has the gray levels of the lung window.
         doubted: (N,) whether it is referred whatever the limits are.
     """
 
@@ -47,6 +57,7 @@ class Seen(NamedTuple):
     distance: Floats
     lung_share: Floats
     shaped: Flags
+    usual: Flags
     doubted: Flags
 
     def take(self, rows: Flags) -> Seen:
@@ -72,18 +83,19 @@ class Limits(NamedTuple):
         return Limits(self.sharpness * sharpness, self.distance * distance, self.below - confidence)
 
 
-def look(folder: ModelFolder, engine: Engine, pictures: Iterable[UInt8]) -> Seen:
-    """See (H, W) uint8 pictures as the server does; ValueError for a folder without a gate."""
+def look(folder: ModelFolder, engine: Engine, slices: Iterable[Slice]) -> Seen:
+    """See slices as the server does; ValueError for a folder without a gate."""
     if folder.gate is None:
         raise ValueError("The model folder has no gate, so everything is referred; there are no limits to set.")
     contract, rows = folder.contract, []
 
     def prepare() -> Iterator[UInt8]:
-        for pixels in pictures:
-            shown = to_input(pixels, contract.size, contract.geometry, contract.window.air)
+        for one in slices:
+            shown = to_input(one.pixels, contract.size, contract.geometry, contract.window.air, one.aspect)
             body = outline(shown)
             try:
-                warnings, shaped = (*check_body(body), *check_resolution((pixels.shape[0], pixels.shape[1]))), True
+                check_colour(one.coloured)
+                warnings, shaped = (*check_body(body), *check_resolution(one.resampled or one.pixels.shape)), True
             except LungCTError:
                 warnings, shaped = (), False
             sharpness = measure_sharpness(shown, body) if body else 0.0
@@ -101,6 +113,7 @@ def look(folder: ModelFolder, engine: Engine, pictures: Iterable[UInt8]) -> Seen
         np.array([folder.gate.measure(row) for row in found.features]),
         np.array(lung_share),
         np.array(shaped),
+        np.array([OTHER_WINDOW not in some for some in warnings]),
         np.array([bool(find_doubt(some, contract.classes[c])) for some, c in zip(warnings, called, strict=True)]),
     )
 
@@ -135,10 +148,10 @@ def raise_confidence(slices: Seen, copies: Sequence[Seen], limits: Limits) -> Li
     return limits
 
 
-def choose_refusal(seen: Sequence[Seen]) -> float:
-    """The distance over which a picture is no chest slice: few slices and crops with lungs lie beyond."""
-    distances = np.concatenate([some.distance[some.shaped & (some.lung_share >= LUNG)] for some in seen])
-    return round(float(np.quantile(distances, 1 - REFUSE_SHARE)) * REFUSE_MARGIN, 3)
+def choose_refusal(seen: Sequence[Seen], start: float) -> float:
+    """`refuse_above`, `start` or more, for slices and crops: few that have lungs lie so far that they are refused."""
+    distances = np.concatenate([some.distance[some.shaped & some.usual & (some.lung_share >= LUNG)] for some in seen])
+    return round(max(start, float(np.quantile(distances, 1 - REFUSE_SHARE)) / FARTHER), 3)
 
 
 def count_risen(slices: Seen, copies: Mapping[str, Seen], limits: Limits, malignant: int) -> dict[str, dict[str, Any]]:
@@ -154,8 +167,8 @@ def count_risen(slices: Seen, copies: Mapping[str, Seen], limits: Limits, malign
 
 def count_refused(seen: Seen, refuse_above: float, least_lung: float = LUNG) -> dict[str, Any]:
     """How many pictures with so much lung are refused."""
-    rows = seen.lung_share >= least_lung
-    return count(int((rows & ~(seen.shaped & (seen.distance <= refuse_above))).sum()), int(rows.sum()))
+    rows, farthest = seen.lung_share >= least_lung, refuse_above * np.where(seen.usual, FARTHER, 1)
+    return count(int((rows & ~(seen.shaped & (seen.distance <= farthest))).sum()), int(rows.sum()))
 
 
 def count(some: int, of: int) -> dict[str, Any]:

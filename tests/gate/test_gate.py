@@ -11,6 +11,7 @@ from lungct.engines.torch import TorchEngine
 from lungct.errors import LungCTError
 from lungct.gate.body import GRID, outline
 from lungct.gate.checks import (
+    FARTHER,
     GATE_OFF,
     NO_GATE,
     OTHER_WINDOW,
@@ -124,7 +125,7 @@ def test_features_between_the_two_distances_are_referred_and_beyond_them_refused
     assert check_features(0.9 * at, known)
     assert not check_features(1.5 * at, known)
     with pytest.raises(LungCTError, match="does not look like"):
-        check_features(2.1 * at, known)
+        check_features(2.1 * FARTHER * at, known)
 
 
 def test_the_server_accepts_phantoms_and_refuses_a_photo_beside_them(pipeline, slices, photo):

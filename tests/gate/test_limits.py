@@ -10,20 +10,26 @@ from lungct.gate.body import outline
 from lungct.gate.checks import (
     ASPECT,
     COARSE,
+    COLOURED,
     CUT,
     CUT_ASPECT,
+    FARTHER,
     LEAST_SIDE,
     LIMITS,
     OTHER_WINDOW,
     check_body,
+    check_colour,
+    check_features,
     check_resolution,
     measure_sharpness,
 )
+from lungct.model import Statistics
 from lungct.model.preprocess import to_input
 from lungct.window import LUNG, Window
 from lungct_tools.modelling.copies import COPIES, FIELDS, crop
 from lungct_tools.phantom.anatomy import draw_slice
 from tests.support.dicoms import read
+from tests.support.pictures import encode
 
 PHANTOM = LUNG.render(draw_slice(3, "smooth"))
 
@@ -56,6 +62,26 @@ def test_each_side_of_each_limit_has_a_sentence_of_its_own(limit, value, said):
     assert [other for _, _, other in sides() if other in caught.value.message] == [said] * (
         1 + (limit.measure == "aspect")
     )
+
+
+def test_a_picture_much_of_which_is_coloured_is_no_slice_and_one_that_is_drawn_on_is():
+    check_colour(COLOURED)
+    with pytest.raises(LungCTError, match="coloured"):
+        check_colour(COLOURED + 0.01)
+    colours = np.stack([PHANTOM] * 3, axis=2)
+    assert read(encode(colours, "PNG")).coloured == 0
+    colours[:64, :, 2] = 255 - colours[:64, :, 2]
+    assert 0.1 < read(encode(colours, "PNG")).coloured <= 0.125
+
+
+def test_a_slice_with_the_gray_levels_of_the_lung_window_may_lie_farther_from_the_training_data():
+    known = Statistics(np.eye(4, dtype=np.float32), np.zeros((1, 4), np.float32), refer_above=1, refuse_above=2)
+    far = 2.5 * np.eye(4, dtype=np.float32)[0]
+    assert not check_features(far, known)
+    with pytest.raises(LungCTError):
+        check_features(far, known, (OTHER_WINDOW,))
+    with pytest.raises(LungCTError):
+        check_features(far * FARTHER, known)
 
 
 def test_dark_regions_that_are_no_lungs_are_named_as_such():

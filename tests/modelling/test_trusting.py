@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from lungct.gate.checks import FARTHER
 from lungct.model.folder import load_model_folder
 from lungct_tools.modelling.trust import is_first, list_slices
 from lungct_tools.modelling.trusting import (
@@ -34,6 +35,7 @@ def see(count_, seed=0, **changes):
         "distance": np.full(count_, 30.0),
         "lung_share": np.full(count_, 0.3),
         "shaped": np.ones(count_, bool),
+        "usual": np.ones(count_, bool),
         "doubted": np.zeros(count_, bool),
     }
     return Seen(**given | {name: np.array(value) for name, value in changes.items()})
@@ -91,15 +93,16 @@ def test_risen_and_refused_slices_are_counted():
     found = count_risen(slices, {"a": see(4), "b": slices}, START, MALIGNANT)
     assert (found["a"]["count"], found["a"]["malignant"], found["a"]["of"]) == (3, 3, 3)
     assert (found["all"]["count"], found["all"]["of"]) == (3, 6)
-    seen = see(4, distance=[10, 90, 10, 90], shaped=[True, True, False, True], lung_share=[0.3, 0.3, 0.3, 0.05])
-    assert count_refused(seen, 60)["count"] == 2
-    assert count_refused(seen, 60)["of"] == 3
+    seen = see(4, distance=[70, 100, 10, 100], shaped=[True, True, False, True], lung_share=[0.3, 0.3, 0.3, 0.05])
+    assert (count_refused(seen, 60)["count"], count_refused(seen, 60)["of"]) == (2, 3)
+    assert count_refused(seen._replace(usual=np.zeros(4, bool)), 60)["count"] == 3
 
 
 def test_a_picture_is_refused_only_well_beyond_the_slices_that_have_lungs():
     seen = see(1000, distance=np.linspace(10, 60, 1000))
-    assert 60 < choose_refusal([seen]) < 72
-    assert choose_refusal([seen, see(1, distance=[500.0], lung_share=[0.01])]) < 72
+    assert choose_refusal([seen], 20.0) * FARTHER == pytest.approx(59.8, abs=0.2)
+    assert choose_refusal([seen], 50.0) == 50
+    assert choose_refusal([seen, see(1, distance=[500.0], lung_share=[0.01])], 20.0) * FARTHER < 60
 
 
 def test_a_case_is_always_in_the_same_half_and_the_halves_are_alike(data):

@@ -67,12 +67,14 @@ LIMITS = (
 DEEP, WIDE = "the body is deeper than it is wide", "the body is too wide for its depth"
 ASPECT = Limit("aspect", 1.0, DEEP, 2.7, WIDE)  # of a whole body
 CUT_ASPECT = Limit("aspect", 0.4, DEEP, 2.7, WIDE)  # of one that the field of view cuts, so that it says less
+COLOURED = 0.2  # share of the pixels: a CT slice has no colours, but may have some drawn on it
 CUT = 0.05  # share of the picture's edge that such a body touches
 LEAST_SIDE = 450  # pixels of the longer side: nearly all slices on which a model was judged have 512
 LITTLE = 0.08  # lung_share under which a slice shows little lung
 CONTRAST = 55  # gray levels between tissue and lung; the least of the training slices is 82
 TISSUE_LEVELS = (185, 235)  # means at the lung window; training slices: 195-223
 LUNG_LEVELS = (50, 135)  # training slices: 69-116
+FARTHER = 1.6  # times `refuse_above`: crops to 200 mm lie so far from the whole slices that set it
 
 
 def check_body(body: Body | None) -> tuple[str, ...]:
@@ -93,6 +95,12 @@ def check_body(body: Body | None) -> tuple[str, ...]:
     little = (LITTLE_LUNG,) if body.lung_share < LITTLE else ()
     usual = (TISSUE_LEVELS[0] <= body.tissue <= TISSUE_LEVELS[1]) and (LUNG_LEVELS[0] <= body.lung <= LUNG_LEVELS[1])
     return little if usual else (*little, OTHER_WINDOW)
+
+
+def check_colour(coloured: float) -> None:
+    """LungCTError not_a_ct_slice for a picture of which so large a share, 0 to 1, is no gray."""
+    if coloured > COLOURED:
+        raise LungCTError("not_a_ct_slice", NOT_CHEST.format("much of it is coloured"))
 
 
 def check_resolution(shape: tuple[int, int]) -> tuple[str, ...]:
@@ -144,13 +152,16 @@ def check_sharpness(pixels: npt.NDArray[np.uint8], body: Body | None, known: Sta
     return (SMOOTH,) if body and measure_sharpness(pixels, body) < known.least_sharpness else ()
 
 
-def check_features(features: npt.NDArray[np.float32], known: Statistics) -> bool:
+def check_features(features: npt.NDArray[np.float32], known: Statistics, warnings: Iterable[str] = ()) -> bool:
     """Whether the features (512,) of one slice are like the training data; if not, it is referred.
+
+    Small fields of view are far from it too, but have gray levels that few other pictures have: where these are as
+    they should be, by the warnings of `check_body`, only what is farther still is refused.
 
     Raises:
         LungCTError: not_a_ct_slice, when they are farther from it than any chest slice should be.
     """
     distance = known.measure(features)
-    if distance > known.refuse_above:
+    if distance > known.refuse_above * (1 if OTHER_WINDOW in warnings else FARTHER):
         raise LungCTError("not_a_ct_slice", NOT_CHEST.format("the network sees nothing that it was trained on"))
     return distance <= known.refer_above

@@ -31,6 +31,7 @@ class Slice:
         rule: how gray levels came about: "as is", "model window", "asked window", "file window" or "stretch".
         acquisition: what a DICOM header says of thickness and kernel.
         aspect: height over width of a pixel, 0.5 to 2.
+        coloured: share of pixels that are no gray, 0 to 1.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -41,6 +42,7 @@ class Slice:
     rule: Rule = "as is"
     acquisition: Acquisition = Acquisition()
     aspect: float = 1.0
+    coloured: float = 0.0
 
     @property
     def resampled(self) -> tuple[int, int] | None:
@@ -79,4 +81,7 @@ def decode(body: bytes, window: Asked, frame: int | None, default: Window, setti
         check_size(*size, settings)  # before Pillow sees the file: it warns of large ones by limits of its own
     found = raster.render(body, kind, terms) if size else reader.read(body, kind, terms)
     sha256 = hashlib.sha256(body).hexdigest()
-    return Slice(found.pixels, kind, found.window, sha256, found.warnings, found.rule, found.acquisition, found.aspect)
+    return Slice(
+        found.pixels, kind, found.window, sha256, found.warnings, found.rule, found.acquisition, found.aspect,
+        found.coloured,
+    )  # fmt: skip

@@ -66,8 +66,8 @@ def render(body: bytes, kind: str, terms: Terms) -> Rendering:
             )
         if deep:
             warnings.append("Of 16 bits a channel the upper 8 were used, as finished gray levels.")
-        pixels, more = to_gray(picture)
-        return Rendering(pixels, None, "as is", (*warnings, *more), aspect=aspect)
+        pixels, more, coloured = to_gray(picture)
+        return Rendering(pixels, None, "as is", (*warnings, *more), aspect=aspect, coloured=coloured)
 
 
 def check_options(picture: Image.Image, terms: Terms) -> None:
@@ -113,23 +113,24 @@ def has_deep_channels(picture: Image.Image) -> bool:
     return (tiles and ";16" in str(tiles[0][3])) or (_tag(picture, BITS) or 8) > 8
 
 
-def to_gray(picture: Image.Image) -> tuple[UInt8, list[str]]:
-    """(H, W) uint8 luma of a picture of at most 8 bits a channel, and warnings on what was dropped."""
+def to_gray(picture: Image.Image) -> tuple[UInt8, list[str], float]:
+    """(H, W) uint8 luma of at most 8 bits a channel, warnings on what was dropped, the share of coloured pixels."""
     if picture.mode == "L":  # convert() would copy, which costs a quarter of a JPEG's decoding
         if _tag(picture, SAMPLE_FORMAT) == SIGNED:
             raise LungCTError("unsupported_format", "Signed 8-bit TIFF is not read; export the slice as 16-bit TIFF.")
-        return np.asarray(picture), []
+        return np.asarray(picture), [], 0.0
     if picture.mode == "1":
-        return np.asarray(picture.convert("L")), []
-    warnings = []
+        return np.asarray(picture.convert("L")), [], 0.0
+    warnings, coloured = [], 0.0
     bands = picture.getbands()
     if bands[-1] in "Aa" and picture.getchannel(len(bands) - 1).getextrema()[0] != 255:
         warnings.append("Transparency was ignored.")
     if not picture.mode.startswith("L"):
         channels = np.asarray(picture.convert("RGB"))[::4, ::4]
-        if (channels.max(2) - channels.min(2)).max(initial=0) > COLOUR_STEP:
+        coloured = float((channels.max(2) - channels.min(2) > COLOUR_STEP).mean())
+        if coloured:
             warnings.append("The picture is coloured; only its luma was used.")
-    return np.asarray(picture.convert("L")), warnings
+    return np.asarray(picture.convert("L")), warnings, coloured
 
 
 def to_values(picture: Image.Image) -> Values:

@@ -79,7 +79,7 @@ def read(body: bytes, kind: str, terms: Terms) -> Rendering:
     window = Window(*head["window"]) if head["window"] else None
     pixels = np.frombuffer(blob, np.uint8).reshape(head["pixels"])
     made = Acquisition(*head["acquisition"])
-    return Rendering(pixels, window, head["rule"], tuple(head["warnings"]), made, head["aspect"])
+    return Rendering(pixels, window, head["rule"], tuple(head["warnings"]), made, head["aspect"], head["coloured"])
 
 
 def warm() -> None:

@@ -63,6 +63,7 @@ class Rendering(NamedTuple):
         warnings: sentences about choices that were made.
         acquisition: what the header says of it; nothing for a picture.
         aspect: height over width of a pixel, 0.5 to 2.
+        coloured: share of pixels that are no gray, 0 to 1.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -71,6 +72,7 @@ class Rendering(NamedTuple):
     warnings: tuple[str, ...] = ()
     acquisition: Acquisition = Acquisition()
     aspect: float = 1.0
+    coloured: float = 0.0
 
 
 def check_size(rows: int, columns: int, settings: Settings) -> None:
