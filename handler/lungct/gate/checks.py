@@ -59,21 +59,19 @@ LIMITS = (
     Limit("separation", 0.84, "it is not made of dark air and bright tissue alone"),
     Limit("frame_share", 0.12, "what is bright in it is too small for a body"),
     Limit("unevenness", 0.0, "", 32.0, "its bright part is too uneven for soft tissue"),
-    Limit(
-        "lung_share", 0.02, "there are no lungs inside the body",
-        0.9, "there is hardly any tissue around its dark regions",
-    ),
-)  # fmt: skip
+)
+NO_LUNGS, NO_TISSUE = "there are no lungs inside the body", "there is hardly any tissue around its dark regions"
 DEEP, WIDE = "the body is deeper than it is wide", "the body is too wide for its depth"
-ASPECT = Limit("aspect", 1.0, DEEP, 2.7, WIDE)  # of a whole body
-CUT_ASPECT = Limit("aspect", 0.4, DEEP, 2.7, WIDE)  # of one that the field of view cuts, so that it says less
+WHOLE_LIMITS = (Limit("aspect", 1.0, DEEP, 2.7, WIDE), Limit("lung_share", 0.02, NO_LUNGS, 0.9, NO_TISSUE))
+# Where the field of view cuts the body its shape says less, so that there must be more lung.
+CUT_LIMITS = (Limit("aspect", 0.4, DEEP, 2.7, WIDE), Limit("lung_share", 0.06, NO_LUNGS, 0.9, NO_TISSUE))
 COLOURED = 0.2  # share of the pixels: a CT slice has no colours, but may have some drawn on it
 CUT = 0.05  # share of the picture's edge that such a body touches
 LEAST_SIDE = 450  # pixels of the longer side: nearly all slices on which a model was judged have 512
 LITTLE = 0.08  # lung_share under which a slice shows little lung
 CONTRAST = 55  # gray levels between tissue and lung; the least of the training slices is 82
-TISSUE_LEVELS = (185, 235)  # means at the lung window; training slices: 195-223
-LUNG_LEVELS = (50, 135)  # training slices: 69-116
+TISSUE_LEVELS = (190, 240)  # means at the lung window; real slices and crops of them: 196-240
+LUNG_LEVELS = (50, 140)  # the same: 56-138
 FARTHER = 1.6  # times `refuse_above`: crops to 200 mm lie so far from the whole slices that set it
 
 
@@ -85,7 +83,7 @@ def check_body(body: Body | None) -> tuple[str, ...]:
     """
     if body is None:
         raise LungCTError("not_a_ct_slice", NOT_CHEST.format("it is blank"))
-    for limit in (*LIMITS, ASPECT if body.edge_share < CUT else CUT_ASPECT):
+    for limit in (*LIMITS, *(WHOLE_LIMITS if body.edge_share < CUT else CUT_LIMITS)):
         found = getattr(body, limit.measure)
         if not limit.least <= found <= limit.most:
             fault = limit.under if found < limit.least else limit.over
