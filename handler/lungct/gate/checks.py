@@ -67,7 +67,9 @@ WHOLE_LIMITS = (Limit("aspect", 1.0, DEEP, 2.7, WIDE), Limit("lung_share", 0.02,
 CUT_LIMITS = (Limit("aspect", 0.4, DEEP, 2.7, WIDE), Limit("lung_share", 0.06, NO_LUNGS, 0.9, NO_TISSUE))
 COLOURED = 0.2  # share of the pixels: a CT slice has no colours, but may have some drawn on it
 CUT = 0.05  # share of the picture's edge that such a body touches
-LEAST_SIDE = 450  # pixels of the longer side: nearly all slices on which a model was judged have 512
+# Pixels of the longer side; nearly all slices on which a model was judged have 512. Reduced to the network's input from
+# twice its side and more, a slice is as sharp as it is; from less it comes out sharper than the one it was copied from.
+LEAST_SIDE = 450
 LITTLE = 0.08  # lung_share under which a slice shows little lung
 CONTRAST = 55  # gray levels between tissue and lung; the least of the training slices is 82
 TISSUE_LEVELS = (190, 240)  # means at the lung window; real slices and crops of them: 196-240

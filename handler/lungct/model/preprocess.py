@@ -14,7 +14,6 @@ if TYPE_CHECKING:  # importing torch takes a second that a worker without it nee
 Geometry = Literal["pad", "squash"]
 UInt8 = npt.NDArray[np.uint8]
 
-COMMON = 512  # pixels a side of a slice as nearly all scanners write it: the resolution at which all are judged
 MEAN = STD = 127.5  # mean 0.5 and std 0.5 of the unit range, in gray levels
 
 
@@ -49,10 +48,7 @@ def place(rows: int, columns: int, geometry: Geometry, aspect: float = 1.0) -> P
 
 
 def to_input(pixels: UInt8, size: int, geometry: Geometry, air: int, aspect: float = 1.0) -> UInt8:
-    """Resize one slice to the network's square: pixels that are not square become so on the way.
-
-    Antialiasing weighs more pixels the finer a slice is, so a copy of few pixels would come out sharper than the slice
-    that it was made from, and be trusted more. "pad" therefore first enlarges what is coarser than COMMON.
+    """Resize one slice to the network's square, once: pixels that are not square become so on the way.
 
     Args:
         pixels: (H, W) uint8 gray.
@@ -71,10 +67,10 @@ def to_input(pixels: UInt8, size: int, geometry: Geometry, air: int, aspect: flo
         canvas = np.full((spot.canvas_rows, spot.canvas_columns), air, np.uint8)
         canvas[spot.top : spot.top + spot.rows, spot.left : spot.left + spot.columns] = pixels
         pixels = canvas
-    picture = Image.fromarray(pixels)
-    if geometry == "pad" and min(picture.size) < COMMON:
-        picture = picture.resize((max(picture.width, COMMON), max(picture.height, COMMON)), Image.Resampling.BICUBIC)
-    return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR))[None]
+    if pixels.shape == (size, size):
+        return np.ascontiguousarray(pixels)[None]
+    resized = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(resized)[None]
 
 
 def normalize(batch: Tensor) -> Tensor:
