@@ -27,7 +27,7 @@ from lungct.exchange import Reply, ScoreRequest, oip, parse
 from lungct.gate import Body, outline
 from lungct.heatmap import ActivationMap, LibraryCam, activate
 from lungct.model import ModelFolder, Placement, place, softmax, to_input
-from lungct.pixels import decode
+from lungct.pixels import Slice, decode
 from lungct.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -129,16 +129,24 @@ class Pipeline:
         if request.heatmap_method != "gradcam" and not self._settings.library_cams:
             raise LungCTError("bad_option", "X-Heatmap-Method: this server offers gradcam only (library_cams is off).")
         slice_ = decode(request.body, request.window, request.frame, contract.window, self._settings)
-        pixels = to_input(slice_.pixels, contract.size, contract.geometry, contract.window.air)
+        pixels = to_input(slice_.pixels, contract.size, contract.geometry, contract.window.air, slice_.aspect)
         body = outline(pixels)
-        return Prepared(request, slice_, pixels, body, (*slice_.warnings, *self._check(request, pixels, body)))
+        return Prepared(request, slice_, pixels, body, (*slice_.warnings, *self._check(request, slice_, pixels, body)))
 
-    def _check(self, request: ScoreRequest, pixels: npt.NDArray[np.uint8], body: Body | None) -> tuple[str, ...]:
+    def _check(
+        self, request: ScoreRequest, slice_: Slice, pixels: npt.NDArray[np.uint8], body: Body | None
+    ) -> tuple[str, ...]:
         if self._folder.gate is None:
             return (gate.NO_GATE,)
         if request.gate == "off":
             return (gate.GATE_OFF,)
-        return (*gate.check_body(body), *gate.check_sharpness(pixels, body, self._folder.gate))
+        gate.check_colour(slice_.coloured)
+        return (
+            *gate.check_body(body),
+            *gate.check_resolution(slice_.resampled or slice_.pixels.shape),
+            *gate.check_scan(*slice_.acquisition, self.contract.judged),
+            *gate.check_sharpness(pixels, body, self._folder.gate),
+        )
 
     def _forward(self, arrivals: Arrivals, jobs: Sequence[Job]) -> list[Scored | LungCTError]:
         inputs = iter(arrivals)
@@ -168,13 +176,13 @@ class Pipeline:
         alike = (
             self._folder.gate is None
             or request.gate == "off"
-            or gate.check_features(scored.features, self._folder.gate)
+            or gate.check_features(scored.features, self._folder.gate, scored.prepared.warnings)
         )
         warnings = scored.prepared.warnings if alike else (*scored.prepared.warnings, gate.UNLIKE)
-        alike = alike and gate.SMOOTH not in warnings
         probabilities = softmax(scored.logits, self.contract.temperature)
+        trusted = gate.is_trusted(warnings, self.contract.classes[int(probabilities.argmax())])
         document = exchange.build_score(
-            probabilities, scored.prepared.slice, warnings, alike, self.contract, self._engine.name
+            probabilities, scored.prepared.slice, warnings, trusted, self.contract, self._engine.name
         )
         label, confidence = document["label"], document["confidence"]
         outcome = "canary" if request.canary == "yes" else document["decision"]
@@ -192,7 +200,7 @@ class Pipeline:
                 scored.logits,
                 self._folder.bias,
                 scored.prepared.body,
-                self.contract.classes,
+                self.contract,
             )
         if request.protocol == "oip":
             answer = oip.reply(document, self.contract.classes, request.inference_id)
@@ -213,7 +221,7 @@ class Pipeline:
     def _draw(self, prepared: Prepared, activation: ActivationMap) -> bytes:
         request, pixels = prepared.request, prepared.slice.pixels
         rows, columns = pixels.shape
-        placement = place(rows, columns, self.contract.geometry)
+        placement = place(rows, columns, self.contract.geometry, prepared.slice.aspect)
         if request.heatmap_size == "model":
             pixels = prepared.input[0]
             placement = Placement(0, 0, *pixels.shape, *pixels.shape)

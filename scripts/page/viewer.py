@@ -65,10 +65,16 @@ def show_reply(finding: Finding, reply: dict[str, Any], contract: dict[str, Any]
     st.html(markup.show_bars(reply["probabilities"], reply["label"]))
     for warning in reply["warnings"]:
         st.warning(warning, icon=":material/warning:")
-    window = reply["input"]["window"]
-    rendered = f"window {window['center']:g}, {window['width']:g} HU" if window else GRAY[reply["input"]["rule"]]
-    st.caption(f"{reply['input']['format']}, {reply['input']['rows']} x {reply['input']['columns']}, {rendered}")
+    st.caption(describe_input(reply["input"]))
     show_tags(finding)
+
+
+def describe_input(read: dict[str, Any]) -> str:
+    """How the file was read."""
+    rule, *resampled = read["rule"].split(", ")
+    window = read["window"]
+    rendered = f"window {window['center']:g}, {window['width']:g} HU" if window else GRAY[rule]
+    return ", ".join((read["format"], f"{read['rows']} x {read['columns']}", rendered, *resampled))
 
 
 def show_pictures(finding: Finding, reply: dict[str, Any], contract: dict[str, Any]) -> Callable[[], bytes] | None:
@@ -129,8 +135,7 @@ def choose_map(
     """The map to draw; None when there is nothing to see: a Normal slice nobody asked about, or no evidence."""
     if reply["label"] == "Normal" and wishes.name == PREDICTED and not wishes.normal_too:
         return None
-    rows, columns = seen.pixels.shape
-    class_map = make_map(reply["heatmap"], name, (rows, columns), contract["geometry"])
+    class_map = make_map(reply["heatmap"], name, seen, contract["geometry"])
     return class_map if class_map.positive else None
 
 
