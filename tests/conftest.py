@@ -92,6 +92,15 @@ def data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def cases(data: Path) -> Path:
+    """The folder of small inputs that an earlier version got wrong, beside that of the data."""
+    folder = data.parent / "cases"
+    if not folder.is_dir():
+        pytest.skip(f"there is no {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made-up data set, for reading only."""
     return make_data(tmp_path_factory.mktemp("made") / "iq_othnccd")
