@@ -16,6 +16,8 @@ NO_FORM = (
 CUT_OFF = (
     f"The form ends before its last boundary, or its boundary is another than the header says; send it whole, {WHERE}."
 )
+ENCODED = f"A part of the form is encoded (Content-Transfer-Encoding); send its bytes as they are, {WHERE}."
+PLAIN = ("", "7bit", "8bit", "binary")  # TorchServe fails on any other; RFC 7578 4.7 has clients use none
 NAMELESS = f"A part of the form has no name; call the file's part data, {WHERE}."
 SEVERAL = (
     "Two parts of the form have one name, or one part holds several: one request is one slice, and the server batches "
@@ -68,14 +70,16 @@ def check(content_type: str, body: bytes) -> None:
         body: all of it.
 
     Raises:
-        LungCTError: bad_option for parts of one name (RFC 7578, 4.3) or without a name, empty_body where the form does
-            not end, unsupported_format where it is no form.
+        LungCTError: bad_option for parts of one name (RFC 7578, 4.3), without a name or encoded, empty_body where the
+            form does not end, unsupported_format where it is no form.
     """
     kind, parameters = parse_options_header(content_type)
     boundary = parameters.get(b"boundary", b"")
     if kind != b"multipart/form-data" or not boundary:
         raise LungCTError("unsupported_format", NO_FORM)
     parts = _read(boundary, body)
+    if not all(headers.get("content-transfer-encoding", "").strip().lower() in PLAIN for headers in parts):
+        raise LungCTError("bad_option", ENCODED)
     names = Counter(_find_name(headers) for headers in parts)
     if None in names:
         raise LungCTError("bad_option", NAMELESS)
