@@ -82,8 +82,11 @@ class LungCTHandler:
             for name, value in reply.headers.items():
                 context.set_response_header(i, name, value)
         self._count(batch, context.metrics)
-        # gRPC, which hands over no headers, takes one answer whole
+        # gRPC, which hands over no headers, takes one answer whole, and its streaming call has to be told that this is all
         streams = [any(isinstance(value, str) for value in job.headers.values()) for job in jobs]
+        for i, stream in enumerate(streams):
+            if not stream:
+                context.set_response_header(i, "ts_stream_next", "false")
         ahead, left = split([reply.body for reply in batch.replies], streams)
         for i, content in ahead:
             ids = {i: context.get_request_id(i)}
