@@ -82,7 +82,7 @@ class LungCTHandler:
             for name, value in reply.headers.items():
                 context.set_response_header(i, name, value)
         self._count(batch, context.metrics)
-        # gRPC, which hands over no headers, takes one answer whole, and its streaming call has to be told that this is all
+        # gRPC, which hands over no headers, takes one answer whole; its streaming call has to be told that this is all
         streams = [any(isinstance(value, str) for value in job.headers.values()) for job in jobs]
         for i, stream in enumerate(streams):
             if not stream:
