@@ -23,7 +23,9 @@ SEVERAL = (
     "Two parts of the form have one name, or one part holds several: one request is one slice, and the server batches "
     "requests by itself. Score many files with: make score IN=folder OUT=results."
 )
+TOO_MANY = f"The form has more parts than a file and its options need; send those alone, {WHERE}."
 CHUNK = 2**20
+MAX_PARTS = 64  # millions of empty ones would keep the gateway busy for seconds
 
 
 class _Parts:
@@ -36,12 +38,17 @@ class _Parts:
 
     def callbacks(self) -> dict:
         return {
-            "on_part_begin": lambda: self.headers.append({}),
+            "on_part_begin": self._begin,
             "on_header_field": self._add_field,
             "on_header_value": self._add_value,
             "on_header_end": self._keep,
             "on_end": self._end,
         }
+
+    def _begin(self) -> None:
+        if len(self.headers) == MAX_PARTS:
+            raise LungCTError("bad_option", TOO_MANY)
+        self.headers.append({})
 
     def _add_field(self, data: bytes, start: int, end: int) -> None:
         self._field += data[start:end]
@@ -70,8 +77,8 @@ def check(content_type: str, body: bytes) -> None:
         body: all of it.
 
     Raises:
-        LungCTError: bad_option for parts of one name (RFC 7578, 4.3), without a name or encoded, empty_body where the
-            form does not end, unsupported_format where it is no form.
+        LungCTError: bad_option for parts of one name (RFC 7578, 4.3), without a name or encoded or too many, empty_body where
+            the form does not end, unsupported_format where it is no form.
     """
     kind, parameters = parse_options_header(content_type)
     boundary = parameters.get(b"boundary", b"")

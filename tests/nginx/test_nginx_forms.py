@@ -40,6 +40,7 @@ def test_a_form_goes_on_as_it_came(post, upstream):
         (nested() + END, "bad_option"),
         (part(headers=b"Content-Transfer-Encoding: base64\r\n") + END, "bad_option"),
         (part().replace(b'name="data"; ', b"") + END, "bad_option"),
+        (b"".join(part(f"p{i}", b"") for i in range(65)) + END, "bad_option"),
         (part()[:5000], "empty_body"),
         (part(), "empty_body"),
         (part() + b"--B", "empty_body"),
@@ -48,7 +49,7 @@ def test_a_form_goes_on_as_it_came(post, upstream):
         (b"", "empty_body"),
     ],
     ids=[
-        "two files of one name", "two options of one name", "several in one part", "encoded", "no name", "cut off",
+        "two files of one name", "two options of one name", "several in one part", "encoded", "no name", "too many parts", "cut off",
         "no last boundary", "half a boundary", "another boundary", "no form", "nothing",
     ],
 )  # fmt: skip
