@@ -7,9 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import hypothesis
@@ -56,6 +58,19 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if session.config.getoption("--no-skips") and skipped:
         reporter.write_line(f"--no-skips: {len(skipped)} tests were skipped", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many minutes each room of the tests took, fixtures included, the longest first."""
+    seconds: Counter[str] = Counter()
+    for report in chain.from_iterable(terminalreporter.stats.values()):
+        if isinstance(report, pytest.TestReport):
+            room = Path(report.nodeid.partition("::")[0]).parent.name
+            seconds[room if room != "tests" else "(flat)"] += report.duration
+    terminalreporter.section("minutes of each room")
+    for room, spent in seconds.most_common():
+        terminalreporter.write_line(f"{spent / 60:6.1f}  {room}")
+    terminalreporter.write_line(f"{sum(seconds.values()) / 60:6.1f}  in all")
 
 
 @pytest.fixture(scope="session")

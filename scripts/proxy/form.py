@@ -77,8 +77,8 @@ def check(content_type: str, body: bytes) -> None:
         body: all of it.
 
     Raises:
-        LungCTError: bad_option for parts of one name (RFC 7578, 4.3), without a name or encoded or too many, empty_body where
-            the form does not end, unsupported_format where it is no form.
+        LungCTError: bad_option for parts of one name (RFC 7578, 4.3), without a name, encoded or too many, empty_body
+            where the form does not end, unsupported_format where it is no form.
     """
     kind, parameters = parse_options_header(content_type)
     boundary = parameters.get(b"boundary", b"")

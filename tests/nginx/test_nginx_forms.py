@@ -49,8 +49,8 @@ def test_a_form_goes_on_as_it_came(post, upstream):
         (b"", "empty_body"),
     ],
     ids=[
-        "two files of one name", "two options of one name", "several in one part", "encoded", "no name", "too many parts", "cut off",
-        "no last boundary", "half a boundary", "another boundary", "no form", "nothing",
+        "two files of one name", "two options of one name", "several in one part", "encoded", "no name",
+        "too many parts", "cut off", "no last boundary", "half a boundary", "another boundary", "no form", "nothing",
     ],
 )  # fmt: skip
 def test_a_form_of_which_not_all_would_be_read_is_refused_and_not_sent_on(post, upstream, body, code):
