@@ -103,6 +103,12 @@ def test_a_binary_tensor_that_does_not_fit_its_header_is_refused():
         parse({"body": bytearray(body + b"more")}, headers, CLASSES)
 
 
+def test_no_field_of_the_binary_header_stands_twice():
+    header = b'{"inputs": [], "inputs": [{"name": "image", "shape": [1], "datatype": "BYTES"}]}'
+    with pytest.raises(LungCTError, match="one name"):
+        parse({"body": header}, {"Inference-Header-Content-Length": str(len(header))}, CLASSES)
+
+
 @pytest.mark.parametrize("lost", [1, 3, 6])
 def test_a_binary_tensor_that_ends_early_is_told_so(lost):
     headers, body = binary(b"file")

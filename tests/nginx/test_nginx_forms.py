@@ -77,8 +77,9 @@ def test_a_form_gets_its_second_attempt_where_that_helps(post, upstream, plan, s
     assert (answer.status_code, len(upstream.seen)) == (status, attempts)
 
 
-def test_forms_are_held_back_like_large_files(nginx, post):
-    head = "Content-Type: multipart/form-data; boundary=B\r\nContent-Length: 9"
+@pytest.mark.parametrize("header", ["Content-Type: multipart/form-data; boundary=B", "Content-Encoding: gzip"])
+def test_forms_and_what_is_compressed_are_held_back_like_large_files(nginx, post, header):
+    head = f"{header}\r\nContent-Length: 9"
     with ExitStack() as stack:
         for _ in range(read_limit("large_of_one")):
             stack.enter_context(uploading(nginx, head))

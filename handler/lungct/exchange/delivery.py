@@ -15,7 +15,7 @@ MESSAGE_BYTES = 2**20
 class Piece(NamedTuple):
     """What goes ahead of one reply, in a message of its own."""
 
-    index: int
+    row: int
     content: bytes
 
 

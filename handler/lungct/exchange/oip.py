@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lungct.errors import LungCTError
-from lungct.exchange import base64text
+from lungct.exchange import base64text, document
 
 HEADER_LENGTH = "inference-header-content-length"
 WANTED = 'Send one input: {"name": "image", "shape": [1], "datatype": "BYTES", "data": ["<base64>"]}.'
@@ -45,9 +45,9 @@ class Tensor(NamedTuple):
     binary: bool
 
 
-def read(document: Mapping[str, Any]) -> Tensor:
+def read(request: Mapping[str, Any]) -> Tensor:
     """The file and what is asked of it; LungCTError bad_option or corrupt_image otherwise."""
-    inputs = document["inputs"]
+    inputs = request["inputs"]
     if not (isinstance(inputs, list) and len(inputs) == 1 and isinstance(inputs[0], Mapping)):
         raise LungCTError("bad_option", WANTED)
     tensor = inputs[0]
@@ -59,13 +59,13 @@ def read(document: Mapping[str, Any]) -> Tensor:
     if len(elements) != 1 or isinstance(elements[0], list):
         raise LungCTError("bad_option", f"{WANTED} One request is one slice; the server batches.")
     _check_shape(tensor.get("shape"))
-    parameters = document.get("parameters")
+    parameters = request.get("parameters")
     element = elements[0]
     binary = isinstance(element, bytes)
     return Tensor(
         element if binary else base64text.decode(element, "The BYTES element"),
         parameters if isinstance(parameters, Mapping) else {},
-        _read_outputs(document.get("outputs")),
+        _read_outputs(request.get("outputs")),
         binary,
     )
 
@@ -74,12 +74,12 @@ def join_binary(body: bytes, header_length: str) -> dict[str, Any]:
     """A body of the binary tensor extension (JSON, then length-prefixed elements) as one document."""
     try:
         cut = int(header_length)
-        document = json.loads(body[:cut])
+        found = document.load(body[:cut])
         tail = body[cut:]
         size = int.from_bytes(tail[:4], "little")
-        if cut < 0 or not isinstance(document, dict) or len(document["inputs"]) != 1 or len(tail) > size + 4:
+        if cut < 0 or not isinstance(found, dict) or len(found["inputs"]) != 1 or len(tail) > size + 4:
             raise ValueError
-        tensor = document["inputs"][0]
+        tensor = found["inputs"][0]
         if tail:
             tensor["data"] = [tail[4:]]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -89,7 +89,7 @@ def join_binary(body: bytes, header_length: str) -> dict[str, Any]:
             f"The BYTES element ends early: it says {size} bytes, and {max(0, len(tail) - 4)} arrived; send it whole."
         )
         raise LungCTError("corrupt_image", told)
-    return document
+    return found
 
 
 def explain(error: LungCTError, body: bytes) -> LungCTError:
@@ -110,13 +110,13 @@ def reply(
         inference_id: the request's own id, if it has one.
         outputs: the tensors that were asked for; all where none is named.
     """
-    document = {
+    answer = {
         "model_name": scored["model"]["name"],
         "model_version": scored["model"]["version"],
         "parameters": {"classes": ",".join(classes), "research_use_only": True},
         "outputs": [_build(name, scored, classes) for name in outputs or OUTPUTS],
     }
-    return {"id": inference_id, **document} if inference_id else document
+    return {"id": inference_id, **answer} if inference_id else answer
 
 
 def describe(name: str, classes: Sequence[str]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lungct.errors import LungCTError
-from lungct.exchange import accept, base64text, form, oip
+from lungct.exchange import accept, base64text, document, form, oip
 from lungct.heatmap import COLORMAPS, METHODS
 from lungct.pixels import Asked
 from lungct.window import Window
@@ -84,18 +83,22 @@ def parse(row: Mapping[str, Any], headers: Mapping[str, Any], classes: tuple[str
     form.check_whole(row, headers, named, field)
     options |= {name: _text(value, name) for name, value in row.items() if name != field and name in OPTIONS}
     body: Any = row[field] if field else b""
+    if isinstance(body, bytes | bytearray) and body[:5].lower() == b"data:":  # what a page's canvas gives
+        body = base64text.decode(body.decode("latin-1"), "The file")
     asked: dict[str, Any] = {}
-    document = _find_document(body, named)
-    if document is not None and "inputs" in document:
-        tensor = oip.read(document)
+    found = _find_document(body, named)
+    if found is not None and len({"inputs", *form.FILE_FIELDS} & found.keys()) > 1:
+        raise LungCTError("bad_option", form.SEVERAL)
+    if found is not None and "inputs" in found:
+        tensor = oip.read(found)
         body, parameters = tensor.body, tensor.parameters
-        identity = document.get("id")
+        identity = found.get("id")
         asked = {"protocol": "oip", "inference_id": str(identity) if identity else None}
         asked |= {"outputs": tensor.outputs, "binary": tensor.binary}
         options |= {name: _text(value, name) for name, value in parameters.items() if name in OPTIONS}
-    elif document is not None:
-        body = _from_base64(document, named)
-        options |= {name: _text(value, name) for name, value in document.items() if name in OPTIONS}
+    elif found is not None:
+        body = _from_base64(found, named)
+        options |= {name: _text(value, name) for name, value in found.items() if name in OPTIONS}
     if not isinstance(body, bytes | bytearray):
         raise LungCTError(
             "unsupported_format",
@@ -176,19 +179,19 @@ def _find_document(body: Any, named: Mapping[str, str]) -> Mapping[str, Any] | N
     if not declared and not (raw and body[:1] == b"{"):
         return None
     try:
-        document = json.loads(body) if raw else body
+        found = document.load(body) if raw else body
     except (ValueError, RecursionError):
-        document = None
-    if isinstance(document, Mapping):
-        return document
+        found = None
+    if isinstance(found, Mapping):
+        return found
     if declared:
         raise LungCTError("bad_option", 'The body is no JSON object; send {"data": "<the file in base64>"}.')
     return None
 
 
-def _from_base64(document: Mapping[str, Any], named: Mapping[str, str]) -> bytes:
-    if "data" in document:
-        return base64text.decode(document["data"], "The JSON field data")
+def _from_base64(found: Mapping[str, Any], named: Mapping[str, str]) -> bytes:
+    if "data" in found:
+        return base64text.decode(found["data"], "The JSON field data")
     if named.get("content-type", "").lower().startswith("application/json"):
         raise LungCTError("empty_body", 'A JSON body needs the file in base64: {"data": "<base64>"}.')
     raise LungCTError("unsupported_format", JSON_FILE)
