@@ -15,7 +15,7 @@ from lungct.pixels.rendering import Acquisition, Asked, Rule, Terms, check_size
 from lungct.settings import Settings
 from lungct.window import Window
 
-__all__ = ["Slice", "decode"]
+__all__ = ["Slice", "decode", "measure"]
 
 
 @dataclass(frozen=True)
@@ -85,3 +85,12 @@ def decode(body: bytes, window: Asked, frame: int | None, default: Window, setti
         found.pixels, kind, found.window, sha256, found.warnings, found.rule, found.acquisition, found.aspect,
         found.coloured,
     )  # fmt: skip
+
+
+def measure(body: bytes) -> int | None:
+    """Pixels that a plain PNG or JPEG says it has, before it is decoded; None for any other file."""
+    try:
+        size = measure_plain(body, recognise(body))
+    except LungCTError:  # decoding will tell
+        return None
+    return size[0] * size[1] if size else None
