@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from pathlib import Path
 
 from lungct_client import RefusedError, ServerError, TokenError
 from lungct_tools.folder.fleet import Fleet
 from lungct_tools.folder.journal import Journal
+from lungct_tools.folder.naming import printable
 from lungct_tools.folder.record import write_csv
 from lungct_tools.folder.rollup import Totals, add_up, write_series
 from lungct_tools.folder.scoring import Order
@@ -39,7 +41,10 @@ def write_report(out: Path, journal: Journal, order: Order, source: Source, flee
 
 
 def draw_suspicious(totals: Totals, order: Order, source: Source, fleet: Fleet) -> dict[str, bytes]:
-    """Small JPEG overlays of the most worrying class by file name; without positive evidence there is none."""
+    """Small JPEG overlays of the most worrying class by the file's sha256; without positive evidence there is none.
+
+    A file that holds something else by now has no picture: it would stand beside the score of another slice.
+    """
     options = {
         "heatmap": "always",
         "heatmap_class": order.classes[-1],
@@ -48,14 +53,23 @@ def draw_suspicious(totals: Totals, order: Order, source: Source, fleet: Fleet) 
     }
     if order.window:
         options["window"] = order.window
+    names, missing = ({row[name] for row in totals.suspicious} for name in ("file", "sha256"))
     pictures: dict[str, bytes] = {}
-    for row in totals.suspicious:
+    for entry in source.entries():
+        if not missing:
+            break
+        if printable(entry.name) not in names:
+            continue
         try:
-            heatmap = fleet.predict(source.read(row["file"]), **options)["heatmap"]
+            body = source.read(entry)
+            if (sha256 := hashlib.sha256(body).hexdigest()) not in missing:
+                continue
+            missing.remove(sha256)
+            heatmap = fleet.predict(body, **options)["heatmap"]
         except (RefusedError, UnreadableError):
             continue
         except (ServerError, TokenError):
             break  # the rows are safe; --resume draws what is missing
         if heatmap["positive_evidence"]:
-            pictures[row["file"]] = base64.b64decode(heatmap["data"])
+            pictures[sha256] = base64.b64decode(heatmap["data"])
     return pictures

@@ -15,6 +15,7 @@ from lungct_tools.folder.record import Row
 from lungct_tools.folder.rollup import RULE, Totals
 
 SHOWN_SERIES = 50
+NUMBERS = ("slices", "copies", "refused", "referred", "suspicion", "peak")
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;color:#1b2430;background:#fff;max-width:1120px;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.6rem;margin:0}h2{font-size:1.15rem;margin:2rem 0 .5rem}
@@ -39,7 +40,7 @@ def build_summary(
 
     Args:
         classes: from least to most worrying.
-        pictures: JPEG heatmap overlays by file name of the most suspicious slices; one that is missing is left blank.
+        pictures: JPEG heatmap overlays of the most suspicious slices by sha256 of the file; one may be missing.
         about: what else a reader must know, by name: server, model, options.
     """
     worst = classes[-1]
@@ -62,7 +63,8 @@ def build_summary(
 
 def _list_counts(totals: Totals, classes: Sequence[str]) -> str:
     counts = {"slices": totals.slices} | {name: totals.labels[name] for name in classes}
-    counts |= {"to refer": totals.decisions["refer"], "refused": totals.errors.total(), "series": len(totals.series)}
+    counts |= {"to refer": totals.decisions["refer"], "refused": totals.errors.total(), "copies": totals.copies}
+    counts |= {"series": len(totals.series)}
     cells = (f"<li>{escape(name)}<b>{count:,}</b></li>" for name, count in counts.items())
     return f'<ul class="counts">{"".join(cells)}</ul>'
 
@@ -76,8 +78,8 @@ def _list_errors(errors: Counter[str]) -> str:
 
 def _show_slice(row: Row, worst: str, pictures: Mapping[str, bytes]) -> str:
     name, share = escape(row["file"]), row["probabilities"][worst]
-    if row["file"] in pictures:
-        data = base64.b64encode(pictures[row["file"]]).decode("ascii")
+    if row["sha256"] in pictures:
+        data = base64.b64encode(pictures[row["sha256"]]).decode("ascii")
         picture = f'<img alt="Heatmap over {name}" src="data:image/jpeg;base64,{data}">'
     else:
         picture = '<div class="none"></div>'
@@ -89,7 +91,7 @@ def _list_series(series: Sequence[Row]) -> str:
     more = (
         f"<p>The first {SHOWN_SERIES} of {len(series):,}; series.csv has all.</p>" if len(series) > SHOWN_SERIES else ""
     )
-    names = ("series", "slices", "refused", "referred", "label", "suspicion", "peak", "decision")
+    names = ("series", "slices", "copies", "refused", "referred", "label", "suspicion", "peak", "decision", "warnings")
     head = "".join(f"<th{_align(name)}>{name}</th>" for name in names)
     lines = "".join(
         "<tr>" + "".join(f"<td{_align(name)}>{_format(row[name])}</td>" for name in names) + "</tr>"
@@ -100,7 +102,7 @@ def _list_series(series: Sequence[Row]) -> str:
 
 
 def _align(name: str) -> str:
-    return ' class="number"' if name in ("slices", "refused", "referred", "suspicion", "peak") else ""
+    return ' class="number"' if name in NUMBERS else ""
 
 
 def _format(value: object) -> str:

@@ -1,7 +1,6 @@
 """The page's logic, with the real pipeline in this process instead of a server."""
 
 import io
-import json
 import zipfile
 
 import numpy as np
@@ -9,11 +8,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lungct import NOTICE
-from lungct.pipeline import Job
-from lungct_client import RefusedError, ServerDown, ServerError, TokenError
+from lungct_client import ServerDown, ServerError, TokenError
 from lungct_tools import TOOLS
 from lungct_tools.phantom.anatomy import draw_slice
 from lungct_tools.phantom.files import encode_dicom
+from tests.support.desk import Desk
 from tests.support.pictures import encode
 
 LAYOUT = str(TOOLS / "page" / "layout.py")
@@ -21,33 +20,10 @@ READY = {"live": True, "ready": True, "reason": None, "workers": [{}], "version"
 DOWN = {"live": False, "ready": False, "reason": "No server", "workers": []}
 
 
-class Desk:
-    """Takes the client's place: the pipeline answers, unless a test sets a failure or changes the reply."""
-
-    def __init__(self, pipeline):
-        self.pipeline = pipeline
-        self.failure = None
-        self.change = lambda reply: None
-        self.state = READY
-
-    def contract(self):
-        return json.loads(self.pipeline.describe())
-
-    def predict(self, body, **options):
-        if self.failure:
-            raise self.failure
-        headers = {"X-" + name.replace("_", "-"): value for name, value in options.items()}
-        reply = self.pipeline.score([Job({"body": body}, headers, "id")]).replies[0]
-        document = json.loads(reply.body)
-        if reply.status != 200:
-            raise RefusedError(reply.status, document["error"], document["message"], "id")
-        self.change(document)
-        return document
-
-
 @pytest.fixture
 def desk(pipeline, monkeypatch):
     found = Desk(pipeline)
+    found.state = READY
     monkeypatch.setattr("lungct_client.Client.of", lambda run, **options: found)
     monkeypatch.setattr("lungct_tools.server.status.describe", lambda instance: found.state)
     return found

@@ -26,7 +26,8 @@ from lungct_tools.page import markup
 from lungct_tools.page.advice import explain_decision, explain_failure, explain_state
 from lungct_tools.page.overview import make_csv
 from lungct_tools.page.picture import COLOURS, VIEWS, draw_overlay, make_map, make_sheet, sample_colours
-from lungct_tools.page.study import MAX_SLICES, Finding, Study, Upload, connect, unpack, view
+from lungct_tools.page.study import Finding, Study, connect, view
+from lungct_tools.page.uploads import MAX_SLICES, Upload, unpack
 from lungct_tools.phantom.anatomy import draw_slice
 from lungct_tools.phantom.files import encode_dicom
 from lungct_tools.server.instance import Instance
@@ -119,7 +120,7 @@ def test_a_series_of_refused_files_comes_after_those_that_were_scored(dicom):
 
 
 def test_a_page_holds_a_limited_number_of_slices_and_names_the_way_for_more():
-    found, notes = unpack(Upload(f"{number}", b"x") for number in range(MAX_SLICES + 5))
+    found, notes = unpack([Upload(f"{number}", b"x") for number in range(MAX_SLICES + 5)])
     assert len(found) == MAX_SLICES
     assert "make score" in notes[0]
 
