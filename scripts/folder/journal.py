@@ -81,8 +81,9 @@ class Journal:
         current = {(row["file"], row["sha256"]) for at, row in self._places() if at in kept}
         others = (row for at, row in self._places() if at not in kept and row["sha256"])
         left = [row for row in others if (row["file"], row["sha256"]) not in current]
-        with self.aside.open("ab") as aside:
-            aside.writelines(map(_encode, left))
+        if left:
+            with self.aside.open("ab") as aside:
+                aside.writelines(map(_encode, left))
         new = self.path.with_suffix(".new")
         with new.open("wb") as file:
             file.writelines(_encode(self.read(at)) for at in places)

@@ -21,6 +21,7 @@ class Desk:
 
     def __init__(self, pipeline):
         self.pipeline = pipeline
+        self.lock = threading.Lock()  # a pipeline is for one thread at a time
         self.failure = None
         self.change = lambda reply: None
         self.tallies = Counter(desk=0)
@@ -31,9 +32,10 @@ class Desk:
     def predict(self, body, **options):
         if self.failure:
             raise self.failure
-        self.tallies["desk"] += 1
         headers = {"X-" + name.replace("_", "-"): value for name, value in options.items()}
-        reply = self.pipeline.score([Job({"body": body}, headers, "id")]).replies[0]
+        with self.lock:
+            self.tallies["desk"] += 1
+            reply = self.pipeline.score([Job({"body": body}, headers, "id")]).replies[0]
         document = json.loads(reply.body)
         if reply.status != 200:
             raise RefusedError(reply.status, document["error"], document["message"], "id")
