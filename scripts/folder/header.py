@@ -109,7 +109,7 @@ def _middle(header: Any) -> int:
 
 
 def _read_header(body: bytes, tags: list[str] | None) -> Any:
-    """pydicom's data set up to the pixels; None when it is no DICOM file or cannot be read."""
+    """pydicom's data set up to the pixels, without elements that cannot be parsed; None when it is no DICOM file."""
     try:
         if recognise(body) != "DICOM" or any(syntax in body[:2048] for syntax in _DEFLATED):
             return None
@@ -118,9 +118,13 @@ def _read_header(body: bytes, tags: list[str] | None) -> Any:
 
             pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE  # the server judges the file
             header = pydicom.dcmread(io.BytesIO(body), stop_before_pixels=True, specific_tags=tags, force=True)
-            for element in header:  # values are parsed only now
-                if element.VR != "SQ":
-                    str(element.value)
+            for tag in list(header.keys()):
+                try:
+                    with translate_faults("The value cannot be read."):
+                        if (element := header[tag]).VR != "SQ":  # values are parsed only now
+                            str(element.value)
+                except LungCTError:
+                    del header[tag]
             return header
     except LungCTError:
         return None
