@@ -7,6 +7,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
@@ -28,6 +29,7 @@ MAX_MEMBERS = 100_000
 # All that zipfile raised for thousands of damaged ZIPs. It checks little itself: what zlib, lzma, bz2 (OSError,
 # EOFError), utf-8 and seek (ValueError) say comes through; RuntimeError is a password or an unknown method.
 _ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, RuntimeError)
+_DAMAGED = "This member of the ZIP is damaged; pack it again."
 _ENCRYPTED = 0x1  # general purpose bit flag 0 (APPNOTE 4.4.4)
 
 
@@ -62,14 +64,21 @@ class Archive:
             raise UnreadableError("unreadable_file", "This member of the ZIP is encrypted; pack it without a password.")
         if stat.S_ISLNK(info.external_attr >> 16):
             raise UnreadableError("unreadable_file", "This member of the ZIP is a link; pack the file itself.")
-        try:
-            with self._zip.open(info) as member:
+        with ExitStack() as stack:
+            try:
+                member = stack.enter_context(self._zip.open(info))
+            except NotImplementedError as exc:
+                message = "This member of the ZIP is packed by a method that is not read; pack it again by Deflate."
+                raise UnreadableError("unreadable_file", message) from exc
+            except _ZIP_FAULTS as exc:
+                raise UnreadableError("unreadable_file", _DAMAGED) from exc
+            try:
                 body = check_size(member.read(MAX_BYTES + 1))  # the size in the ZIP's directory may lie
-        except _ZIP_FAULTS as exc:
-            message = "This member of the ZIP is damaged, or packed by an unknown method; pack it again."
-            raise UnreadableError("unreadable_file", message) from exc
+            except _ZIP_FAULTS as exc:
+                raise UnreadableError("unreadable_file", _DAMAGED, MAX_BYTES) from exc
         if is_zip(body):
-            raise UnreadableError("unreadable_file", "A ZIP inside a ZIP is not opened; unpack it first.")
+            message = "A ZIP inside a ZIP is not opened; unpack it first."
+            raise UnreadableError("unreadable_file", message, len(body))
         return body
 
     def stamp(self, entry: Entry) -> str:

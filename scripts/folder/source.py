@@ -26,11 +26,12 @@ class UnreadableError(Exception):
 
     Attributes:
         code: "unreadable_file", or "too_many_bytes" as the server would say.
+        read: bytes that were read, or unpacked, at most, before it was known.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, read: int = 0) -> None:
         super().__init__(message)
-        self.code = code
+        self.code, self.read = code, read
 
 
 class Entry(NamedTuple):
@@ -167,7 +168,8 @@ def stamp_path(path: Path) -> str:
 def check_size(body: bytes) -> bytes:
     """The bytes; UnreadableError when they are more than the server takes."""
     if len(body) > MAX_BYTES:
-        raise UnreadableError("too_many_bytes", f"The file is larger than {MAX_BYTES >> 20} MB; send one slice.")
+        message = f"The file is larger than {MAX_BYTES >> 20} MB; send one slice."
+        raise UnreadableError("too_many_bytes", message, len(body))
     return body
 
 

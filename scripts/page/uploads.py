@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 from lungct_tools.folder.archive import Archive, is_zip
 from lungct_tools.folder.naming import printable
-from lungct_tools.folder.source import MAX_BYTES, SourceError, UnreadableError
+from lungct_tools.folder.source import SourceError, UnreadableError
 from lungct_tools.page.markup import plain
 
 MAX_SLICES, MAX_TOTAL = 1000, 512 * 2**20  # what one browser session may hold: slices, bytes
@@ -50,7 +50,7 @@ def unpack(uploads: Sequence[Upload]) -> tuple[list[Upload], list[str]]:
     notes: list[str] = []
     total = 0
     for slice_ in _members(uploads, notes):
-        total += MAX_BYTES if slice_.fault else len(slice_.body)
+        total += slice_.fault.read if slice_.fault else len(slice_.body)
         if len(slices) == MAX_SLICES or total > MAX_TOTAL:
             notes.append(
                 f"Only the first {len(slices)} slices are shown: a page holds {MAX_SLICES} slices or "

@@ -70,6 +70,11 @@ def test_encrypted_nested_linked_and_damaged_members_have_a_sentence_each():
     assert "A ZIP inside a ZIP" in read_all(pack(("inner.zip", pack(("a.png", b"x")))))[0][1]
     assert "is a link" in read_all(pack((link, "/etc/passwd")))[0][1]
     assert "is damaged" in read_all(pack(("a.png", b"a" * 99)).replace(b"a" * 99, b"b" * 99))[0][1]
+    packed = pack(("a.png", b"a" * 99))
+    for old, new in ((b"PK\x03\x04\x14\0\0\0\0\0", 8), (b"PK\x01\x02\x14\x03\x14\0\0\0\0\0", 10)):
+        assert old in packed
+        packed = packed.replace(old, old[:new] + b"\x09\0")  # Deflate64, as Windows packs large files
+    assert "by a method" in read_all(packed)[0][1]
 
 
 def test_members_without_sizes_in_front_are_read():

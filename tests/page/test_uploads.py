@@ -71,7 +71,13 @@ def test_members_that_are_refused_count_as_what_it_took_to_read_them():
     """A small ZIP of very many members, each of which unpacks to more than a slice may have."""
     packed = pack(*((f"{number:02}", bytes(33 * 2**20)) for number in range(20)), how=zipfile.ZIP_DEFLATED)
     found, notes = unpack([Upload("bomb.zip", packed)])
-    assert len(found) == 512 // 32
-    assert "Only the first 16" in notes[0]
-    bad = pack(*((f"{number}.zip", b"PK\x03\x04") for number in range(40)))
-    assert len(unpack([Upload("many.zip", bad)])[0]) <= MAX_SLICES
+    assert len(found) == 15  # of 32 MB and a byte each
+    assert "Only the first 15" in notes[0]
+    assert {slice_.fault.code for slice_ in found} == {"too_many_bytes"}
+
+
+def test_a_member_that_was_not_unpacked_costs_nothing_but_its_row():
+    bad = pack(*((f"{number}.zip", b"PK\x03\x04") for number in range(MAX_SLICES + 5)))
+    found, notes = unpack([Upload("many.zip", bad)])
+    assert len(found) == MAX_SLICES
+    assert notes
