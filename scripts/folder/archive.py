@@ -7,7 +7,6 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
@@ -64,14 +63,14 @@ class Archive:
             raise UnreadableError("unreadable_file", "This member of the ZIP is encrypted; pack it without a password.")
         if stat.S_ISLNK(info.external_attr >> 16):
             raise UnreadableError("unreadable_file", "This member of the ZIP is a link; pack the file itself.")
-        with ExitStack() as stack:
-            try:
-                member = stack.enter_context(self._zip.open(info))
-            except NotImplementedError as exc:
-                message = "This member of the ZIP is packed by a method that is not read; pack it again by Deflate."
-                raise UnreadableError("unreadable_file", message) from exc
-            except _ZIP_FAULTS as exc:
-                raise UnreadableError("unreadable_file", _DAMAGED) from exc
+        try:
+            member = self._zip.open(info)
+        except NotImplementedError as exc:
+            message = "This member of the ZIP is packed by a method that is not read; pack it again by Deflate."
+            raise UnreadableError("unreadable_file", message) from exc
+        except _ZIP_FAULTS as exc:
+            raise UnreadableError("unreadable_file", _DAMAGED) from exc
+        with member:
             try:
                 body = check_size(member.read(MAX_BYTES + 1))  # the size in the ZIP's directory may lie
             except _ZIP_FAULTS as exc:

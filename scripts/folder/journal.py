@@ -75,8 +75,9 @@ class Journal:
 
     def arrange(self, places: Sequence[int]) -> int:
         """Keep the rows at these places, in this order; the others go to `aside`. Returns how many those are."""
-        if all(a < b for a, b in pairwise(places)) and len(places) == sum(1 for _ in self._places()):
-            return 0
+        with self.path.open("rb") as lines:
+            if all(a < b for a, b in pairwise(places)) and len(places) == sum(1 for _ in lines):
+                return 0
         kept = set(places)
         current = {(row["file"], row["sha256"]) for at, row in self._places() if at in kept}
         others = (row for at, row in self._places() if at not in kept and row["sha256"])

@@ -39,7 +39,6 @@ class Meter:
         self._task = self._progress.add_task("", total=total)
 
     def __enter__(self) -> Meter:
-        self._progress.start()
         return self
 
     def __exit__(
@@ -54,6 +53,8 @@ class Meter:
 
     def advance(self, fresh: bool = True, refused: bool = False) -> None:
         """One more slice is done; `fresh` unless an earlier run scored it."""
+        if fresh and not self._fresh:  # there is nothing to show of a run that finds nothing to do
+            self._progress.start()
         self.done += 1
         self._fresh += fresh
         self.refused += refused

@@ -1,26 +1,24 @@
-"""What a scored folder is told in: tables, series, and the summary page with its contact sheet."""
+"""What a scored folder is told in: tables, series, and the summary page."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from pathlib import Path
 
 from lungct_client import RefusedError, ServerError, TokenError
-from lungct_tools.folder.fleet import Fleet
-from lungct_tools.folder.journal import Journal
 from lungct_tools.folder.naming import printable
 from lungct_tools.folder.record import write_csv
 from lungct_tools.folder.rollup import Totals, add_up, write_series
-from lungct_tools.folder.scoring import Order
-from lungct_tools.folder.source import Source, UnreadableError
+from lungct_tools.folder.scoring import Run
+from lungct_tools.folder.source import UnreadableError
 from lungct_tools.folder.summary import build_summary
 
-SUSPICIOUS = 24  # pictures on the contact sheet
+SUSPICIOUS = 100  # slices on the summary page, each with a picture of some 10 kB
 
 
-def write_report(out: Path, journal: Journal, order: Order, source: Source, fleet: Fleet, parquet: bool) -> Totals:
+def write_report(run: Run, parquet: bool) -> Totals:
     """Write slices.csv, slices.parquet if asked, series.csv and summary.html beside the journal."""
+    out, journal, order = run.journal.path.parent, run.journal, run.order
     with (out / "slices.csv").open("w", encoding="utf-8", newline="") as file:
         write_csv(journal.rows(), order.classes, file)
     if parquet:
@@ -35,37 +33,37 @@ def write_report(out: Path, journal: Journal, order: Order, source: Source, flee
         "engine": ", ".join(sorted({row["engine"] for row in totals.suspicious})) or "none",
         "window": order.window or "the model's",
     }
-    page = build_summary(totals, order.classes, draw_suspicious(totals, order, source, fleet), about)
+    page = build_summary(totals, order.classes, draw_suspicious(totals, run), about)
     (out / "summary.html").write_text(page, encoding="utf-8")
     return totals
 
 
-def draw_suspicious(totals: Totals, order: Order, source: Source, fleet: Fleet) -> dict[str, bytes]:
+def draw_suspicious(totals: Totals, run: Run) -> dict[str, bytes]:
     """Small JPEG overlays of the most worrying class by the file's sha256; without positive evidence there is none.
 
     A file that holds something else by now has no picture: it would stand beside the score of another slice.
     """
     options = {
         "heatmap": "always",
-        "heatmap_class": order.classes[-1],
+        "heatmap_class": run.order.classes[-1],
         "heatmap_format": "jpeg",
         "heatmap_size": "model",
     }
-    if order.window:
-        options["window"] = order.window
+    if run.order.window:
+        options["window"] = run.order.window
     names, missing = ({row[name] for row in totals.suspicious} for name in ("file", "sha256"))
     pictures: dict[str, bytes] = {}
-    for entry in source.entries():
+    for entry in run.source.entries():
         if not missing:
             break
         if printable(entry.name) not in names:
             continue
         try:
-            body = source.read(entry)
+            body = run.source.read(entry)
             if (sha256 := hashlib.sha256(body).hexdigest()) not in missing:
                 continue
             missing.remove(sha256)
-            heatmap = fleet.predict(body, **options)["heatmap"]
+            heatmap = run.fleet.predict(body, **options)["heatmap"]
         except (RefusedError, UnreadableError):
             continue
         except (ServerError, TokenError):

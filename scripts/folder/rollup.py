@@ -92,6 +92,7 @@ class Totals:
         slices: all files.
         series: a row each, from most to least suspicious.
         suspicious: the rows of the most suspicious slices.
+        refused: the rows of the first files that were refused.
     """
 
     labels: Counter[str] = field(default_factory=Counter)
@@ -100,6 +101,7 @@ class Totals:
     slices: int = 0
     series: list[Row] = field(default_factory=list)
     suspicious: list[Row] = field(default_factory=list)
+    refused: list[Row] = field(default_factory=list)
 
     @property
     def copies(self) -> int:
@@ -108,7 +110,7 @@ class Totals:
 
 
 def add_up(rows: Iterable[Row], classes: Sequence[str], keep: int) -> Totals:
-    """Totals of all rows in one pass; series from most to least suspicious, and the `keep` most suspicious slices.
+    """Totals of all rows in one pass; series from most to least suspicious, `keep` slices of the most suspicious.
 
     Series that are not assessable stand among the others by their most worrying slice.
     """
@@ -121,7 +123,9 @@ def add_up(rows: Iterable[Row], classes: Sequence[str], keep: int) -> Totals:
         if name not in by_name:
             by_name[name] = Series(*name)
         if not by_name[name].add(row, classes):
-            totals.errors.update([row["error"]] if row.get("error") else ())
+            if row.get("error"):
+                totals.errors[row["error"]] += 1
+                totals.refused += [row] if len(totals.refused) < keep else []
             continue
         totals.labels[row["label"]] += 1
         totals.decisions[row["decision"]] += 1

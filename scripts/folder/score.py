@@ -1,6 +1,7 @@
 """Score a folder, a ZIP or a list of slices of any size, over night if need be. Research use only.
 
     lungct score scans/ scores/
+    lungct score inbox/ scores/ --resume --watch             # and go on with what arrives
     lungct score scans.zip scores/ --heatmap abnormal --concurrency 32
     lungct score scans/ scores/ --run .run --run /tmp/b      # two servers
     lungct score scans/ scores/ --resume                     # go on after Ctrl-C, a crash, or when IN has grown
@@ -33,7 +34,8 @@ from lungct_tools.folder.journal import Journal, JournalError
 from lungct_tools.folder.report import write_report
 from lungct_tools.folder.rollup import Totals
 from lungct_tools.folder.scoring import Order, Run
-from lungct_tools.folder.source import SourceError
+from lungct_tools.folder.source import Source, SourceError, stamp_path
+from lungct_tools.folder.watch import EVERY_S, Settled
 from lungct_tools.server.choice import ChoiceError, add_server_options, choose_server, connect
 
 INTERRUPTED = 130
@@ -46,6 +48,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("out", type=Path, metavar="OUT", help="folder for what is written")
     add_server_options(parser, several=True)
     parser.add_argument("--resume", action="store_true", help="go on with what OUT holds: score what is new or changed")
+    parser.add_argument("--watch", action="store_true", help="go on looking for new slices in IN, until Ctrl-C")
     add_scoring_options(parser, "draw it for these, into OUT/overlays")
     parser.add_argument("--uids", action="store_true", help="write study and series UIDs instead of their hashes")
     parser.add_argument(
@@ -108,6 +111,23 @@ def show(totals: Totals, out: Path, as_json: bool) -> None:
     print(f"score: look at {out / 'summary.html'} first. {NOTICE}")
 
 
+def look(args: argparse.Namespace) -> Source:
+    """IN as it is now; without what is being written to while more may come."""
+    source = open_source(args.source)
+    return Settled(source) if args.watch else source
+
+
+def visit(args: argparse.Namespace, run: Run, before: Totals | None = None) -> Totals | None:
+    """Score what is new, write and show the results where they are others than `before`; None when it was stopped."""
+    stamp = stamp_path(run.journal.path)
+    if not run.score():
+        return None
+    if before is None or stamp_path(run.journal.path) != stamp:
+        before = write_report(run, args.format == "parquet")
+        show(before, args.out, args.json)
+    return before
+
+
 def main() -> int:
     args = parse_arguments()
     stop = stop_on_signals()
@@ -115,17 +135,16 @@ def main() -> int:
         print(f"score: {reason}", file=sys.stderr)
         return 2
     try:
-        source = open_source(args.source)
-        if next(source.entries(), None) is None:
+        if next(look(args).entries(), None) is None and not args.watch:
             raise SourceError(f"There are no files in {args.source}.")
         fleet = Fleet(choose_servers(args), args.deadline)
         order = Order.make(fleet.contract(), args.heatmap, args.window, args.uids)
         args.out.mkdir(parents=True, exist_ok=True)
         order.keep(args.out / "run.json", args.resume)
         with Journal(args.out / "slices.jsonl") as journal:
-            if not Run(source, journal, fleet, order, args.concurrency, stop).score():
-                return INTERRUPTED
-            totals = write_report(args.out, journal, order, source, fleet, args.format == "parquet")
+            totals = visit(args, Run(look(args), journal, fleet, order, args.concurrency, stop))
+            while args.watch and totals and not stop.wait(EVERY_S):
+                totals = visit(args, Run(look(args), journal, fleet, order, args.concurrency, stop), totals)
     except (SourceError, JournalError, ChoiceError) as error:
         print(f"score: {error}", file=sys.stderr)
         return 2
@@ -135,5 +154,4 @@ def main() -> int:
     except (ServerError, TokenError, RefusedError) as error:
         print(f"score: {error} Go on with --resume.", file=sys.stderr)
         return 3
-    show(totals, args.out, args.json)
-    return 1 if totals.errors else 0
+    return INTERRUPTED if totals is None else 1 if totals.errors else 0

@@ -67,7 +67,7 @@ def test_a_folder_becomes_tables_series_overlays_and_a_summary(server, client, s
     page = (out / "summary.html").read_text()
     assert NOTICE in page
     assert RULE in page
-    assert page.count("<li><img") + page.count('<div class="none">') == 5
+    assert page.count('<button class="open"><img') + page.count('<span class="none">') == 6
 
 
 @pytest.mark.server

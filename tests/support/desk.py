@@ -48,9 +48,9 @@ def score_folder(source, out, desk, heatmap="none"):
     out.mkdir(exist_ok=True)
     order = Order.make(desk.contract(), heatmap, None, False)
     with Journal(out / "slices.jsonl") as journal:
-        found = open_source(source)
-        assert Run(found, journal, desk, order, 2, threading.Event()).score()
-        return write_report(out, journal, order, found, desk, parquet=False)
+        run = Run(open_source(source), journal, desk, order, 2, threading.Event())
+        assert run.score()
+        return write_report(run, parquet=False)
 
 
 def read_rows(out):
