@@ -19,14 +19,14 @@ SUSPICIOUS = 100  # slices on the summary page, each with a picture of some 10 k
 def write_report(run: Run, parquet: bool) -> Totals:
     """Write slices.csv, slices.parquet if asked, series.csv and summary.html beside the journal."""
     out, journal, order = run.journal.path.parent, run.journal, run.order
-    with (out / "slices.csv").open("w", encoding="utf-8", newline="") as file:
+    with open_whole(out / "slices.csv") as file:
         write_csv(journal.rows(), order.classes, file)
     if parquet:
         from lungct_tools.folder.parquet import write_parquet  # pyarrow is half a second, and an optional package
 
         write_parquet(journal.rows(), order.classes, out / "slices.parquet")
     totals = add_up(journal.rows(), order.classes, SUSPICIOUS)
-    with (out / "series.csv").open("w", encoding="utf-8", newline="") as file:
+    with open_whole(out / "series.csv") as file:
         write_series(totals.series, file)
     about = {
         "model weights": f"sha256 {order.weights_sha256}",
@@ -34,8 +34,18 @@ def write_report(run: Run, parquet: bool) -> Totals:
         "window": order.window or "the model's",
     }
     page = build_summary(totals, order.classes, draw_suspicious(totals, run), about)
-    (out / "summary.html").write_text(page, encoding="utf-8")
+    with open_whole(out / "summary.html") as file:
+        file.write(page)
     return totals
+
+
+@contextmanager
+def open_whole(path: Path) -> Iterator[IO[str]]:
+    """A text file that takes the place of the one at `path` once it is whole: somebody may be reading that."""
+    new = path.with_name(f"{path.name}.new")
+    with new.open("w", encoding="utf-8", newline="") as file:
+        yield file
+    new.replace(path)
 
 
 def draw_suspicious(totals: Totals, run: Run) -> dict[str, bytes]:

@@ -1,7 +1,6 @@
 """A folder that is watched: what arrives is scored once it stands still, and Ctrl-C ends it well."""
 
 import json
-import os
 import sys
 import threading
 import time
@@ -10,6 +9,7 @@ import pytest
 
 from lungct_tools.folder import score, watch
 from lungct_tools.folder.source import Folder
+from lungct_tools.server.instance import Instance, find_ports
 from tests.support.calls import wait_until
 from tests.support.desk import Desk, read_rows
 
@@ -42,8 +42,9 @@ def test_what_arrives_in_a_watched_folder_is_scored_and_nothing_twice(tmp_path, 
     try:
         for count, body in enumerate(slices[:3], 1):
             (tmp_path / "new").write_bytes(body)
-            os.replace(tmp_path / "new", scans / f"IM{count}")
-            wait_until(lambda count=count: f"IM{count}" in (out / "slices.csv").read_text(), 120, "a row")
+            (tmp_path / "new").replace(scans / f"IM{count}")
+            table = out / "slices.csv"
+            wait_until(lambda count=count: table.exists() and f"IM{count}" in table.read_text(), 120, "a row")
             assert len(read_rows(out)) == count
     finally:
         stop.set()
@@ -61,6 +62,7 @@ def test_an_empty_folder_is_waited_for_only_when_it_is_watched(arguments, tmp_pa
     (tmp_path / "scans").mkdir()
     monkeypatch.setattr(sys, "argv", ["score", str(tmp_path / "scans"), str(tmp_path / "out"), *arguments])
     monkeypatch.setattr(score, "stop_on_signals", threading.Event)
-    monkeypatch.setenv("LUNG_CT_RUN", str(tmp_path))
+    Instance(tmp_path, tuple(find_ports(5))).write()
+    monkeypatch.setattr(score, "find_run", lambda: tmp_path)
     assert score.main() == (3 if arguments else 2)  # no server is there, which is asked for only then
     assert ("no files" in capsys.readouterr().err) == (not arguments)
