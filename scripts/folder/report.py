@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
 
 from lungct_client import RefusedError, ServerError, TokenError
 from lungct_tools.folder.naming import printable

@@ -36,14 +36,13 @@ def test_what_arrives_in_a_watched_folder_is_scored_and_nothing_twice(tmp_path, 
     scans, out = tmp_path / "scans", tmp_path / "out"
     scans.mkdir()
     monkeypatch.setattr(sys, "argv", ["score", str(scans), str(out), "--watch", "--format", "jsonl", "--json"])
-    codes = []
+    codes, table = [], out / "slices.csv"
     watcher = threading.Thread(target=lambda: codes.append(score.main()))
     watcher.start()
     try:
         for count, body in enumerate(slices[:3], 1):
             (tmp_path / "new").write_bytes(body)
             (tmp_path / "new").replace(scans / f"IM{count}")
-            table = out / "slices.csv"
             wait_until(lambda count=count: table.exists() and f"IM{count}" in table.read_text(), 120, "a row")
             assert len(read_rows(out)) == count
     finally:
