@@ -15,8 +15,8 @@ from lungct.pixels.rendering import translate_faults
 # Deflated files (PS3.5 A.5) unpack whole before their first tag is known: a small one could fill the memory.
 _DEFLATED = (b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.8.1")
 _PLACE_TAGS = [
-    "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "ImagePositionPatient", "InstanceNumber", "Rows",
-    "NumberOfFrames", "InConcatenationNumber", "ImageType", "ImageOrientationPatient", "PatientOrientation",
+    "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "ImagePositionPatient", "InstanceNumber",
+    "SOPClassUID", "NumberOfFrames", "InConcatenationNumber", "ImageType", "ImageOrientationPatient", "PatientOrientation",
     "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence",
 ]  # fmt: skip
 _LONGEST_VALUE = 120
@@ -32,7 +32,7 @@ class Place(NamedTuple):
         instance: SOPInstanceUID, "" when the header has none.
         spot: position in millimetres, frames and instance number as one text: two files of one instance that agree in
             it are copies of each other.
-        axial: False for what the header knows to be no axial image: scouts, other planes, objects without pixels.
+        axial: False for what the header knows to be no axial image: scouts, other planes, objects that are no CT image.
     """
 
     study: str
@@ -90,10 +90,10 @@ def _find_order(header: Any, position: list[float]) -> float:
 
 
 def _is_axial(header: Any) -> bool:
-    """False where the server would refuse the view (PS3.3 C.7.6.2), and for objects that are no images."""
-    from lungct.pixels.dicom import check_view  # brings pydicom
+    """False where the server would refuse the view (PS3.3 C.7.6.2), and for objects that are no CT images."""
+    from lungct.pixels.dicom import CT_CLASSES, check_view  # brings pydicom
 
-    if "Rows" not in header:
+    if header.get("SOPClassUID") and header.SOPClassUID not in CT_CLASSES:
         return False
     try:
         with translate_faults("The view cannot be read."):

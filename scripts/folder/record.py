@@ -45,7 +45,7 @@ def describe_place(name: str, place: Place | None, show_uids: bool = False) -> R
     return row | ({"spot": hash_key(place.spot), "axial": place.axial} if place else {})
 
 
-def name_series(row: Row) -> tuple[str, str]:
+def identify_series(row: Row) -> tuple[str, str]:
     """What makes a series: one Series UID may be found in two studies, and then means two series."""
     return row["study"], row["series"]
 

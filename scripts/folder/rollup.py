@@ -10,7 +10,7 @@ from typing import IO
 
 from lungct import NOTICE
 from lungct_tools.folder.copies import Instances
-from lungct_tools.folder.record import Row, name_series
+from lungct_tools.folder.record import Row, identify_series
 from lungct_tools.folder.table import write_table
 
 AGREEING = 3
@@ -119,7 +119,7 @@ def add_up(rows: Iterable[Row], classes: Sequence[str], keep: int) -> Totals:
     best: list[tuple[float, int, Row]] = []
     for row in rows:
         totals.slices += 1
-        name = name_series(row)
+        name = identify_series(row)
         if name not in by_name:
             by_name[name] = Series(*name)
         if not by_name[name].add(row, classes):

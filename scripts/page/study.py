@@ -19,7 +19,7 @@ from lungct.settings import Settings
 from lungct.window import Window
 from lungct_client import Client, Gateway, Local, RefusedError, ServerError, TokenError
 from lungct_tools.folder.header import Place, find_place
-from lungct_tools.folder.record import Row, describe_file, describe_place, describe_reply, name_series
+from lungct_tools.folder.record import Row, describe_file, describe_place, describe_reply, identify_series
 from lungct_tools.folder.rollup import add_up
 from lungct_tools.page.advice import explain_failure
 from lungct_tools.page.picture import make_thumbnail
@@ -55,7 +55,7 @@ class Finding:
     @cached_property
     def series(self) -> tuple[str, str]:
         """Its series, as a scored folder has it."""
-        return name_series(describe_place(self.name, self.place))
+        return identify_series(describe_place(self.name, self.place))
 
     @cached_property
     def row(self) -> Row:
@@ -142,4 +142,4 @@ def _series_order(finding: Finding) -> tuple[bool, tuple[str, str], float, list[
     order = finding.place.order if finding.place else 0.0
     parts = re.split(r"(\d+)", finding.name)
     by_name = [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
-    return finding.place is not None, finding.series, order, by_name
+    return bool(finding.place and finding.place.series), finding.series, order, by_name

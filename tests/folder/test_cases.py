@@ -128,6 +128,15 @@ def test_scouts_and_other_planes_do_not_keep_a_series_from_being_assessed(desk, 
     assert series["label"] != NOT_ASSESSABLE
 
 
+def test_files_that_were_cut_short_are_slices_that_are_missing_and_reports_are_none():
+    whole = build_ct()
+    assert find_place(whole).axial
+    assert find_place(whole[:700]).axial  # no rows and columns yet
+    assert not find_place(build_ct(SOPClassUID=uid.BasicTextSRStorage)).axial
+    assert not find_place(build_ct(ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])).axial
+    assert find_place(build_ct(ImageOrientationPatient=[0, 0, 0, 0, 0, 0])).axial  # damaged, not another plane
+
+
 def position(z):
     group = Dataset()
     plane = Dataset()
