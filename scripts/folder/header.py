@@ -15,8 +15,8 @@ from lungct.pixels.rendering import translate_faults
 # Deflated files (PS3.5 A.5) unpack whole before their first tag is known: a small one could fill the memory.
 _DEFLATED = (b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.8.1")
 _PLACE_TAGS = [
-    "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "ImagePositionPatient", "InstanceNumber",
-    "SOPClassUID", "NumberOfFrames", "InConcatenationNumber", "ImageType", "ImageOrientationPatient", "PatientOrientation",
+    "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "ImageType", "InstanceNumber",
+    "ImagePositionPatient", "ImageOrientationPatient", "PatientOrientation", "NumberOfFrames", "InConcatenationNumber",
     "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence",
 ]  # fmt: skip
 _LONGEST_VALUE = 120

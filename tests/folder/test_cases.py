@@ -1,6 +1,7 @@
 """Small inputs that earlier versions got wrong, and copies and headers of the kinds around them."""
 
 import os
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -155,14 +156,13 @@ def test_an_enhanced_files_place_is_that_of_the_frame_which_is_scored():
     assert len({place.spot for place in (whole, single, *parts)}) == 4
 
 
-@pytest.mark.parametrize("given", [["a", "b", "c"], [1, 2], ["nan", 0, 0], None])
-def test_a_position_that_is_none_is_no_place(given):
-    import warnings
-
+@pytest.mark.parametrize("given", [b"x.5\\y.5\\z.5", b"1.5\\nan\\3.5", b"1.5\\2.5+3.5", b"1.5\\2.5\\9e9"])
+def test_a_position_that_is_none_costs_the_position_and_not_the_series(given):
+    body = build_ct(SeriesInstanceUID="1.2", ImagePositionPatient=[1.5, 2.5, 3.5], InstanceNumber=7)
+    assert find_place(body).order == -3.5
     with warnings.catch_warnings(action="ignore"):
-        place = find_place(build_ct(ImagePositionPatient=given, InstanceNumber=7, NumberOfFrames=None))
-    assert place.order == 7
-    assert place.spot.startswith("([],")
+        place = find_place(body.replace(b"1.5\\2.5\\3.5", given))
+    assert (place.series, place.order) == ("1.2", -9e9 if given.endswith(b"9e9") else 7)
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
