@@ -5,6 +5,7 @@ One bad item never changes its neighbours' replies: whatever fails, fails for it
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -185,6 +186,8 @@ class Pipeline:
         document = exchange.build_score(
             probabilities, scored.prepared.slice, warnings, trusted, self.contract, self._engine.name
         )
+        # What the network saw, so that copies are known whatever file they came in; 50 kB: 0.04 ms.
+        document["input"]["pixels_sha256"] = hashlib.sha256(scored.prepared.input.tobytes()).hexdigest()
         label, confidence = document["label"], document["confidence"]
         outcome = "canary" if request.canary == "yes" else document["decision"]
         wanted = request.heatmap == "always" or (request.heatmap == "abnormal" and label != "Normal")

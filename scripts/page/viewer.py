@@ -24,6 +24,7 @@ from lungct_tools.page.picture import (
 )
 from lungct_tools.page.study import Finding, view
 
+TAGS = "tags"  # session state: whether the DICOM header is shown
 PREDICTED = "Predicted"
 MODEL_VIEW = "As the model"
 GRAY = {"as is": "gray levels as in the file", "stretch": "values stretched to gray levels"}  # where there is no window
@@ -153,7 +154,8 @@ def describe(reply: dict[str, Any], mapped: str) -> tuple[str, ...]:
     return (
         f"{reply['label']} ({shares}). Decision: {reply['decision']}.",
         f"Grad-CAM for {mapped}: coarse cells, no outline." if mapped else "No heatmap.",
-        f"Model {model['name']} {model['version']}, {model['weights_sha256'][:12]}, {model['engine']}.",
+        f"Model {model['name']} {model['version']}, {model['weights_sha256'][:12]}, {model['engine']}. "
+        f"Slice {reply['input']['sha256'][:12]}.",
     )
 
 
@@ -162,7 +164,7 @@ def show_tags(finding: Finding) -> None:
     if finding.place is None:
         return
     if st.toggle(
-        "Show the DICOM header", key="tags", help="It may identify a patient. It is read here and sent nowhere."
+        "Show the DICOM header", key=TAGS, help="It may identify a patient. It is read here and sent nowhere."
     ):
         st.dataframe(
             [{"tag": name, "value": value} for name, value in list_tags(finding.upload.body)],

@@ -26,7 +26,8 @@ from lungct_tools.page import markup
 from lungct_tools.page.advice import explain_decision, explain_failure, explain_state
 from lungct_tools.page.overview import make_csv
 from lungct_tools.page.picture import COLOURS, VIEWS, draw_overlay, make_map, make_sheet, sample_colours
-from lungct_tools.page.study import MAX_SLICES, Finding, Study, Upload, connect, unpack, view
+from lungct_tools.page.study import Finding, Study, connect, view
+from lungct_tools.page.uploads import MAX_SLICES, Upload, unpack
 from lungct_tools.page.viewer import describe_input
 from lungct_tools.phantom.anatomy import draw_slice
 from lungct_tools.phantom.files import encode_dicom
@@ -123,18 +124,22 @@ def test_a_series_of_refused_files_comes_after_those_that_were_scored(dicom):
 
 
 def test_a_page_holds_a_limited_number_of_slices_and_names_the_way_for_more():
-    found, notes = unpack(Upload(f"{number}", b"x") for number in range(MAX_SLICES + 5))
+    found, notes = unpack([Upload(f"{number}", b"x") for number in range(MAX_SLICES + 5)])
     assert len(found) == MAX_SLICES
     assert "make score" in notes[0]
 
 
-def test_a_damaged_zip_is_a_note_in_which_names_stay_text_and_not_the_end():
+def test_a_damaged_member_is_a_row_and_a_damaged_zip_a_note_in_which_names_stay_text():
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         archive.writestr("![x](http://tracker.example/p.png)", b"a" * 1000)
     broken = stream.getvalue().replace(b"a" * 1000, b"b" * 1000)
     found, notes = unpack([Upload("broken.zip", broken), Upload("fine.png", b"x")])
-    assert [upload_.name for upload_ in found] == ["fine.png"]
+    assert [(upload_.name, bool(upload_.fault)) for upload_ in found] == [
+        ("broken.zip/![x](http:/tracker.example/p.png)", True), ("fine.png", False),
+    ]  # fmt: skip
+    assert not notes
+    _, notes = unpack([Upload("![x](http://tracker.example/p.png)", b"PK\x03\x04")])
     assert "pack it again" in notes[0]
     assert "![" not in notes[0]  # Markdown for a picture that the browser would fetch
 

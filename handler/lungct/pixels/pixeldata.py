@@ -131,7 +131,7 @@ def decode_frame(data: Dataset, syntax: Syntax, index: int, **options: Any) -> V
         raw=True,
         decoding_plugin=syntax.plugin,
         correct_unused_bits=False,  # type: ignore[arg-type]
-        photometric_interpretation="MONOCHROME2",  # not all files say it
+        photometric_interpretation="MONOCHROME2",  # type: ignore[arg-type]  # not all files say it
         **options,
     )
     return values.astype(values.dtype.newbyteorder("="), copy=False)
