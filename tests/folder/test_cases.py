@@ -85,7 +85,7 @@ def test_one_instance_in_three_syntaxes_and_as_pictures_counts_once(desk, tmp_pa
         body = build_ct(pixels, syntax, SeriesInstanceUID="1.2", **place)
         (tmp_path / "scans" / name).write_bytes(body)
     (tmp_path / "scans" / "anonymised").write_bytes(
-        build_ct(pixels, SeriesInstanceUID="1.2", SOPInstanceUID="1.3", ImagePositionPatient=[0, 0, 99])
+        build_ct(pixels, SeriesInstanceUID="1.2", **{**place, "SOPInstanceUID": "1.3"})
     )
     (series,) = score_folder(tmp_path / "scans", tmp_path / "out", desk).series
     assert (series["slices"], series["copies"], series["warnings"]) == (3, 3, "")
