@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import beta
 
-from lungct.engines import Engine
-from lungct.errors import LungCTError
-from lungct.gate.body import outline
-from lungct.gate.checks import (
-    FARTHER,
-    OTHER_WINDOW,
-    check_body,
-    check_colour,
-    check_resolution,
-    find_doubt,
-    measure_sharpness,
-)
-from lungct.model import ModelFolder, softmax, to_input
-from lungct.pixels import Slice
+from lungct.gate.checks import FARTHER
 from lungct_tools.modelling.gatekeeping import REFUSE_SHARE
-
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
-UInt8 = npt.NDArray[np.uint8]
+from lungct_tools.modelling.sights import Flags, Floats, Seen
 
 SHARPER = (1.0, 1.05, 1.1, 1.2, 1.35, 1.5)  # times the sharpness that a folder asks for
 NEARER = (1.0, 0.95, 0.9, 0.85, 0.8)  # times the distance that it allows
@@ -37,32 +19,6 @@ NEVER = 2.0  # a confidence that is not reached
 # So much under the limits a copy must stay on the half that sets them: other slices are not just like these.
 MARGINS = (0.97, 1.03, 0.03)
 LUNG = 0.10  # lung_share from which a slice must not be refused
-
-
-class Seen(NamedTuple):
-    """What the server's checks see in N pictures.
-
-    Attributes:
-        called: (N,) index of the class.
-        confidence: (N,) its calibrated probability.
-        sharpness, distance, lung_share: (N,).
-        shaped: (N,) whether it has the shape of a chest slice.
-        usual: (N,) whether it has the gray levels of the lung window.
-        doubted: (N,) whether it is referred whatever the limits are.
-    """
-
-    called: Ints
-    confidence: Floats
-    sharpness: Floats
-    distance: Floats
-    lung_share: Floats
-    shaped: Flags
-    usual: Flags
-    doubted: Flags
-
-    def take(self, rows: Flags) -> Seen:
-        """Those of the pictures."""
-        return Seen(*(part[rows] for part in self))
 
 
 class Limits(NamedTuple):
@@ -81,41 +37,6 @@ class Limits(NamedTuple):
         """Limits that a little more passes."""
         sharpness, distance, confidence = MARGINS
         return Limits(self.sharpness * sharpness, self.distance * distance, self.below - confidence)
-
-
-def look(folder: ModelFolder, engine: Engine, slices: Iterable[Slice]) -> Seen:
-    """See slices as the server does; ValueError for a folder without a gate."""
-    if folder.gate is None:
-        raise ValueError("The model folder has no gate, so everything is referred; there are no limits to set.")
-    contract, rows = folder.contract, []
-
-    def prepare() -> Iterator[UInt8]:
-        for one in slices:
-            shown = to_input(one.pixels, contract.size, contract.geometry, contract.window.air, one.aspect)
-            body = outline(shown)
-            try:
-                check_colour(one.coloured)
-                warnings, shaped = (*check_body(body), *check_resolution(one.resampled or one.pixels.shape)), True
-            except LungCTError:
-                warnings, shaped = (), False
-            sharpness = measure_sharpness(shown, body) if body else 0.0
-            rows.append((sharpness, body.lung_share if body else 0.0, shaped, warnings))
-            yield shown
-
-    found = engine.predict(prepare())
-    probabilities = softmax(found.logits, contract.temperature)
-    called = probabilities.argmax(1)
-    sharpness, lung_share, shaped, warnings = zip(*rows, strict=True)
-    return Seen(
-        called,
-        probabilities.max(1),
-        np.array(sharpness),
-        np.array([folder.gate.measure(row) for row in found.features]),
-        np.array(lung_share),
-        np.array(shaped),
-        np.array([OTHER_WINDOW not in some for some in warnings]),
-        np.array([bool(find_doubt(some, contract.classes[c])) for some, c in zip(warnings, called, strict=True)]),
-    )
 
 
 def find_risen(slices: Seen, copies: Seen, limits: Limits, loosely: bool = False) -> Flags:

@@ -8,11 +8,11 @@ import pytest
 
 from lungct.gate.checks import FARTHER
 from lungct.model.folder import load_model_folder
-from lungct_tools.modelling.trust import is_first, list_slices
+from lungct_tools.modelling.sights import Seen
+from lungct_tools.modelling.trust import list_slices
 from lungct_tools.modelling.trusting import (
     NEVER,
     Limits,
-    Seen,
     choose_limits,
     choose_refusal,
     count,
@@ -110,7 +110,6 @@ def test_a_case_is_always_in_the_same_half_and_the_halves_are_alike(data):
     assert known == list_slices(data)
     assert 0.3 < np.mean([one.sets for one in known]) < 0.7
     assert not any(one.sets for one in known if one.path.parent.name == "lungdx_a0001")
-    assert is_first("a") == is_first("a")
 
 
 @pytest.mark.data
