@@ -113,7 +113,7 @@ def look(folder: ModelFolder, engine: Engine, paths: Iterable[Path], changes: Ma
             while some := list(islice(left, AHEAD * threads)):
                 for found in pool.map(check_all, some):
                     for sight in found:
-                        sights.append(sight._replace(shown=sight.shown[:0]))
+                        sights.append(sight._replace(shown=np.empty(0, np.uint8)))  # what was shown is not kept
                         yield sight.shown
 
     found = engine.predict(prepare())

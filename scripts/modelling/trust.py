@@ -87,6 +87,7 @@ def measure(folder: Any, known: list[Known], others: Path, wanted: str) -> tuple
     from lungct_tools.modelling.copies import COPIES, CROPS
     from lungct_tools.modelling.sights import look
     from lungct_tools.modelling.trusting import (
+        NEVER,
         Limits,
         choose_limits,
         choose_refusal,
@@ -101,7 +102,7 @@ def measure(folder: Any, known: list[Known], others: Path, wanted: str) -> tuple
     rest = {name: some.take(~setting) for name, some in seen.items()}
     mine = {name: some.take(setting) for name, some in seen.items()}
 
-    below = np.array([contract.refer_below.get(name, np.inf) for name in contract.classes])
+    below = np.array([contract.refer_below.get(name, NEVER) for name in contract.classes])
     start = Limits(contract.gate["least_sharpness"], contract.gate["refer_above"], below)
     limits = choose_limits(mine["whole"], [mine[name] for name in COPIES], start)
     gate = {
