@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -53,7 +54,7 @@ def build_score(
     Args:
         probabilities: (C,) in the contract's class order.
         trusted: whether the slice is like those on which the model was judged; one that is not is referred, however
-            confident the class.
+            confident the class. So is every slice of a class for which no limit of confidence is known.
     """
     index = int(probabilities.argmax())
     label = contract.classes[index]
@@ -63,14 +64,15 @@ def build_score(
         "label": label,
         "confidence": confidence,
         "probabilities": {name: by_name[name] for name in sorted(by_name, key=display_order)},
-        "decision": "report" if trusted and confidence >= contract.refer_below.get(label, 0.0) else "refer",
+        "decision": "report" if trusted and confidence >= contract.refer_below.get(label, math.inf) else "refer",
         "warnings": list(warnings),
         "input": {
             "format": slice_.format,
             "rows": slice_.pixels.shape[0],
             "columns": slice_.pixels.shape[1],
             "window": slice_.window._asdict() if slice_.window else None,
-            "rule": slice_.rule,
+            "rule": f"{slice_.rule}, resampled" if slice_.resampled else slice_.rule,
+            "resampled": list(slice_.resampled) if slice_.resampled else None,
             "sha256": slice_.sha256,
         },
         "model": {
@@ -160,4 +162,5 @@ def refuse(error: LungCTError, request_id: str | None) -> Reply:
         "request_id": request_id,
         "research_use_only": True,
     }
-    return Reply(error.status, JSON, encode_json(document), "error", error.code)
+    headers = {**NOTICE_HEADER, "Retry-After": "1"} if error.status == 503 else dict(NOTICE_HEADER)
+    return Reply(error.status, JSON, encode_json(document), "error", error.code, headers=headers)

@@ -2,6 +2,7 @@
 
 from lungct.gate.body import Body, outline
 from lungct.gate.checks import (
+    COARSE,
     GATE_OFF,
     LITTLE_LUNG,
     NO_GATE,
@@ -10,13 +11,16 @@ from lungct.gate.checks import (
     UNKNOWN_SCAN,
     UNLIKE,
     check_body,
+    check_colour,
     check_features,
+    check_resolution,
     check_scan,
     check_sharpness,
     is_trusted,
 )
 
 __all__ = [
+    "COARSE",
     "GATE_OFF",
     "LITTLE_LUNG",
     "NO_GATE",
@@ -26,7 +30,9 @@ __all__ = [
     "UNLIKE",
     "Body",
     "check_body",
+    "check_colour",
     "check_features",
+    "check_resolution",
     "check_scan",
     "check_sharpness",
     "is_trusted",
