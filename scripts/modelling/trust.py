@@ -34,23 +34,28 @@ OTHERS = "not_ct"
 
 
 class Known(NamedTuple):
-    """A slice file, and whether its case is in the half that sets the limits."""
+    """A slice file.
+
+    Attributes:
+        quarter: of its case: 0 and 2 set the limits, 1 and 3 judge them.
+    """
 
     path: Path
-    sets: bool
+    quarter: int
 
 
 def list_slices(data: Path) -> list[Known]:
-    """Every real slice under `data`; of the cases of a source, in the order of their names, every other one sets."""
+    """Every real slice under `data`; the cases of a source are dealt to the quarters in the order of their names."""
     found = []
     for table, column in TABLES.items():
         path = data / table
         if path.is_file():
             with path.open(newline="") as stream:
                 rows = list(csv.DictReader(stream))
-            setting = set() if path.parent.name == JUDGED_ONLY else set(sorted({row[column] for row in rows})[::2])
-            found += [Known(path.parent / row["file"], row.get(column) in setting) for row in rows]
-    found += [Known(path, False) for path in sorted((data / SERIES).glob("*.dcm"))]
+            cases = {case: at % 4 for at, case in enumerate(sorted({row.get(column, "") for row in rows}))}
+            judged = path.parent.name == JUDGED_ONLY
+            found += [Known(path.parent / row["file"], 1 if judged else cases[row.get(column, "")]) for row in rows]
+    found += [Known(path, 1) for path in sorted((data / SERIES).glob("*.dcm"))]
     if not found:
         raise ValueError(f"{data} holds none of {', '.join((*TABLES, SERIES))}.")
     return found
@@ -98,20 +103,22 @@ def measure(folder: Any, known: list[Known], others: Path, wanted: str) -> tuple
     engine, contract = choose_engine(folder, threads=count_cores(), wanted=wanted), folder.contract
     paths = follow([one.path for one in known], "slices")
     seen = look(folder, engine, paths, {"whole": np.asarray} | COPIES | CROPS)
-    setting = np.array([one.sets for one in known])
+    quarters = np.array([one.quarter for one in known])
+    setting = quarters % 2 == 0
     rest = {name: some.take(~setting) for name, some in seen.items()}
     mine = {name: some.take(setting) for name, some in seen.items()}
 
     below = np.array([contract.refer_below.get(name, NEVER) for name in contract.classes])
     start = Limits(contract.gate["least_sharpness"], contract.gate["refer_above"], below)
-    limits = choose_limits(mine["whole"], [mine[name] for name in COPIES], start)
+    malignant = contract.classes.index("Malignant")
+    limits = choose_limits(mine["whole"], [mine[name] for name in COPIES], start, quarters[setting] // 2, malignant)
     gate = {
         "least_sharpness": limits.sharpness,
         "refer_above": limits.distance,
         "refuse_above": choose_refusal([mine[name] for name in ("whole", *CROPS)], contract.gate["refuse_above"]),
     }
     refer_below = dict(zip(contract.classes, limits.below.tolist(), strict=True))
-    malignant, copies = contract.classes.index("Malignant"), {name: rest[name] for name in COPIES}
+    copies = {name: rest[name] for name in COPIES}
     found: dict[str, Any] = {
         "engine": engine.name,
         "slices": {"setting": int(setting.sum()), "judged": int((~setting).sum())},
