@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from lungct_tools.proxy.watchdog import LONGEST_S, Watchdog, restart
+from lungct_tools.proxy.watchdog import GONE_LONGEST_S, LONGEST_S, Watchdog, restart
 from lungct_tools.server.instance import Instance
 
 pytestmark = pytest.mark.ops
@@ -31,8 +31,17 @@ def test_the_pauses_do_not_grow_for_ever():
     assert found[-1] - found[-2] == LONGEST_S
 
 
-def test_a_server_that_is_gone_is_started_at_once_and_then_with_patience():
-    assert restarts(Watchdog(60), 200, running=False) == [0, 120]
+def test_a_server_that_is_gone_is_started_at_once_and_again_after_seconds_that_double():
+    assert restarts(Watchdog(60), 100, running=False) == [0, 2, 6, 14, 30, 62]
+    found = restarts(Watchdog(60), 10_000, running=False)
+    assert found[-1] - found[-2] == GONE_LONGEST_S, "a disk may be full for hours, and has room again at any minute"
+
+
+def test_starts_of_one_that_was_gone_do_not_cost_the_patience_with_one_that_is_there():
+    watchdog = Watchdog(60)
+    assert restarts(watchdog, 20, running=False) == [0, 2, 6, 14]
+    assert not watchdog.is_due(SICK, True, 70)
+    assert watchdog.is_due(SICK, True, 74)
 
 
 def test_infinite_patience_leaves_restarts_to_others():
