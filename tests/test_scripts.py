@@ -17,7 +17,8 @@ import yaml
 from lungct.model.folder import load_model_folder
 from lungct_tools import ROOT, setup
 from lungct_tools.commandline import COMMANDS, compose
-from lungct_tools.server.instance import SOCKET_PATH_LIMIT, Instance, find_ports, make_temp
+from lungct_tools.server.instance import Instance, find_ports
+from lungct_tools.server.runfolder import SOCKET_PATH_LIMIT, make_temp
 from tests.conftest import MODEL, outside_make, run_script, show_help
 
 

@@ -18,6 +18,7 @@ from lungct_tools.commandline import add_run_option, compose, make_parser
 from lungct_tools.phantom.anatomy import draw_slice
 from lungct_tools.phantom.files import write_dicom, write_png
 from lungct_tools.server.instance import Instance
+from lungct_tools.server.runfolder import claim
 
 NEXT = """
 What to try next
@@ -41,6 +42,7 @@ def main() -> int:
     add_run_option(parser)
     args = parser.parse_args()
     sample = args.run / "sample"
+    claim(args.run)
     sample.mkdir(parents=True, exist_ok=True)
     hu = draw_slice(5, "spiculated")
     write_dicom(hu, sample / "slice.dcm")

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from lungct_tools.commandline import add_run_option, make_parser
 from lungct_tools.proxy.record import reload
-from lungct_tools.server.instance import write_whole
+from lungct_tools.server.runfolder import write_whole
 
 LINE = re.compile(r'"Bearer ([0-9a-f]{64})" ([a-z0-9-]+);')
 HOME = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")

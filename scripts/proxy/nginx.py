@@ -12,7 +12,8 @@ from pathlib import Path
 
 from lungct_client import Tokens
 from lungct_tools import ROOT
-from lungct_tools.server.instance import SOCKET_PATH_LIMIT, Instance, write_whole
+from lungct_tools.server.instance import Instance
+from lungct_tools.server.runfolder import SOCKET_PATH_LIMIT, write_whole
 
 TEMPLATE = ROOT / "config" / "nginx" / "nginx.conf"
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lungct_tools.server.instance import write_whole
+from lungct_tools.server.runfolder import write_whole
 
 RECORD = "gateway/supervisor.json"
 

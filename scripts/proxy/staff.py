@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
-
-import yaml
 
 from lungct_client import Client
 from lungct_tools.server.instance import Instance
+from lungct_tools.server.modelconfig import read_settings
+from lungct_tools.server.seal import NAME, ArchiveError
 
 
 def read_settled(store: Path) -> int:
     """minWorkers by the settings in the archive that a server was started from; 0 if it is not readable any more."""
     try:
-        with zipfile.ZipFile(store / "lung_ct.mar") as archive:
-            return int(yaml.safe_load(archive.read("model-config.yaml"))["minWorkers"])
-    except (OSError, zipfile.BadZipFile, KeyError, yaml.YAMLError):
+        return int(read_settings(store / NAME)["minWorkers"])
+    except ArchiveError:
         return 0
 
 
