@@ -39,8 +39,14 @@ def add_clients_option(parser: argparse.ArgumentParser) -> None:
 
 
 def read_clients(file: Path) -> dict[str, str]:
-    """Name -> key; nothing when there is no file yet."""
-    return {name: key for key, name in LINE.findall(file.read_text())} if file.is_file() else {}
+    """Name -> key; nothing when there is no file yet. Raises ValueError when it is damaged."""
+    lines = file.read_text("ascii").splitlines() if file.is_file() else []
+    found = [LINE.fullmatch(line) for line in lines if line]
+    if None in found:
+        raise ValueError(
+            f"{file} is damaged: a line of it holds no key. Restore it, or remove it and make all keys anew."
+        )
+    return {name: key for key, name in (match.groups() for match in found if match)}
 
 
 def write_clients(file: Path, clients: dict[str, str]) -> None:
@@ -79,6 +85,12 @@ def main() -> int:
         parser.error("a name is of lower-case letters, digits and dashes, and neither none nor unknown")
     try:
         return change(args)
+    except UnicodeDecodeError:
+        print(f"keys: {args.clients} is damaged: it is no text. Restore it, or make all keys anew.", file=sys.stderr)
+        return 2
+    except ValueError as error:
+        print(f"keys: {error}", file=sys.stderr)
+        return 2
     except OSError as error:
         print(f"keys: {args.clients} cannot be used: {error.strerror}. Whom does it belong to?", file=sys.stderr)
         return 2

@@ -7,6 +7,7 @@ from pathlib import Path
 from lungct_client import Client
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.modelconfig import read_settings
+from lungct_tools.server.scale import count_most
 from lungct_tools.server.seal import NAME, ArchiveError
 
 
@@ -23,6 +24,19 @@ class Staff:
 
     def __init__(self) -> None:
         self._pid = self._settled = self._wanted = 0
+
+    def limit(self, instance: Instance) -> None:
+        """Take workers back that were asked for beyond what the machine can hold; TorchServe starts any number.
+
+        Raises what Client.call raises.
+        """
+        client = Client(instance, deadline_s=0)
+        asked, most = int(client.describe()["minWorkers"]), count_most()
+        if asked > most:
+            print(
+                f"gateway: {asked} workers were asked for, and {most} are the most here; scaling to {most}", flush=True
+            )
+            client.scale(most)
 
     def keep(self, instance: Instance) -> None:
         """Look at a server that is ready; one that is new is scaled as the last one was, if that was not by settings.

@@ -67,11 +67,10 @@ def restart(instance: Instance, supervised: bool, ended: threading.Event) -> Non
 
     Of a supervised one only the processes are ended: its files may be those of the next by now.
     """
-    now = Instance.read(instance.run)  # another process than at first, or none, if it was started again before
     if supervised:
-        end(now)
+        end(instance)
         return
-    stop(now)
+    stop(instance)
     command = compose("serve", *instance.options)
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None:

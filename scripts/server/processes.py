@@ -67,3 +67,11 @@ def find_processes(group: int) -> list[Path]:
     for folder in found:  # grows meanwhile
         found += [each for each, parent in parents.items() if parent == folder and each not in found]
     return found
+
+
+def lives(pid: int, birth: str) -> bool:
+    """Whether the process that was born then is still there, and no zombie."""
+    try:
+        return pid > 0 and bool(birth) and read_birth(pid) == birth and read_stat(pid)[STATE] not in "ZX"
+    except (OSError, IndexError):
+        return False

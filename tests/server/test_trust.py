@@ -127,7 +127,12 @@ class TestAFolderOfAnotherUser:
 
     def commands(self, run):
         place = ("--store", run.parent / "store", "--ports", *find_ports(5))
-        return [("serve", "--run", run, *place), ("gateway", "--run", run), ("stop", "--run", run), ("demo", "--run", run)]
+        return [
+            ("serve", "--run", run, *place),
+            ("gateway", "--run", run),
+            ("stop", "--run", run),
+            ("demo", "--run", run),
+        ]
 
     @as_root
     def test_it_is_refused_by_every_command_that_writes_there(self, prepared):
@@ -181,7 +186,9 @@ def test_what_is_no_folder_is_no_run_folder(tmp_path, make):
         claim(tmp_path / "run")
 
 
-@pytest.mark.parametrize("temp", ["", "/", "/etc", "tmp", "{run}", "{run}/gateway", "{run}/tmp/..", "{tmp}", "{tmp}/other"])
+@pytest.mark.parametrize(
+    "temp", ["", "/", "/etc", "tmp", "{run}", "{run}/gateway", "{run}/tmp/..", "{tmp}", "{tmp}/other"]
+)
 def test_only_the_folders_that_we_made_are_removed(tmp_path, temp):
     inside = Path(make_temp(tmp_path))
     (tmp_path / "gateway").mkdir()
@@ -211,7 +218,9 @@ class TestDamagedFiles:
         with pytest.raises(ServerError, match=r"instance\.json is damaged; .*`make serve`"):
             Instance.read(tmp_path)
 
-    @pytest.mark.parametrize("name", ["serve", "stop", "status", "health", "gateway", "scale", "predict", "score", "update"])
+    @pytest.mark.parametrize(
+        "name", ["serve", "stop", "status", "health", "gateway", "scale", "predict", "score", "update"]
+    )
     def test_by_every_command(self, tmp_path, name):
         (tmp_path / "instance.json").write_text("{")
         archive = make_archive(tmp_path / "store")
@@ -226,7 +235,9 @@ class TestDamagedFiles:
         assert "instance.json is damaged" in " ".join(told.split())
         assert "Traceback" not in told
 
-    @pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"inference": 1}', '{"inference": null}', '{"inference": {}}'])
+    @pytest.mark.parametrize(
+        "text", ["", "{", "[]", "7", '{"inference": 1}', '{"inference": null}', '{"inference": {}}']
+    )
     def test_a_damaged_token_file_is_a_token_that_is_not_accepted(self, tmp_path, text):
         (tmp_path / "key_file.json").write_text(text)
         tokens = Tokens(tmp_path / "key_file.json")
@@ -235,7 +246,9 @@ class TestDamagedFiles:
             tokens.renew("inference", "", "http://127.0.0.1:9")
         assert "No server at" in check_ready(Instance(tmp_path, (9, 9, 9, 9, 9)))
 
-    @pytest.mark.parametrize("text", ["", "{", "[]", "7", "null", '{"pid": 1}', '{"pid": "x", "birth": "", "patience_s": 1, "notice_s": 1}'])
+    @pytest.mark.parametrize(
+        "text", ["", "{", "[]", "7", "null", '{"pid": 1}', '{"pid": "x", "birth": "", "patience_s": 1, "notice_s": 1}']
+    )
     def test_a_damaged_record_of_the_gateway_is_none(self, tmp_path, text):
         (tmp_path / "gateway").mkdir()
         (tmp_path / RECORD).write_text(text)
