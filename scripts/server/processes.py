@@ -28,7 +28,7 @@ def read_birth(pid: int) -> str:
 def read_words(pid: int) -> list[bytes]:
     """Command line of a process; [] of one that has ended, as of a zombie."""
     try:
-        return (PROC / str(pid) / "cmdline").read_bytes().rstrip(b"\\0").split(b"\\0")
+        return (PROC / str(pid) / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
     except OSError:
         return []
 
