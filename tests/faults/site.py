@@ -1,6 +1,7 @@
 """A server with its gateway that tests may break: it crashes on request, gives up early, and its tokens expire fast."""
 
 import os
+import subprocess
 import time
 import zipfile
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from lungct_client import Client
 from lungct_tools import ROOT
 from lungct_tools.proxy.record import find
 from lungct_tools.server.instance import Instance, find_ports
+from lungct_tools.server.seal import write_seal
 from tests.conftest import run_script
 from tests.support.calls import wait_until
 from tests.support.gateways import Door, open_gateway, skip_without_nginx
@@ -21,6 +23,7 @@ from tests.support.gateways import Door, open_gateway, skip_without_nginx
 QUEUE, WORKERS, RETRY_S, PATIENCE_S = 32, 2, 5, 45  # longer than a worker takes to load on a busy machine
 BACK_S = 120  # to be ready again, on a machine that is busy with other things
 CROWD = tuple(f"crowd-{i}" for i in range(4))  # the gateway lets no key fill the queue alone
+DISK = "256m"
 CRASH = "\nimport os, pathlib\nif pathlib.Path({flag!r}).exists():\n    os._exit(3)\n"
 
 
@@ -58,6 +61,15 @@ class Site:
         yield
         assert run_script("scale", WORKERS, "--run", self.run).returncode == 0
 
+    def nginx(self):
+        """nginx's master."""
+        return int((self.door.folder / "nginx.pid").read_text())
+
+    @property
+    def has_disk(self):
+        """Whether the run folder has a disk of its own, which may be filled."""
+        return os.path.ismount(self.run)
+
     def processes(self):
         """Server, workers, nginx and sidecar by pid."""
         roots = [psutil.Process(pid) for pid in (self.instance.pid, find(self.run).pid)]
@@ -93,19 +105,39 @@ def build_store(store, flag):
 
 
 def change_archive(path, changes):
-    """Rewrite files inside an archive."""
+    """Rewrite files inside an archive, and seal it anew, as who builds it does."""
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(path.with_suffix(".new"), "w") as new:
         for item in old.infolist():
             new.writestr(item, changes.get(item.filename, lambda text: text)(old.read(item)))
     path.with_suffix(".new").replace(path)
+    write_seal(path)
 
 
 @contextmanager
 def open_site(tmp):
     """Server and gateway, ready; stopped at the end, drained first."""
     skip_without_nginx()
-    run, store, flag = tmp / "run", tmp / "store", tmp / "crash"
+    store, flag = tmp / "store", tmp / "crash"
     build_store(store, flag)
+    with own_disk(tmp / "run") as run:
+        yield from open_on(run, store, flag)
+
+
+@contextmanager
+def own_disk(run):
+    """A small disk of its own for the run folder, where this machine lets us have one: a test fills it."""
+    run.mkdir(mode=0o700)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK},mode=0700", "none", str(run)]
+    mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    try:
+        yield run
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", str(run)], check=True)
+
+
+def open_on(run, store, flag):
+    """The site, once."""
     options = ("--run", run, "--store", store, "--ports", *find_ports(5), "--set", "token_expiration_min=1")
     started = run_script("serve", *options)
     assert started.returncode == 0, started.stdout + started.stderr

@@ -37,11 +37,24 @@ def test_garbage_in_place_of_the_archive_is_named_before_anything_starts(tmp_pat
 def test_an_archive_that_is_overwritten_with_garbage_does_not_hurt_the_server_that_runs(site, load):
     archive = site.store / "lung_ct.mar"
     good = archive.read_bytes()
-    with load("archive overwritten with garbage, then a worker dies") as raw:
-        archive.write_bytes(b"no archive")
-        kill(site.worker_pids()[0])
-    archive.write_bytes(good)
+    try:
+        with load("archive overwritten with garbage, then a worker dies") as raw:
+            archive.write_bytes(b"no archive")
+            kill(site.worker_pids()[0])
+    finally:
+        archive.write_bytes(good)
     assert set(raw.failures()) <= {"503"}
+
+
+def test_an_archive_that_somebody_changed_is_not_started(tmp_path, rows):
+    build_store(tmp_path / "store", tmp_path / "no-crash")
+    with zipfile.ZipFile(tmp_path / "store" / "lung_ct.mar", "a") as packed:
+        packed.writestr("lungct/extra.py", "")
+    started = run_script("serve", "--run", tmp_path / "run", "--store", tmp_path / "store", "--ports", *find_ports(5))
+    sees = "no server: `make serve` ends with 2 before anything of it runs"
+    rows.append(format_row("code added to the archive after it was built", sees))
+    assert (started.returncode, "was changed or damaged" in started.stderr) == (2, True)
+    assert not (tmp_path / "run").exists()
 
 
 def copy_archive(site, folder, changes):
