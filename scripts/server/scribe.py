@@ -35,7 +35,8 @@ def begin(path: Path) -> None:
 def start(path: Path) -> subprocess.Popen[bytes]:
     """A scribe for a log that was begun; what is written to its standard input arrives there."""
     command = [sys.executable, "-P", "-m", "lungct_tools.server.scribe", str(path)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
+    quiet = subprocess.DEVNULL  # it outlives its starter, and would hold on to that one's pipes
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True)
 
 
 def append(path: Path, chunk: bytes, limit: int) -> None:
