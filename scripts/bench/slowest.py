@@ -61,12 +61,10 @@ def main() -> int:
             raise RuntimeError(f"the slowest slice is refused: {replies[0].body!r:.200}")
     worst = max(seconds)
     size = len(slowest.row["body"]) / 1e6
-    print(
-        f"slowest: {config['batchSize']} slices of {size:.1f} MB on {threads} threads, overlay each: {worst:.1f} s, CPU {max(used):.1f} s"
-    )
-    print(
-        f"slowest: responseTimeout is {config['responseTimeout']} s; {SPARE} times the slowest: {SPARE * worst:.0f} s"
-    )
+    done = f"{config['batchSize']} slices of {size:.1f} MB on {threads} threads, an overlay each"
+    print(f"slowest: {done}: {worst:.1f} s, {max(used):.1f} s of CPU")
+    limit = config["responseTimeout"]
+    print(f"slowest: responseTimeout is {limit} s; {SPARE} times the slowest: {SPARE * worst:.0f} s")
     return 0
 
 
