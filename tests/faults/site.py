@@ -4,11 +4,12 @@ import os
 import subprocess
 import time
 import zipfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import requests
 import yaml
 
 from lungct_client import Client
@@ -52,7 +53,9 @@ class Site:
         return next(p for p in psutil.Process(self.instance.pid).children() if "java" in p.name())
 
     def is_ready(self):
-        return self.door.ask("GET", "/readyz").status_code == 200 and len(self.worker_pids()) == WORKERS
+        with suppress(requests.ConnectionError):  # a gateway that is about to come back
+            return self.door.ask("GET", "/readyz").status_code == 200 and len(self.worker_pids()) == WORKERS
+        return False
 
     @contextmanager
     def scaled_to(self, workers):
