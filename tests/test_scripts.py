@@ -18,6 +18,7 @@ from lungct.model.folder import load_model_folder
 from lungct_tools import ROOT, setup
 from lungct_tools.commandline import COMMANDS, compose
 from lungct_tools.server.instance import Instance, find_ports
+from lungct_tools.server.processes import read_birth
 from lungct_tools.server.runfolder import SOCKET_PATH_LIMIT, make_temp
 from tests.conftest import MODEL, outside_make, run_script, show_help
 
@@ -101,10 +102,10 @@ def beside_a_server(tmp_path, run_here):
     """`serve` beside something that passes for a server: exit code and standard error."""
     (tmp_path / "lung_ct.mar").touch()
     command = [sys.executable, "-c", "print(flush=True); input()", "torchserve"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as process:
         process.stdout.readline()  # the kernel tells its name only some time after Popen returns
         options = ("--run", tmp_path, "--store", tmp_path, "--ports", *range(9, 14), "--set=a=1")
-        Instance(tmp_path, pid=process.pid, options=tuple(map(str, options))).write()
+        Instance(tmp_path, pid=process.pid, birth=read_birth(process.pid), options=tuple(map(str, options))).write()
         yield lambda *others: run_here("serve", *options, *others)
         process.terminate()
 

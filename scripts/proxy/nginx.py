@@ -17,7 +17,7 @@ from lungct_tools.server.modelconfig import read_settings
 from lungct_tools.server.runfolder import SOCKET_PATH_LIMIT, write_whole
 from lungct_tools.server.seal import NAME, ArchiveError
 
-PLACES = 200  # jobQueueSize of config/model-config.yaml
+PLACES = 216  # jobQueueSize, and a batch, of config/model-config.yaml
 TEMPLATE = ROOT / "config" / "nginx" / "nginx.conf"
 
 
@@ -61,11 +61,15 @@ class Nginx:
 
     @property
     def places(self) -> int:
-        """How many requests of all clients may be under way: as many as TorchServe queues, so that it never is full."""
+        """How many requests of all clients may be under way: as many as TorchServe can hold, queued and in batches.
+
+        No fewer: a request has its place from its first byte, and while uploads arrive workers must not run dry.
+        """
         try:
-            return int(read_settings(self.instance.store / NAME)["jobQueueSize"])
+            settings = read_settings(self.instance.store / NAME)
         except (ArchiveError, ValueError):  # by now it is another one; or none was recorded
             return PLACES
+        return int(settings["jobQueueSize"] + settings["maxWorkers"] * settings["batchSize"])
 
     @property
     def logs(self) -> list[Path]:
