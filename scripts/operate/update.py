@@ -20,7 +20,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from rich.console import Console
@@ -29,6 +28,7 @@ from lungct_tools.commandline import add_run_option, compose, make_parser
 from lungct_tools.proxy.record import find
 from lungct_tools.server.health import check_ready
 from lungct_tools.server.instance import Instance, find_ports
+from lungct_tools.server.polling import poll
 from lungct_tools.server.runfolder import write_whole
 from lungct_tools.server.seal import NAME, ArchiveError, find_seal, take, write_seal
 from lungct_tools.server.shutdown import send, stop
@@ -84,16 +84,14 @@ def restart(instance: Instance, deadline_s: float) -> str | None:
     running = Instance.read(instance.run)  # another than at first, if it was started again during the trial
     before = running.pid
     send(running, signal.SIGTERM)  # the gateway's watchdog, or who supervises, starts another one at once
-    ends = time.monotonic() + deadline_s
     reason: str | None = "nobody started it"
     with Console(stderr=True).status("update: waiting for the server"):
-        while time.monotonic() < ends:
+        for _ in poll(deadline_s, 0.2):
             now = Instance.read(instance.run)
             if now.pid not in (0, before):
                 reason = check_ready(now)
                 if reason is None:
                     return None
-            time.sleep(0.2)
     return reason
 
 

@@ -21,7 +21,6 @@ import ipaddress
 import os
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,10 +33,12 @@ from lungct_tools.proxy.record import Record, find, reload
 from lungct_tools.proxy.supervisor import Supervisor
 from lungct_tools.server import scribe
 from lungct_tools.server.instance import Instance
+from lungct_tools.server.polling import poll
 from lungct_tools.server.processes import read_birth
 from lungct_tools.server.runfolder import check_ours, claim
 from lungct_tools.server.serve import answers
 
+START_S = 30  # that the supervisor has until it listens
 ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- of every address, the one to look at
 
 
@@ -80,15 +81,16 @@ def start(run: Path, door: tuple[str, int]) -> None:
     writer = scribe.start(log)
     with writer.stdin as output:
         process = start_supervisor(run, output)
-    ends = time.monotonic() + 30
-    while not (find(run) and answers(*door)):
-        if process.poll() is not None or time.monotonic() > ends:
-            process.terminate()
-            process.wait()
-            with suppress(subprocess.TimeoutExpired):
-                writer.wait(10)  # it writes to the end
-            raise GatewayError(log.read_text().strip() or f"It does not listen; see {log}.")
-        time.sleep(0.05)
+    for _ in poll(START_S, 0.05):
+        if find(run) and answers(*door):
+            return
+        if process.poll() is not None:
+            break
+    process.terminate()
+    process.wait()
+    with suppress(subprocess.TimeoutExpired):
+        writer.wait(10)  # it writes to the end
+    raise GatewayError(log.read_text().strip() or f"It does not listen; see {log}.")
 
 
 def set_up(args: argparse.Namespace, run: Path) -> tuple[Nginx, Record, tuple[str, int]]:

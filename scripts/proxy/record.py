@@ -6,11 +6,11 @@ import json
 import math
 import os
 import signal
-import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from lungct_tools.server.polling import poll
 from lungct_tools.server.processes import lives, read_birth
 from lungct_tools.server.runfolder import is_ours, write_whole
 
@@ -86,15 +86,13 @@ def reload(run: Path) -> bool:
 def drain(run: Path, deadline_s: float) -> bool:
     """Have a running gateway finish its requests and end; True once none runs. `deadline_s` begins after its notice."""
     told: set[int] = set()
-    ends = time.monotonic() + deadline_s
-    while True:
+    record = find(run)
+    for _ in poll(deadline_s + (record.notice_s if record else 0), 0.05):
         record, guard = find(run), find_guard(run)  # a guard may just have started another supervisor
-        if record and record.pid not in told:
-            ends += record.notice_s
+        if record is None and guard is None:
+            break
         for pid in {record.pid if record else None, guard} - {None, *told}:
             told.add(pid)
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
-        if (record is None and guard is None) or time.monotonic() > ends:
-            return record is None
-        time.sleep(0.05)
+    return record is None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from contextlib import suppress
 
 from lungct_client.address import RECORD
 from lungct_tools.server.instance import Instance
+from lungct_tools.server.polling import poll
 from lungct_tools.server.processes import list_members
 from lungct_tools.server.runfolder import check_ours, remove_temp
 
@@ -18,12 +18,12 @@ def end(instance: Instance, grace_s: float = 20) -> bool:
     for number, patience_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 5.0)):
         if not send(instance, number):
             return True
-        ends = time.monotonic() + patience_s
-        while any(list_members(instance.pid)) and time.monotonic() < ends:
+        for _ in poll(patience_s, 0.05):
             with suppress(ChildProcessError):
                 os.waitpid(-instance.pid, os.WNOHANG)
-            time.sleep(0.05)
-    return not any(list_members(instance.pid))
+            if not any(list_members(instance.pid)):
+                return True
+    return False
 
 
 def send(instance: Instance, number: int) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from pathlib import Path
 
 from rich.console import Console
 
 from lungct_tools.server.health import check_ready
 from lungct_tools.server.instance import Instance
+from lungct_tools.server.polling import poll
 
 
 def read_log(path: Path) -> list[str]:
@@ -25,10 +25,9 @@ def gives_up(log: Path) -> bool:
 
 def wait_ready(instance: Instance, process: subprocess.Popen[bytes], deadline_s: float) -> str | None:
     """None once ready; the last reason when the deadline passes, the server dies or its model does not load."""
-    ends = time.monotonic() + deadline_s
     reason: str | None = "not started"
     with Console(stderr=True).status("serve: starting") as status:
-        while time.monotonic() < ends:
+        for _ in poll(deadline_s, 0.1):
             if process.poll() is not None:
                 return "TorchServe ended"
             reason = check_ready(instance)
@@ -37,5 +36,4 @@ def wait_ready(instance: Instance, process: subprocess.Popen[bytes], deadline_s:
             if gives_up(instance.log):
                 return "the model does not load"
             status.update(f"serve: {reason}")
-            time.sleep(0.1)
     return reason
