@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from lungct_tools.commandline import COMMANDS, compose
 from lungct_tools.server.instance import Instance, find_ports
 from lungct_tools.server.processes import read_birth
 from lungct_tools.server.runfolder import SOCKET_PATH_LIMIT, make_temp
+from lungct_tools.server.seal import write_seal
 from tests.conftest import MODEL, outside_make, run_script, show_help
 
 
@@ -89,7 +91,9 @@ def test_serve_without_an_archive_says_how_to_build_it(tmp_path):
 
 
 def test_serve_on_a_busy_port_names_it(tmp_path):
-    (tmp_path / "lung_ct.mar").touch()
+    with zipfile.ZipFile(tmp_path / "lung_ct.mar", "w"):
+        pass
+    write_seal(tmp_path / "lung_ct.mar")
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         done = run_script("serve", "--run", tmp_path / "run", "--store", tmp_path, "--ports", port, *find_ports(4))
