@@ -15,7 +15,7 @@ import sys
 from lungct_tools.commandline import add_run_option, make_parser
 from lungct_tools.proxy.record import drain
 from lungct_tools.server.instance import Instance
-from lungct_tools.server.runfolder import check_ours
+from lungct_tools.server.runfolder import check_ours, resolve
 from lungct_tools.server.shutdown import stop
 
 DRAIN_S = 160.0  # after the notice; a little over worker_shutdown_timeout of config/nginx/nginx.conf
@@ -26,14 +26,15 @@ def main() -> int:
     add_run_option(parser)
     parser.add_argument("--quiet", action="store_true", help="say nothing when no server runs")
     args = parser.parse_args()
-    check_ours(args.run.resolve())
-    if not drain(args.run, DRAIN_S):
-        print(f"stop: the gateway of {args.run} does not end", file=sys.stderr)
+    run = resolve(args.run)
+    check_ours(run)
+    if not drain(run, DRAIN_S):
+        print(f"stop: the gateway of {run} does not end", file=sys.stderr)
         return 1
-    instance = Instance.read(args.run)
+    instance = Instance.read(run)
     if not instance.running:
         if not args.quiet:
-            print(f"stop: no server runs from {args.run}")
+            print(f"stop: no server runs from {run}")
         return 0
     if not stop(instance):
         print(f"stop: process group {instance.pid} does not end", file=sys.stderr)

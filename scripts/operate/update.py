@@ -29,7 +29,7 @@ from lungct_tools.proxy.record import find
 from lungct_tools.server.health import check_ready
 from lungct_tools.server.instance import Instance, find_ports
 from lungct_tools.server.polling import poll
-from lungct_tools.server.runfolder import write_whole
+from lungct_tools.server.runfolder import resolve, write_whole
 from lungct_tools.server.seal import NAME, ArchiveError, find_seal, take, write_seal
 from lungct_tools.server.shutdown import send, stop
 
@@ -43,36 +43,31 @@ def serve(*options: object) -> bool:
 def try_out(archive: Path, instance: Instance, deadline_s: float) -> bool:
     """Whether a server of its own, set up like `instance`, becomes ready with a sealed archive in a folder of ours."""
     run, seal = archive.parent / "run", find_seal(archive)
-    place = (
-        "--run",
-        run,
-        "--store",
-        archive.parent,
-        "--seal",
-        seal,
-        "--ports",
-        *find_ports(5),
-        "--deadline",
-        deadline_s,
-    )
+    place = ("--run", run, "--store", archive.parent, "--seal", seal, "--ports", *find_ports(5))
     try:
         with Console(stderr=True).status("update: trying the new archive beside the server"):
-            return serve(*instance.options, *place)  # of options that stand twice the last ones count
+            return serve(
+                *instance.options, *place, "--deadline", deadline_s
+            )  # of options that stand twice the last ones count
     finally:
         stop(Instance.read(run))
 
 
 def put(archive: Path, store: Path, seal: Path) -> None:
-    """Give a sealed archive its place in one stroke, and its seal; the one before stays as .previous, with its own."""
+    """Give a sealed archive its place in one stroke, and its seal; the one before stays as .previous, with its own.
+
+    What may fail for want of room or leave comes first: OSError leaves the one that is there as it is.
+    """
     fresh, place, previous = store / f"{NAME}.new", store / NAME, store / f"{NAME}.previous"
+    vouched = seal.with_name(f"{seal.name}.next")
     shutil.copy(archive, fresh)
-    vouched = find_seal(archive).read_text()
+    write_whole(vouched, find_seal(archive).read_text())
     if place.exists():
         shutil.copy(place, store / f"{NAME}.previous.new")
         (store / f"{NAME}.previous.new").replace(previous)
         write_whole(find_seal(previous), seal.read_text() if seal.is_file() else "")
     fresh.replace(place)
-    write_whole(seal, vouched)
+    vouched.replace(seal)
 
 
 def restart(instance: Instance, deadline_s: float) -> str | None:
@@ -101,7 +96,7 @@ def main() -> int:
     parser.add_argument("archive", type=Path, help="the new lung_ct.mar")
     parser.add_argument("--deadline", type=float, default=180, help="seconds to become ready (default %(default)s)")
     args = parser.parse_args()
-    instance = Instance.read(args.run.resolve())
+    instance = Instance.read(resolve(args.run))
     with tempfile.TemporaryDirectory(prefix="lung-ct-update-") as folder:
         try:
             candidate = take(args.archive, find_seal(args.archive), Path(folder))  # what is tried is what is put there

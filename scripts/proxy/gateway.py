@@ -35,7 +35,7 @@ from lungct_tools.server import scribe
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.polling import poll
 from lungct_tools.server.processes import read_birth
-from lungct_tools.server.runfolder import check_ours, claim
+from lungct_tools.server.runfolder import check_ours, claim, resolve
 from lungct_tools.server.serve import answers
 
 START_S = 30  # that the supervisor has until it listens
@@ -149,8 +149,9 @@ def main() -> int:
         parser.error("--certificate and --certificate-key go together")
     if args.guard:
         return keep_guard(args.run)
-    run = args.run.resolve()
+    run = args.run
     try:
+        run = resolve(run)
         nginx, record, door = set_up(args, run)
         if args.foreground:
             return Supervisor(nginx, record, args.guarded).run()

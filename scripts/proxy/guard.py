@@ -60,6 +60,18 @@ class Watch:
             self._process = start_guard(self._run)
 
 
+def try_again(run: Path) -> subprocess.Popen[bytes] | None:
+    """Start the supervisor again; None where that failed. No reason may end the guard: nobody would try once more."""
+    with suppress(OSError):  # nobody reads it
+        print("gateway: the supervisor ended; starting it again", flush=True)
+    try:
+        return start_supervisor(run)
+    except (OSError, ValueError, TypeError, KeyError) as error:  # no memory for a process, or a damaged order
+        with suppress(OSError):
+            print(f"gateway: that failed: {error}; `make stop`, then `make gateway`, starts it anew", flush=True)
+    return None
+
+
 def keep_guard(run: Path) -> int:
     """Until the gateway is drained, start its supervisor again when it has ended without a drain; 0."""
     ended = threading.Event()
@@ -67,15 +79,15 @@ def keep_guard(run: Path) -> int:
         signal.signal(number, lambda *_: ended.set())
     write_guard(run)
     child: subprocess.Popen[bytes] | None = None
-    pause = LOOK_S
+    pause, tried = LOOK_S, False
     while not ended.wait(pause) and (run / RECORD).exists():  # a drain removes it
         if child and child.poll() is None:  # also while it comes up
             pause = LOOK_S
         elif find(run) is None:
-            if child:
+            if tried:
                 pause = min(2 * pause, LONGEST_S)
-            print("gateway: the supervisor ended; starting it again", flush=True)
-            child = start_supervisor(run)
+            tried = True
+            child = try_again(run) or child
     if child and child.poll() is None and find(run) is None:  # it was about to come up
         child.terminate()
     (run / GUARD).unlink(missing_ok=True)

@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 
 from lungct_tools.proxy.nginx import Nginx
+from lungct_tools.server.processes import list_members, read_words
 from lungct_tools.server.scribe import LIMIT, keep
 
 FIRST_S = 5.0  # nginx that ends so soon after its first start cannot start at all: an address that is taken
@@ -50,6 +51,7 @@ class Keeper:
         with suppress(OSError):  # a full disk
             print("gateway: nginx ended; starting it again", flush=True)
         self._send_left(signal.SIGQUIT)
+        self._groups = [group for group in self._groups if holds_nginx(group)]
         self._process = self._nginx.start()
         self._groups.append(self._process.pid)
 
@@ -73,10 +75,16 @@ class Keeper:
 
     def end(self) -> None:
         """End what is left, by the group: workers of a master that was killed hold the address."""
+        self._process.terminate()
         self._send_left(signal.SIGTERM)
         self._process.wait()
 
     def _send_left(self, number: int) -> None:
-        for group in self._groups:
+        for group in filter(holds_nginx, self._groups):
             with suppress(ProcessLookupError):
                 os.killpg(group, number)
+
+
+def holds_nginx(group: int) -> bool:
+    """Whether a group has nginx in it still: the number of one that is empty may go to others."""
+    return any(b"nginx" in b" ".join(read_words(pid)[:1]) for pid in list_members(group))

@@ -33,10 +33,10 @@ class Staff:
         client = Client(instance, deadline_s=0)
         asked, most = int(client.describe()["minWorkers"]), count_most()
         if asked > most:
-            print(
-                f"gateway: {asked} workers were asked for, and {most} are the most here; scaling to {most}", flush=True
-            )
             client.scale(most)
+            print(
+                f"gateway: {asked} workers were asked for, and {most} are the most here; scaled to {most}", flush=True
+            )
 
     def keep(self, instance: Instance) -> None:
         """Look at a server that is ready; one that is new is scaled as the last one was, if that was not by settings.

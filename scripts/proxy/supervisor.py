@@ -13,7 +13,7 @@ from lungct_client import ServerError
 from lungct_tools.proxy.guard import Watch
 from lungct_tools.proxy.keeper import Keeper
 from lungct_tools.proxy.nginx import Nginx
-from lungct_tools.proxy.record import RECORD, Record
+from lungct_tools.proxy.record import RECORD, Record, find
 from lungct_tools.proxy.sidecar import Readiness, Sidecar
 from lungct_tools.proxy.staff import Staff
 from lungct_tools.proxy.watchdog import Watchdog, restart
@@ -70,6 +70,8 @@ class Supervisor:
                     return 1
                 if self._guard and self._keeper.settled(now):
                     self._guard.tend()
+                if find(self._nginx.instance.run) is None:  # damaged: without it nobody could drain this gateway
+                    self._record.write(self._nginx.instance.run)
         return 1 if self._failed.is_set() else self._drain()
 
     def _watch_server(self) -> None:
@@ -88,9 +90,9 @@ class Supervisor:
                     with self._restarting:
                         restart(instance, self._record.supervised, self._ended)
         except Exception:  # noqa: BLE001 -- told, and the end of the process
-            traceback.print_exc()
             self._failed.set()
             self._ended.set()
+            traceback.print_exc()
 
     def _check(self, instance: Instance) -> str | None:
         """Note whether the server is ready; why it is sick, None when it is not."""

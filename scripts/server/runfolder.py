@@ -40,6 +40,17 @@ def check_ours(folder: Path) -> None:
         raise RunFolderError(f"Everybody can write to {folder}; look what lies in it, then chmod 700 it.")
 
 
+def resolve(run: Path) -> Path:
+    """The folder that a path leads to; RunFolderError where a link to it is another user's, who leads it anywhere."""
+    place = run.absolute()
+    for part in (place, *place.parents):
+        if part.is_symlink() and part.lstat().st_uid not in (0, os.geteuid()):
+            raise RunFolderError(
+                f"{part} is a link of user {part.lstat().st_uid}; give the folder that you mean itself."
+            )
+    return run.resolve()
+
+
 def is_ours(folder: Path) -> bool:
     """Whether a folder is there that we may trust."""
     try:

@@ -36,7 +36,7 @@ from lungct_tools.server import scribe
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.modelconfig import read_settings
 from lungct_tools.server.processes import read_birth
-from lungct_tools.server.runfolder import check_ours, claim, make_temp, write_whole
+from lungct_tools.server.runfolder import check_ours, claim, make_temp, resolve, write_whole
 from lungct_tools.server.seal import NAME, ArchiveError, check_seal, find_seal, take
 from lungct_tools.server.shutdown import stop
 from lungct_tools.server.startup import read_log, wait_ready
@@ -173,7 +173,7 @@ def start(args: argparse.Namespace) -> int:
         ServerError: its run folder cannot be used.
         OSError: a file in it cannot be written.
     """
-    run, store = args.run.resolve(), args.store.resolve()
+    run, store = resolve(args.run), args.store.resolve()
     archive, seal = store / NAME, (args.seal or find_seal(store / NAME)).resolve()
     kept = ("--seal", seal) if args.seal else ()
     options = ("--run", run, "--store", store, "--ports", *args.ports, *kept, *(f"--set={each}" for each in args.set))

@@ -47,6 +47,7 @@ ODD = [
     ("a condition", b"GET /problem HTTP/1.1\r\nHost: x\r\nIf-Match: x\r\n\r\n", None, None),
     ("our own place for refusals", b"GET /problem HTTP/1.1\r\nHost: x\r\n\r\n", 403, "not_allowed"),
     ("that place with a key", b"POST /problem HTTP/1.1\r\nHost: x\r\n" + AUTH + b"\r\n", 403, "not_allowed"),
+    ("a route and a line's end", b"GET /model%0a HTTP/1.1\r\nHost: x\r\n" + AUTH + b"\r\n", 403, "not_allowed"),
     ("a probe on a condition", b"GET /readyz HTTP/1.1\r\nHost: x\r\nIf-Unmodified-Since: Sat, 29 Oct 1994 19:43:31 GMT"
      b"\r\n\r\n", 503, None),
 ]  # fmt: skip
@@ -165,6 +166,28 @@ class TestStrangers:
             bearer = {"Authorization": f"Bearer {KEY}"}
             statuses = list(pool.map(lambda _: ask("GET", "/models", **bearer)[0], range(30)))
         assert set(statuses) == {403}, "not by the rate of strangers"
+
+    @pytest.mark.parametrize(
+        ("method", "path", "more", "status"),
+        [
+            ("GET", "/models", {}, 403),
+            ("GET", "/predictions/lung_ct", {}, 405),
+            ("POST", "/model", {}, 405),
+            ("POST", "/predictions/lung_ct", {"Content-Encoding": "br"}, 415),
+        ],
+    )
+    def test_whatever_a_client_is_refused_for_counts_into_its_rate(
+        self, upstream, tmp_path, method, path, more, status
+    ):
+        folder = tmp_path / "gateway"
+        folder.mkdir()
+        with run_nginx(folder, upstream.server_port, KEYS, rate=1) as slow, requests.Session() as session:
+            session.headers.update({"Authorization": f"Bearer {KEY}"})
+            session.verify = str(slow.certificate)
+            url = f"https://{slow.listen}{path}"
+            statuses = [session.request(method, url, headers=more, timeout=20).status_code for _ in range(8)]
+        assert statuses[0] == status
+        assert set(statuses) == {status, 429}
 
 
 def test_all_clients_together_get_no_more_places_than_torchserve_queues(upstream, tmp_path, monkeypatch):

@@ -51,6 +51,16 @@ def test_an_archive_that_is_not_ready_in_its_place_makes_room_for_the_old_one(se
     assert "The old one is back and serves again" in capsys.readouterr().err
 
 
+def test_a_seal_that_cannot_be_written_leaves_the_archive_that_is_there(tmp_path):
+    """On a full disk, or where the seal is kept out of reach: else the next start would find it changed."""
+    old, new = make_archive(tmp_path / "store", which="old"), make_archive(tmp_path / "new", which="new")
+    kept = tmp_path / "nowhere" / "lung_ct.mar.sha256"
+    with pytest.raises(OSError, match="nowhere"):
+        update.put(new, old.parent, kept)
+    assert fits(old)
+    assert zipfile.ZipFile(old).read("which") == b"old"
+
+
 @pytest.mark.parametrize(
     ("gateway", "itself"),
     [

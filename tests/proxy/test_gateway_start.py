@@ -114,6 +114,14 @@ def test_a_record_that_is_damaged_is_told_and_the_gateway_goes_on_with_what_it_r
         assert find(server.run) == before
 
 
+def test_a_damaged_record_of_its_own_is_written_again(server):
+    """Without it a drain would find nobody, and `make stop` would leave a gateway that starts the server again."""
+    with open_gateway(server, ("alice",), *FOR_EVER) as door:
+        before = find(server.run)
+        (door.folder / "supervisor.json").write_text("")
+        wait_until(lambda: find(server.run) == before, 20, "it is there again")
+
+
 def test_of_a_supervisor_an_nginx_or_a_guard_that_is_killed_another_one_is_there_soon(server):
     with open_gateway(server, ("alice",), *FOR_EVER) as door:
         guard = wait_guarded(server.run)

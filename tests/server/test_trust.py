@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from lungct_tools.operate import demo
+from lungct_tools.proxy import keeper
 from lungct_tools.proxy.record import Record, drain, find, reload
 from lungct_tools.server.instance import Instance, find_ports
 from lungct_tools.server.processes import read_birth
@@ -89,6 +91,14 @@ class TestANumberThatWentToAnotherProcess:
                 if not ours:
                     os.killpg(leader.pid, signal.SIGKILL)
 
+    def test_the_group_of_an_nginx_that_ended_is_not_that_of_nginx_when_it_went_to_others(self, stranger, tmp_path):
+        assert not keeper.holds_nginx(stranger.pid)
+        (tmp_path / "nginx").symlink_to(sys.executable)
+        with subprocess.Popen([tmp_path / "nginx", "-c", SLEEP], start_new_session=True) as nginx:
+            held = keeper.holds_nginx(nginx.pid)
+            nginx.kill()
+        assert (held, keeper.holds_nginx(nginx.pid)) == (True, False)
+
     def test_no_group_is_our_own_or_that_of_the_first_process(self, tmp_path):
         for pid in (0, 1):
             assert not Instance(tmp_path, pid=pid, birth="").owns_group()
@@ -165,6 +175,32 @@ class TestAFolderOfAnotherUser:
         added = run_script("key", "add", "alice", "--run", prepared, "--clients", prepared.parent / "clients.map")
         assert added.returncode == 0, "a key for a file of root's needs no run folder"
         assert stranger.poll() is None
+
+    @as_root
+    def test_a_link_of_theirs_leads_no_command_elsewhere(self, prepared):
+        """Else `serve` would take /etc for a run folder of its own, and make it private."""
+        link, precious = prepared.parent / "link", prepared.parent / "precious"
+        mode = precious.stat().st_mode
+        link.symlink_to(precious)
+        os.chown(link, NOBODY, NOBODY, follow_symlinks=False)
+        for command in self.commands(link):
+            done = run_script(*command)
+            assert (done.returncode, f"a link of user {NOBODY}" in done.stderr) == (2, True), command
+        assert precious.stat().st_mode == mode
+        self.assert_whole(prepared)
+
+    def test_nor_does_a_link_of_our_own_in_it_lead_the_demo_elsewhere(self, prepared, monkeypatch):
+        monkeypatch.setattr(demo, "step", sys.exit)
+        monkeypatch.setattr(sys, "argv", ["demo", "--run", str(prepared)])
+        (prepared / "sample").symlink_to(prepared.parent / "precious")
+        with pytest.raises(RunFolderError, match="is no folder"):
+            demo.main()
+        (prepared / "sample").unlink()
+        (prepared / "sample").mkdir()
+        (prepared / "sample" / "slice.png").symlink_to(prepared.parent / "precious" / "file")
+        with pytest.raises(SystemExit):
+            demo.main()
+        self.assert_whole(prepared)
 
     def assert_whole(self, run):
         assert [path.name for path in (run.parent / "precious").iterdir()] == ["file"]
