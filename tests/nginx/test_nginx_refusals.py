@@ -183,9 +183,8 @@ class TestStrangers:
         folder.mkdir()
         with run_nginx(folder, upstream.server_port, KEYS, rate=1) as slow, requests.Session() as session:
             session.headers.update({"Authorization": f"Bearer {KEY}"})
-            session.verify = str(slow.certificate)
-            url = f"https://{slow.listen}{path}"
-            statuses = [session.request(method, url, headers=more, timeout=20).status_code for _ in range(8)]
+            url, options = f"https://{slow.listen}{path}", {"headers": more, "verify": str(slow.certificate)}
+            statuses = [session.request(method, url, **options, timeout=20).status_code for _ in range(8)]
         assert statuses[0] == status
         assert set(statuses) == {status, 429}
 
