@@ -155,15 +155,16 @@ def main() -> int:
         nginx, record, door = set_up(args, run)
         if args.foreground:
             return Supervisor(nginx, record, args.guarded).run()
+        known = read_clients(args.clients)
         write_order(run, sys.argv[1:])
         if not reload(run):
             start(run, door)
-    except (GatewayError, ServerError) as error:
+    except (GatewayError, ServerError, ValueError) as error:
         print(f"gateway: {error}", file=sys.stderr)
         return 2
     except OSError as error:  # a full disk, above all
         print(f"gateway: {error.filename or run}: {error.strerror}.", file=sys.stderr)
         return 2
     trust = f"; clients trust {nginx.certificate}" if args.certificate is None else ""
-    print(f"gateway: https://{args.listen}{trust}; {len(read_clients(args.clients))} clients have a key")
+    print(f"gateway: https://{args.listen}{trust}; {len(known)} clients have a key")
     return 0

@@ -40,7 +40,7 @@ def add_clients_option(parser: argparse.ArgumentParser) -> None:
 
 def read_clients(file: Path) -> dict[str, str]:
     """Name -> key; nothing when there is no file yet. Raises ValueError when it is damaged."""
-    lines = file.read_text("ascii").splitlines() if file.is_file() else []
+    lines = file.read_text("ascii", errors="replace").splitlines() if file.is_file() else []
     found = [LINE.fullmatch(line) for line in lines if line]
     if None in found:
         raise ValueError(
@@ -85,9 +85,6 @@ def main() -> int:
         parser.error("a name is of lower-case letters, digits and dashes, and neither none nor unknown")
     try:
         return change(args)
-    except UnicodeDecodeError:
-        print(f"keys: {args.clients} is damaged: it is no text. Restore it, or make all keys anew.", file=sys.stderr)
-        return 2
     except ValueError as error:
         print(f"keys: {error}", file=sys.stderr)
         return 2

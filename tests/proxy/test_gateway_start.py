@@ -15,7 +15,7 @@ import requests
 
 from lungct_tools.commandline import compose
 from lungct_tools.proxy.keys import write_clients
-from lungct_tools.proxy.record import Record, drain, find, find_guard
+from lungct_tools.proxy.record import drain, find, find_guard
 from lungct_tools.server.instance import find_ports
 from lungct_tools.server.scribe import LIMIT
 from lungct_tools.server.serve import answers
@@ -70,6 +70,13 @@ def test_an_address_of_another_machine_is_refused(server):
     """Nobody has this one: it is for documentation."""
     refused = start(server, f"192.0.2.1:{find_ports(1)[0]}")
     assert refused.returncode == 2
+    assert find(server.run) is None
+
+
+def test_a_file_of_keys_that_nginx_would_take_and_we_do_not_is_told(server):
+    (server.run / "clients.map").write_text("# keys\n")
+    refused = start(server, f"127.0.0.1:{find_ports(1)[0]}")
+    assert (refused.returncode, "clients.map is damaged" in refused.stderr) == (2, True)
     assert find(server.run) is None
 
 
@@ -131,16 +138,12 @@ def test_of_a_supervisor_an_nginx_or_a_guard_that_is_killed_another_one_is_there
         wait_until(lambda: ask_ready(door), 20, "which answers")
         os.kill(guard, signal.SIGKILL)
         wait_until(lambda: find_guard(server.run) not in (None, guard), 20, "another guard")
-        before = find(server.run).pid
-        os.kill(before, signal.SIGKILL)
-        wait_until(lambda: (find(server.run) or find_none()).pid not in (0, before), 40, "another supervisor")
+        before = find(server.run)
+        os.kill(before.pid, signal.SIGKILL)
+        wait_until(lambda: find(server.run) not in (None, before), 40, "another supervisor")
         wait_until(lambda: ask_ready(door), 30, "with its nginx")
     assert find_guard(server.run) is None, "a drain ends both"
     assert not answers("127.0.0.1", door.port)
-
-
-def find_none():
-    return Record(0, "", 0, 0)
 
 
 def test_what_the_guard_starts_is_what_was_asked_for_last(server):
