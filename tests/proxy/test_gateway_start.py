@@ -170,11 +170,9 @@ def test_a_drain_while_the_supervisor_is_gone_ends_its_guard_and_nothing_comes_b
 
 
 def test_in_the_foreground_who_started_the_gateway_starts_it_again(server):
-    command = compose(
-        "gateway", "--run", server.run, "--clients", server.run / "clients.map", "--foreground", *FOR_EVER
-    )
     listen = f"127.0.0.1:{find_ports(1)[0]}"
-    with subprocess.Popen([*command, "--listen", listen]) as process:
+    place = ("--run", server.run, "--clients", server.run / "clients.map", "--listen", listen)
+    with subprocess.Popen(compose("gateway", *place, "--foreground", *FOR_EVER)) as process:
         wait_until(lambda: find(server.run) and answers(*listen.split(":")), 60, "it listens")
         process.kill()
     wait_until(lambda: not answers(*listen.split(":")), 20, "nginx ends with it")
