@@ -22,7 +22,7 @@ from tests.support.calls import wait_until
 from tests.support.gateways import Door, open_gateway, skip_without_nginx
 
 QUEUE, WORKERS, RETRY_S, PATIENCE_S = 32, 2, 5, 45  # longer than a worker takes to load on a busy machine
-RESPONSE_S = 20  # less than the patience: TorchServe gives a stopped worker up before the watchdog restarts all
+RESPONSE_S = 30  # less than the patience: TorchServe gives a stopped worker up before the watchdog restarts all
 BACK_S = 120  # to be ready again, on a machine that is busy with other things
 CROWD = tuple(f"crowd-{i}" for i in range(4))  # the gateway lets no key fill the queue alone
 DISK = "256m"
@@ -62,8 +62,10 @@ class Site:
     def scaled_to(self, workers):
         """So many workers for a while."""
         assert run_script("scale", workers, "--run", self.run).returncode == 0
-        yield
-        assert run_script("scale", WORKERS, "--run", self.run).returncode == 0
+        try:
+            yield
+        finally:
+            assert run_script("scale", WORKERS, "--run", self.run).returncode == 0
 
     def nginx(self):
         """nginx's master."""

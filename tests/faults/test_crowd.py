@@ -21,14 +21,15 @@ pytestmark = [pytest.mark.server, pytest.mark.ops, pytest.mark.timeout(600)]  # 
 
 ROUTE = "/predictions/lung_ct"
 WINDOW_S = 4  # of load, to measure a rate in
-ROUNDS = 3  # that count
+ROUNDS, MOST = 3, 8  # that have to count, and that a busy machine may take
 CROWDED = 3  # times the peak, that a round has to offer to count
 KEPT = 0.7  # of the peak: a server that collapses keeps half or less, and neighbours on the machine cost a tenth or two
 
 
 @dataclass(frozen=True)
 class Round:
-    """Answers a second without a crowd and with it, requests a second of that crowd, and the share that is refused."""
+    """Attributes: answers a second without a crowd; with it, as a share of that; the crowd's requests a second, and the
+    share of them that is refused."""
 
     peak: float
     kept: float
@@ -39,7 +40,8 @@ class Round:
 def overload(crowd, callers, pauses, recover):
     """Rounds in which at least CROWDED times the peak was offered; one that offered less shortens the next ones' pause.
 
-    Peak and overload take turns, so that whatever else the machine does cancels out.
+    Peak and overload take turns, so that whatever else the machine does cancels out; where it does not, more rounds tell
+    a neighbour's noise from a collapse, which is in every round.
 
     Args:
         pauses: of a caller between two requests, in units of QUEUE answers at the peak; the last one stays.
@@ -47,22 +49,23 @@ def overload(crowd, callers, pauses, recover):
     """
     counted, shorter = [], iter(pauses)
     pause = next(shorter)
-    for _ in range(ROUNDS + len(pauses)):
-        peak = run_closed(crowd, QUEUE, WINDOW_S).rate
-        over = run_closed(crowd, callers, WINDOW_S, pause_s=pause * QUEUE / peak)
-        offered = over.answered / (WARM_S + WINDOW_S + TAIL_S)
+    for _ in range(MOST):
+        if peak := run_closed(crowd, QUEUE, WINDOW_S).rate:  # none: others have the machine
+            over = run_closed(crowd, callers, WINDOW_S, pause_s=pause * QUEUE / peak)
+            offered = over.answered / (WARM_S + WINDOW_S + TAIL_S)
+            if offered >= CROWDED * peak:
+                counted.append(Round(peak, over.rate / peak, offered, over.errors / over.answered))
+            else:
+                pause = next(shorter, pause)
         recover()
-        if offered >= CROWDED * peak:
-            counted.append(Round(peak, over.rate, offered, over.errors / over.answered))
-        else:
-            pause = next(shorter, pause)
-        if len(counted) == ROUNDS:
-            return counted
-    raise AssertionError(f"{callers} callers offer {offered:.0f}/s, less than {CROWDED} times the peak of {peak:.0f}/s")
+        if len(counted) >= ROUNDS and median(counted, "kept") >= KEPT:
+            break
+    assert len(counted) >= ROUNDS, f"of {MOST} rounds {len(counted)} offered {CROWDED} times the peak, the rest less"
+    return counted
 
 
-def median(rounds, find):
-    return statistics.median(map(find, rounds))
+def median(rounds, name):
+    return statistics.median(getattr(each, name) for each in rounds)
 
 
 @pytest.fixture
@@ -86,8 +89,8 @@ def test_three_times_more_than_it_can_do_makes_it_refuse_politely_and_not_collap
     with site.scaled_to(1), patient, raw:
         # Of four callers a place, a third of a queue stands in it; the others come back to offer 3.5 times the peak.
         rounds = overload(crowd, 4 * QUEUE, (4 / 3.5 - 1 / 3, 0.4, 0.2, 0.0), recover)
-    ratio, lost = median(rounds, lambda each: each.kept / each.peak), sum(patient.failures().values())
-    sees = f"503 for {median(rounds, lambda each: each.refused):.0%}; answers a second: {ratio:.2f} of the peak"
+    ratio, lost = median(rounds, "kept"), sum(patient.failures().values())
+    sees = f"503 for {median(rounds, 'refused'):.0%}; answers a second: {ratio:.2f} of the peak"
     rows.append(format_row("three times the load that it can take", sees, lost))
     assert (lost, patient.answered > 5) == (0, True)
     assert set(raw.failures()) <= {"503", "no connection"}  # the latter where a token expires meanwhile
@@ -116,8 +119,7 @@ def test_callers_that_do_not_pause_after_a_refusal_leave_the_server_most_of_its_
     finally:
         os.sched_setaffinity(0, all_cores)
         pin(site.processes(), all_cores)
-    ratio = median(rounds, lambda each: each.kept / each.peak)
-    peak, sent = median(rounds, lambda each: each.peak), median(rounds, lambda each: each.offered)
+    ratio, peak, sent = (median(rounds, name) for name in ("kept", "peak", "offered"))
     sees = f"{sent:.0f} requests a second; answers a second: {ratio:.2f} of the peak of {peak:.0f}"
     rows.append(format_row(f"{8 * QUEUE} callers without pause, on a core of their own", sees))
     assert ratio >= KEPT
