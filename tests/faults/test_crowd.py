@@ -40,8 +40,8 @@ class Round:
 def overload(crowd, callers, pauses, recover):
     """Rounds in which at least CROWDED times the peak was offered; one that offered less shortens the next ones' pause.
 
-    Peak and overload take turns, so that whatever else the machine does cancels out; where it does not, more rounds tell
-    a neighbour's noise from a collapse, which is in every round.
+    Peak and overload take turns, so that whatever else the machine does cancels out; where it does not, more rounds
+    tell a neighbour's noise from a collapse, which is in every round.
 
     Args:
         pauses: of a caller between two requests, in units of QUEUE answers at the peak; the last one stays.
@@ -84,7 +84,7 @@ def test_three_times_more_than_it_can_do_makes_it_refuse_politely_and_not_collap
 
     def recover():
         answered = patient.answered
-        wait_until(lambda: patient.answered > answered + 1, 60, "the queue is empty again")
+        wait_until(lambda: patient.answered > answered + 1, BACK_S, "the queue is empty again")
 
     with site.scaled_to(1), patient, raw:
         # Of four callers a place, a third of a queue stands in it; the others come back to offer 3.5 times the peak.
