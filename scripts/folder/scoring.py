@@ -17,7 +17,7 @@ from lungct_tools.folder.fleet import Fleet
 from lungct_tools.folder.journal import Journal, JournalError
 from lungct_tools.folder.record import Row, describe_file, describe_reply, order_classes
 from lungct_tools.folder.source import Source, UnreadableError
-from lungct_tools.server.instance import write_whole
+from lungct_tools.server.runfolder import write_whole
 
 
 @dataclass(frozen=True)
