@@ -1,85 +1,17 @@
 """The page's logic, with the real pipeline in this process instead of a server."""
 
 import io
-import json
 import zipfile
 
 import numpy as np
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from lungct import NOTICE
-from lungct.pipeline import Job
-from lungct_client import RefusedError, ServerDown, ServerError, TokenError
-from lungct_tools import TOOLS
-from lungct_tools.phantom.anatomy import draw_slice
-from lungct_tools.phantom.files import encode_dicom
+from lungct_client import ServerDown, ServerError, TokenError
 from tests.support.pictures import encode
+from tests.support.visit import open_page, press, said, upload
 
-LAYOUT = str(TOOLS / "page" / "layout.py")
-READY = {"live": True, "ready": True, "reason": None, "workers": [{}], "version": "1.0", "engine": "torch-cpu-float32"}
 DOWN = {"live": False, "ready": False, "reason": "No server", "workers": []}
-
-
-class Desk:
-    """Takes the client's place: the pipeline answers, unless a test sets a failure or changes the reply."""
-
-    def __init__(self, pipeline):
-        self.pipeline = pipeline
-        self.failure = None
-        self.change = lambda reply: None
-        self.state = READY
-
-    def contract(self):
-        return json.loads(self.pipeline.describe())
-
-    def predict(self, body, **options):
-        if self.failure:
-            raise self.failure
-        headers = {"X-" + name.replace("_", "-"): value for name, value in options.items()}
-        reply = self.pipeline.score([Job({"body": body}, headers, "id")]).replies[0]
-        document = json.loads(reply.body)
-        if reply.status != 200:
-            raise RefusedError(reply.status, document["error"], document["message"], "id")
-        self.change(document)
-        return document
-
-
-@pytest.fixture
-def desk(pipeline, monkeypatch):
-    found = Desk(pipeline)
-    monkeypatch.setattr("lungct_tools.page.study.connect", lambda server: found)
-    monkeypatch.setattr("lungct_tools.server.status.describe", lambda instance: found.state)
-    return found
-
-
-@pytest.fixture
-def page(desk):
-    return AppTest.from_file(LAYOUT, default_timeout=120).run()
-
-
-@pytest.fixture(scope="module")
-def dicom():
-    return encode_dicom(draw_slice(3, "spiculated", 256))
-
-
-def upload(page, *files):
-    for name, body in files:
-        page.file_uploader[0].upload(name, body)
-    return press(page.run(), "Analyze")
-
-
-def press(page, label):
-    next(button for button in page.button if label in button.label).click()
-    page.run()
-    assert not page.exception
-    return page
-
-
-def said(page):
-    """Everything that the page says."""
-    kinds = ("html", "markdown", "caption", "error", "warning", "info")
-    return " ".join(element.body if kind == "html" else element.value for kind in kinds for element in page.get(kind))
 
 
 def as_normal(reply):
@@ -176,7 +108,7 @@ def test_a_stopped_server_is_told_before_anything_is_sent(desk):
 
     st.cache_data.clear()
     desk.state = DOWN
-    page = AppTest.from_file(LAYOUT, default_timeout=120).run()
+    page = open_page()
     assert "Not running. Start it with <code>make serve</code>" in said(page)
     st.cache_data.clear()
 
@@ -222,22 +154,12 @@ def test_the_caption_says_how_gray_levels_came_about(page, slices, phantoms):
     assert "values stretched to gray levels" in said(page)
 
 
-def test_results_of_other_files_are_not_mistaken_for_those_of_new_ones(page, slices):
-    upload(page, ("one.png", slices[0]))
-    assert "have changed" not in said(page)
-    page.file_uploader[0].upload("two.png", slices[1])
-    page.run()
-    assert "The files above have changed" in said(page)
-    press(page, "Analyze")
-    assert "have changed" not in said(page)
-
-
 def test_a_window_for_viewing_is_offered_for_hu_only_and_says_so(page, dicom, slices):
     upload(page, ("slice", dicom))
     page.segmented_control(key="view").set_value("Bone").run()
     assert "viewing only" in said(page)
     with pytest.raises(KeyError):
-        upload(AppTest.from_file(LAYOUT, default_timeout=120).run(), ("a.png", slices[0])) \
+        upload(open_page(), ("a.png", slices[0])) \
             .segmented_control(key="view")  # fmt: skip
 
 

@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image
 
 from lungct.errors import LungCTError
-from lungct.pixels.rendering import Rendering, Terms
+from lungct.pixels.rendering import Acquisition, Rendering, Terms
 from lungct.pixels.wire import CPU_SECONDS, GZIP, receive, send
 from lungct.settings import Settings, list_given_folders
 from lungct.window import LUNG, Window
@@ -52,7 +52,8 @@ def read(body: bytes, kind: str, terms: Terms) -> Rendering:
     head, blob = _ask({"kind": kind, **terms._asdict(), "settings": asdict(terms.settings)}, body)
     window = Window(*head["window"]) if head["window"] else None
     pixels = np.frombuffer(blob, np.uint8).reshape(head["pixels"])
-    return Rendering(pixels, window, head["rule"], tuple(head["warnings"]))
+    made = Acquisition(*head["acquisition"])
+    return Rendering(pixels, window, head["rule"], tuple(head["warnings"]), made, head["aspect"], head["coloured"])
 
 
 def inflate(body: bytes, max_bytes: int) -> bytes:
