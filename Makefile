@@ -19,7 +19,7 @@ ask = $(if $(strip $(ARGS)),,$(error Where is the data? make $@ ARGS='$1'; what 
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:  # targets named together follow each other: make -j stop serve
-.PHONY: help setup archive serve gateway key stop status demo predict score ui screenshots scale update bench audit train quantize evaluate exporter image sbom lint test test-ops faults soak lock clean
+.PHONY: help setup archive serve gateway key stop status demo predict score ui screenshots scale update bench footprint audit train quantize evaluate exporter image sbom lint test test-ops faults soak lock clean
 
 help:     ## this help
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -80,6 +80,10 @@ update:   ## serve another archive, tried beside the server first: make update M
 bench: archive  ## served against in-process rates in one run
 	@$(SETUP) bench
 	@$(LUNGCT) bench $(ARGS)
+
+footprint:  ## what set-up downloads, occupies and takes in a fresh clone, beside everything: make footprint ARGS=--all
+	@$(SETUP)
+	@$(LUNGCT) footprint $(ARGS)
 
 audit:    ## copies, twins and short cuts in a data set: make audit ARGS='--data DIR'
 	@$(call ask,--data DIR)$(SETUP) train

@@ -67,8 +67,8 @@ def read_extras() -> dict[str, list[str]]:
 
 
 def expand(extras: Iterable[str]) -> set[str]:
-    """The packages that extras name, through other extras of ours, with those of every environment."""
-    declared, left, packages = read_extras(), {"", *extras}, set()
+    """What extras require, through other extras of ours, with what every environment has."""
+    declared, left, found = read_extras(), {"", *extras}, set()
     done: set[str] = set()
     while left:
         done.add(extra := left.pop())
@@ -76,13 +76,13 @@ def expand(extras: Iterable[str]) -> set[str]:
             if inner := re.match(r"lungct\[(.+?)]", requirement):
                 left |= set(inner[1].split(",")) - done
             else:
-                packages.add(name_package(requirement))
-    return packages
+                found.add(requirement)
+    return found
 
 
 def choose_rows(extras: Iterable[str]) -> dict[str, list[str]]:
     """The part of the lock that extras need, read from its remarks on who needs what; uv's own row with it."""
-    lock, chosen = read_lock(), {*expand(extras), *FIRST}
+    lock, chosen = read_lock(), {*map(name_package, expand(extras)), *FIRST}
     needed_by = {
         name: {name_package(each) for block in blocks for each in re.findall(r"# via (.+)", block)[0].split(", ")}
         for name, blocks in lock.items()
@@ -158,7 +158,9 @@ def make_settings(python: str) -> dict[str, str]:
     command = [python, "-P", "-m", "pip", "config", "list"]
     translated = translate_settings(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     ours = {name: value for name, value in os.environ.items() if name.startswith("UV_")}
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")  # pip reads these two, uv does not
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get(
+        "CURL_CA_BUNDLE"
+    )  # pip reads these two, uv does not
     trusted = {"SSL_CERT_FILE": bundle} if bundle else {}
     return {**trusted, **os.environ, **translated, **ours}
 

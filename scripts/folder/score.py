@@ -34,6 +34,7 @@ from lungct_tools.folder.report import write_report
 from lungct_tools.folder.rollup import Totals
 from lungct_tools.folder.scoring import Order, run_ordered, score_slice, skip_done
 from lungct_tools.folder.source import Source, SourceError, open_source
+from lungct_tools.packages.lacking import explain_lacking
 from lungct_tools.server.choice import ChoiceError, add_server_options, choose_server, connect
 
 INTERRUPTED = 130
@@ -69,7 +70,7 @@ def choose_servers(args: argparse.Namespace) -> list[Local | Gateway]:
 def check_places(args: argparse.Namespace) -> str | None:
     """None when IN and OUT can be used together, else the reason."""
     if args.format == "parquet" and not find_spec("pyarrow"):
-        return "Parquet needs pyarrow; install it or add --format jsonl."
+        return f"{explain_lacking('parquet') or 'Parquet needs pyarrow.'} Or add --format jsonl."
     if args.out.resolve().is_relative_to(args.source.resolve()):
         return "OUT lies inside IN, so the results would be scored next time; name another OUT."
     if (args.out / "slices.jsonl").exists() and not args.resume:
