@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import re
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -119,7 +120,8 @@ def see_gpu() -> bool:
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
         return False
     try:
-        return b"GPU" in subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, check=False).stdout
+        found = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, check=False)  # noqa: S607 -- from PATH
+        return b"GPU" in found.stdout
     except OSError:
         return False
 
@@ -158,10 +160,11 @@ def make_settings(python: str) -> dict[str, str]:
     command = [python, "-P", "-m", "pip", "config", "list"]
     translated = translate_settings(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     ours = {name: value for name, value in os.environ.items() if name.startswith("UV_")}
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get(
-        "CURL_CA_BUNDLE"
-    )  # pip reads these two, uv does not
-    trusted = {"SSL_CERT_FILE": bundle} if bundle else {}
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    trusted = {"SSL_CERT_FILE": bundle} if bundle else {}  # pip reads those two, uv this one
+    store = ssl.get_default_verify_paths()
+    if store.cafile or store.capath:  # pip trusts whom the system trusts, uv only when it is told to
+        trusted["UV_SYSTEM_CERTS"] = "1"
     return {**trusted, **os.environ, **translated, **ours}
 
 

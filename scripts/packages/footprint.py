@@ -1,7 +1,7 @@
 """What set-up costs: packages, MiB downloaded, MB on disk and seconds, in a fresh clone with empty caches.
 
     lungct footprint                # what serves, beside what was last measured for everything
-    lungct footprint --all          # everything too (gigabytes), and writes each extra's size for the sentences that name it
+    lungct footprint --all          # everything too (gigabytes), and writes each extra's size
 
 Everything is what `make demo` installed up to version 1.4. Seconds are of set-up alone, on this machine and network;
 the sizes are those of the files that this Python and machine take. Exit codes: 0 measured, 1 set-up failed.
@@ -80,7 +80,7 @@ def measure_installed(site: Path) -> dict[str, int]:
 
 def set_up(clone: Path, extra: str) -> int:
     """Clone this checkout, run its set-up as a user with empty caches would, and return the seconds it took."""
-    subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
+    subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)  # noqa: S607 -- the user's own git
     began = time.monotonic()
     fresh = {**os.environ, "PIP_NO_CACHE_DIR": "1", "UV_NO_CACHE": "1"}
     command = [sys.executable, "-P", "scripts/setup.py", extra]
