@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import time
 from dataclasses import dataclass
@@ -35,6 +34,8 @@ class Tokens:
 
         Renewing kills the old one for everybody, so only one process does it at a time.
         """
+        import fcntl  # Windows has none, and there a gateway is asked, which renews its tokens itself
+
         if not self.path.is_file():
             raise TokenError(f"No server was started from {self.path.parent}; see --run.")
         with (self.path.parent / "key_file.lock").open("w") as lock:

@@ -70,14 +70,6 @@ def index(tmp_path_factory):
         yield found
 
 
-@pytest.fixture(scope="module")
-def python(tmp_path_factory):
-    """The Python of a fresh environment with pip."""
-    folder = tmp_path_factory.mktemp("environment") / "venv"
-    subprocess.run([sys.executable, "-P", "-m", "venv", folder], check=True)
-    return str(folder / "bin" / "python")
-
-
 @pytest.fixture
 def alone(monkeypatch, tmp_path):
     """No settings of pip and uv but those of the file whose path this is."""
@@ -90,54 +82,54 @@ def alone(monkeypatch, tmp_path):
     return tmp_path / "pip.conf"
 
 
-def install_with(installer, python, index, target):
+def install_with(installer, index, target):
     """Install the toy from the index with pip or uv, as set-up does; whatever the command raises."""
     if installer == "pip":
-        command, env = [python, "-P", "-m", "pip", "install", "--quiet"], None
+        command, env = [sys.executable, "-P", "-m", "pip", "install", "--quiet"], None
     else:
-        command = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet", "--python", python]
-        env = make_settings(python)
+        command = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet", "--python", sys.executable]
+        env = make_settings(sys.executable)
     install([[index.row]], [*command, f"--target={target}"], env)
 
 
 @pytest.mark.parametrize("installer", ["pip", "uv"])
-def test_pips_index_certificate_and_password_are_used(installer, index, python, alone, tmp_path):
+def test_pips_index_certificate_and_password_are_used(installer, index, alone, tmp_path):
     alone.write_text(
         "[global]\nindex-url = https://127.0.0.1:9/simple/\n"
         f"[install]\nindex-url = {index.url.replace('%', '%%')}\ncert = {index.certificate}\n"
     )
     index.served.clear()
-    install_with(installer, python, index, tmp_path / "target")
+    install_with(installer, index, tmp_path / "target")
     assert (tmp_path / "target" / "toy_slices.py").exists()
     assert len(index.served) == 2
 
 
 @pytest.mark.parametrize("installer", ["pip", "uv"])
-def test_a_certificate_that_only_the_environment_names_is_used(installer, index, python, alone, tmp_path, monkeypatch):
+def test_a_certificate_that_only_the_environment_names_is_used(installer, index, alone, tmp_path, monkeypatch):
     alone.write_text("[global]\nindex-url = https://127.0.0.1:9/simple/\ncert = /nowhere\n")
     monkeypatch.setenv("PIP_INDEX_URL", index.url)
     monkeypatch.setenv("PIP_CERT", str(index.certificate))
-    install_with(installer, python, index, tmp_path / "target")
+    install_with(installer, index, tmp_path / "target")
     assert (tmp_path / "target" / "toy_slices.py").exists()
 
 
 @pytest.mark.parametrize("installer", ["pip", "uv"])
-def test_an_index_that_nobody_vouches_for_is_not_used(installer, index, python, alone, tmp_path):
+def test_an_index_that_nobody_vouches_for_is_not_used(installer, index, alone, tmp_path):
     alone.write_text(f"[global]\nindex-url = {index.url.replace('%', '%%')}\nretries = 0\n")
     index.served.clear()
     with pytest.raises(subprocess.CalledProcessError) as refused:
-        install_with(installer, python, index, tmp_path / "target")
+        install_with(installer, index, tmp_path / "target")
     assert index.served == []
     assert PASSWORD.split()[-1] not in " ".join(refused.value.cmd)
 
 
-def test_a_file_with_another_hash_is_not_installed(index, python, alone, tmp_path, monkeypatch):
+def test_a_file_with_another_hash_is_not_installed(index, alone, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", index.url)
     monkeypatch.setenv("PIP_CERT", str(index.certificate))
     row = index.row[:-5] + "0000\n"
     uv = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet", f"--target={tmp_path / 'target'}"]
     with pytest.raises(subprocess.CalledProcessError):
-        install([[row]], [*uv, "--python", python], make_settings(python))
+        install([[row]], [*uv, "--python", sys.executable], make_settings(sys.executable))
     assert not (tmp_path / "target" / "toy_slices.py").exists()
 
 

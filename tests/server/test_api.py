@@ -1,13 +1,15 @@
 """The real TorchServe with the shipped model, called as a client would."""
 
+import ast
 import base64
 import io
 import json
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-import grpc
 import numpy as np
 import pytest
 import requests
@@ -121,15 +123,15 @@ def test_open_inference_protocol_works_with_tritons_client_and_in_batches(server
             assert answer.as_numpy("probabilities").max() == pytest.approx(expected["confidence"], abs=1e-5)
 
 
-def test_grpc_predictions_answer_with_the_same_json(server, client, slices, monkeypatch):
-    monkeypatch.chdir(ROOT / "tests")
-    messages, services = grpc.protos_and_services("torchserve.proto")
-    with grpc.insecure_channel(f"127.0.0.1:{server.ports[3]}") as channel:
-        stub = services.InferenceAPIsServiceStub(channel)
-        request = messages.PredictionsRequest(model_name="lung_ct", input={"data": slices[0]})
-        credentials = [("protocol", "gRPC"), ("authorization", token(server)["Authorization"])]
-        answer = json.loads(stub.Predictions(request, metadata=credentials, timeout=60).prediction)
-    assert answer == client.predict(slices[0])
+def test_grpc_predictions_answer_with_the_same_json_to_the_clients_own_example(server, client, slices, tmp_path):
+    readme = (ROOT / "scripts" / "client" / "README.md").read_text()
+    example = next(text for text in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "import grpc" in text)
+    (tmp_path / "slice.png").write_bytes(slices[0])
+    moved = example.replace('".run/', f'"{server.run}/').replace("7070", str(server.ports[3]))
+    moved = moved.replace('["label"]', "")
+    done = subprocess.run([sys.executable, "-c", moved], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert ast.literal_eval(done.stdout) == client.predict(slices[0])
 
 
 def test_model_metrics_appear_in_prometheus_format(client, slices):
