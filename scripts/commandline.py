@@ -29,6 +29,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "ui": ("page.app", "the page for people, on this machine only"),
         "phantom": ("phantom.files", "draw synthetic slices, as DICOM or PNG"),
         "formats": ("documents.formats", "the table of what the server accepts"),
+        "openapi": ("documents.openapi", "the OpenAPI description of the routes"),
         "completion": ("documents.completion", "tab completion for bash or zsh"),
     },
     "Protect and deploy": {
