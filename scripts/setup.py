@@ -189,7 +189,11 @@ def make_environment(rows: dict[str, list[str]], torch_index: str) -> None:
         rows = {n: blocks for n, blocks in rows.items() if n not in TORCH_ROWS and not n.startswith(CUDA_ROWS)}
     size = ", with the CUDA libraries of torch about 6 GB on disk" if "torch" in rows else ""
     print(f"setup: {len(rows)} packages{size}", flush=True)
-    install(rows.values(), uv, env)
+    try:
+        install(rows.values(), uv, env)
+    except subprocess.CalledProcessError:  # pip has fetched uv: it may know a way to the index that uv does not
+        print("setup: uv did not do it; pip tries, which takes longer", file=sys.stderr, flush=True)
+        install(rows.values(), [python, "-P", "-m", "pip", "install", "--quiet", "--no-build-isolation"])
     print("setup: this project, editable", flush=True)
     run([*uv, "--quiet", "--no-deps", "--editable", str(ROOT)], env)
 

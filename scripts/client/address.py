@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lungct_client.errors import ServerError
 from lungct_client.headers import check_key
@@ -16,6 +17,25 @@ DEFAULT_PORTS = (8080, 8081, 8082, 7070, 7071)
 def default_ports() -> tuple[int, ...]:
     """Five ports from LUNG_CT_PORTS, else TorchServe's own."""
     return tuple(map(int, os.environ.get("LUNG_CT_PORTS", "").split())) or DEFAULT_PORTS
+
+
+def read_record(run: Path) -> dict[str, Any]:
+    """What the server that was started from a run folder wrote of itself; {} where none was.
+
+    Raises:
+        ServerError: there is a record, and it is another user's, or damaged.
+    """
+    path = run / "instance.json"
+    try:
+        record = dict(json.loads(path.read_text()))
+        return {**record, "ports": tuple(map(int, record["ports"]))}
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        told = f"cannot be read ({error.strerror}): is it another user's server?"
+    except (ValueError, TypeError, KeyError):
+        told = "is damaged; stop what runs there and remove it."
+    raise ServerError(f"{path} {told} --run and LUNG_CT_RUN name another folder.")
 
 
 @dataclass(frozen=True)
@@ -40,11 +60,8 @@ class Local:
 
     @classmethod
     def read(cls, run: Path) -> Local:
-        """The server recorded in `run`, or one on the default ports if none was started."""
-        try:
-            return cls(run, tuple(json.loads((run / "instance.json").read_text())["ports"]))
-        except FileNotFoundError:
-            return cls(run, default_ports())
+        """The server recorded in `run`, or one on the default ports if none was started; raises what reading does."""
+        return cls(run, read_record(run).get("ports") or default_ports())
 
 
 @dataclass(frozen=True)

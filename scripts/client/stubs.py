@@ -46,7 +46,7 @@ def describe() -> FileDescriptorProto:
 
 
 _POOL = DescriptorPool()
-_POOL.Add(describe())  # type: ignore[no-untyped-call]
+_POOL.Add(describe())
 PredictionsRequest: Any = GetMessageClass(_POOL.FindMessageTypeByName(f"{PACKAGE}.PredictionsRequest"))
 PredictionResponse: Any = GetMessageClass(_POOL.FindMessageTypeByName(f"{PACKAGE}.PredictionResponse"))
 

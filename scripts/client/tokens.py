@@ -38,7 +38,15 @@ class Tokens:
 
         if not self.path.is_file():
             raise TokenError(f"No server was started from {self.path.parent}; see --run.")
-        with (self.path.parent / "key_file.lock").open("w") as lock:
+        lock_path = self.path.parent / "key_file.lock"
+        try:
+            lock = lock_path.open("w")
+        except OSError as error:
+            raise TokenError(
+                f"The {kind} token has expired and {lock_path} cannot be written to renew it ({error.strerror}). "
+                "The user who started the server can; others go through the gateway."
+            ) from None
+        with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if (current := self.read(kind)) != rejected:
                 return current  # somebody else was faster

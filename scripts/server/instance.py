@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from lungct_client import Local
-from lungct_client.address import default_ports
+from lungct_client.address import default_ports, read_record
 
 EXPORTER_PORT = 8083  # of lungct exporter, beside the metrics that TorchServe has itself
 SOCKET_PATH_LIMIT = 80  # a Unix socket path holds 107 bytes; TorchServe adds /.ts.sock.9000
@@ -59,13 +58,14 @@ class Instance(Local):
 
     @classmethod
     def read(cls, run: Path) -> Instance:
-        """The instance recorded in `run`, or one with default ports and no process if none was started."""
-        try:
-            document: dict[str, Any] = json.loads((run / "instance.json").read_text())
-        except FileNotFoundError:
-            return cls(run, default_ports())
-        options = tuple(document.get("options", ()))
-        return cls(run, tuple(document["ports"]), document["pid"], document["temp"], options)
+        """The instance recorded in `run`, or one with default ports and no process if none was started.
+
+        ServerError where the record cannot be read.
+        """
+        record = read_record(run)
+        options = tuple(map(str, record.get("options", ())))
+        ports = record.get("ports") or default_ports()
+        return cls(run, ports, int(record.get("pid", 0)), str(record.get("temp", "")), options)
 
 
 def read_commands(group: int) -> Iterator[bytes]:

@@ -4,16 +4,16 @@ import base64
 import hashlib
 import io
 import ssl
+import subprocess
 import threading
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote
-
-from lungct_tools.proxy.nginx import make_certificate
 
 USER, PASSWORD = "reader", "it's: a @secret"
 WHEEL = "toy_slices-1.0-py3-none-any.whl"
@@ -35,9 +35,21 @@ def make_wheel() -> bytes:
     return body.getvalue()
 
 
+def make_pair(folder: Path) -> tuple[Path, Path, Path]:
+    """An authority's certificate, one that it signed for 127.0.0.1, and that one's key: uv takes no self-signed one."""
+    new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    ca, ca_key, mine, key = (folder / name for name in ("ca.pem", "ca.key", "index.pem", "index.key"))
+    openssl = ["openssl", "req", "-x509", *new]
+    run = partial(subprocess.run, check=True, capture_output=True)
+    run([*openssl, "-subj", "/CN=Authority of a test", "-out", ca, "-keyout", ca_key])
+    leaf = ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]
+    run([*openssl, "-subj", "/CN=index", *leaf, "-CA", ca, "-CAkey", ca_key, "-out", mine, "-keyout", key])
+    return ca, mine, key
+
+
 @dataclass
 class Index:
-    """Attributes: `url` with the password, `certificate` of who it is, `served` the paths that were handed out."""
+    """Attributes: `url` with the password, `certificate` of who vouches for it, `served` what was handed out."""
 
     url: str
     certificate: Path
@@ -53,8 +65,8 @@ class Index:
 @contextmanager
 def serve_index(folder: Path) -> Iterator[Index]:
     """Serve it until the end of the block; who does not say the password gets 401."""
-    certificate, key = make_certificate(folder)
-    index = Index("", certificate, make_wheel())
+    authority, certificate, key = make_pair(folder)
+    index = Index("", authority, make_wheel())
     allowed = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
     class Handler(BaseHTTPRequestHandler):
