@@ -83,6 +83,7 @@ def set_up(clone: Path, extra: str) -> int:
     subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)  # noqa: S607 -- the user's own git
     began = time.monotonic()
     fresh = {**os.environ, "PIP_NO_CACHE_DIR": "1", "UV_NO_CACHE": "1"}
+    fresh.pop("PYTHONDONTWRITEBYTECODE", None)  # has set-up compile everything, which few machines want
     command = [sys.executable, "-P", "scripts/setup.py", extra]
     subprocess.run(command, cwd=clone, env=fresh, check=True, stdout=sys.stderr)
     return round(time.monotonic() - began)
