@@ -20,6 +20,7 @@ import tomllib
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from packaging.tags import sys_tags
 from packaging.utils import parse_wheel_filename
@@ -57,7 +58,7 @@ def measure_downloads(rows: dict[str, list[str]], uv: Path) -> dict[str, int]:
         fitting = [
             (min(ranks[tag] for tag in tags), wheel["size"])
             for wheel in package.get("wheels", ())
-            if (tags := parse_wheel_filename(wheel["url"].rpartition("/")[2])[3] & ranks.keys())
+            if (tags := parse_wheel_filename(unquote(wheel["url"].rpartition("/")[2]))[3] & ranks.keys())
         ]
         sizes[package["name"]] = min(fitting)[1] if fitting else package["sdist"]["size"]
     return sizes
