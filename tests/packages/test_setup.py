@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,11 @@ from pathlib import Path
 import pytest
 
 from lungct_tools import ROOT, setup
+from lungct_tools.__main__ import main
 from lungct_tools.commandline import NEEDS
+from lungct_tools.packages import lacking
+from lungct_tools.packages.footprint import Footprint
+from lungct_tools.packages.lacking import SIZES
 from lungct_tools.setup import choose_rows, expand, install, make_settings, name_package, read_extras, read_lock
 from tests.packages.index import PASSWORD, serve_index
 
@@ -36,6 +41,31 @@ def test_each_extra_brings_its_own_and_the_last_one_brings_everything():
 def test_every_requirement_is_in_the_lock_and_every_command_that_needs_an_extra_names_one():
     assert set(NEEDS.values()) <= read_extras().keys()
     assert {name_package(each) for each in expand(read_extras())} <= read_lock().keys()
+
+
+def test_every_extra_has_its_size_and_the_page_on_installation_tells_it():
+    page = (ROOT / "docs" / "installation.md").read_text()
+    told = dict(re.findall(r"^\| `(\w+)` \| ([\d,]+ \| [\d,]+) \|", page, re.MULTILINE))
+    sizes = json.loads(SIZES.read_text())
+    everything = sizes.pop("everything")
+    assert told == {name: f"{size['download_mib']:,} | {size['disk_mb']:,}" for name, size in sizes.items()}
+    assert sizes.keys() == read_extras().keys() - {"", setup.SERVES}
+    assert Footprint(**everything).download_mib > max(size["download_mib"] for size in sizes.values())
+
+
+def test_a_command_that_lacks_an_extra_names_it_and_its_size(monkeypatch, capsys):
+    monkeypatch.setattr(lacking, "has", lambda package: package not in ("pandas", "streamlit"))
+    monkeypatch.setattr(sys, "argv", ["lungct", "ui"])
+    assert main() == 2
+    size = json.loads(SIZES.read_text())["ui"]
+    said = capsys.readouterr().err
+    assert said.startswith("lungct ui: pandas, streamlit are not installed. `make setup EXTRAS=ui` adds the extra ui")
+    assert f"{size['download_mib']:,} MiB to download and {size['disk_mb']:,} MB on disk" in said
+
+
+def test_in_an_image_without_extras_nothing_is_said_to_be_lacking(monkeypatch, tmp_path):
+    monkeypatch.setattr(setup, "ROOT", tmp_path)
+    assert lacking.explain_lacking("ui") is None
 
 
 @pytest.mark.ops
