@@ -8,6 +8,9 @@ IN     ?= $(or $(LUNG_CT_RUN),.run)/sample
 OUT    ?= $(or $(LUNG_CT_RUN),.run)/scores
 ARGS   ?=
 
+# The core's tests that need neither torch nor a server.
+CORE    := tests/exchange tests/pixels tests/test_pipeline.py tests/test_settings.py
+
 # One word for the shell, whatever is in it; nothing where it is empty.
 quote = $(if $1,'$(subst ','\'',$1)')
 
@@ -19,7 +22,7 @@ ask = $(if $(strip $(ARGS)),,$(error Where is the data? make $@ ARGS='$1'; what 
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:  # targets named together follow each other: make -j stop serve
-.PHONY: help setup archive serve gateway key stop status demo predict score ui screenshots scale update bench footprint audit train quantize evaluate exporter image sbom lint test test-ops faults soak lock clean
+.PHONY: help setup archive serve gateway key stop status demo predict score ui screenshots scale update bench footprint audit train quantize evaluate exporter image sbom lint test test-ops test-core demo-testing faults soak lock clean
 
 help:     ## this help
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -123,6 +126,14 @@ test:     ## all tests that this machine can run, but those of test-ops
 test-ops: ## the tests of what stands around the server: monitoring, gateway, faults, container
 	@$(SETUP) test
 	@$(PY) -m pytest -m ops $(ARGS)
+
+# Neither needs what `make test` installs: each has a clone of what is committed, with an environment of its own.
+test-core:  ## the core's tests where no torch is, for another Python: make test-core PYTHON=python3.13
+	@rm -rf .run/core && git clone --quiet . .run/core
+	@cd .run/core && $(PYTHON) scripts/setup.py --quiet core && $(PY) -m pytest -q $(CORE) $(ARGS)
+
+demo-testing:  ## `make demo` on Debian testing's Python, as a user without home, in a chroot; needs root and mmdebstrap
+	@rm -rf .run/testing && .ci/demo-testing .run/testing
 
 faults:   ## break the server under load, count what is lost, write the table in docs/operations.md; about 8 minutes
 	@$(SETUP) test

@@ -4,7 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -62,17 +64,17 @@ def test_sources_of_1970_make_an_archive(tmp_path, monkeypatch):
 
 
 HOMELESS = """import os, sys
-os.environ.pop("HOME", None)
-os.setgroups([]); os.setgid(54321); os.setuid(54321)
+import argparse, gettext, locale, shutil  # what is read late could not be read any more: Python may lie in root's home
+import lungct_tools.proxy.keys, lungct_tools.server.serve, lungct_tools.server.status
 from lungct_tools.__main__ import main
+os.setgroups([]); os.setgid(54321); os.setuid(54321)
 sys.exit(main())"""
 
 
 def run_homeless(*words):
-    """A command as a user without home and passwd entry; modules are read before its rights are given up."""
-    early = "import lungct_tools.proxy.keys, lungct_tools.server.serve, lungct_tools.server.status\n"
+    """A command as a user without home and passwd entry."""
     environment = {name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CONFIG_HOME")}
-    command = [sys.executable, "-c", early + HOMELESS, *map(str, words)]
+    command = [sys.executable, "-c", HOMELESS, *map(str, words)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -80,13 +82,11 @@ needs_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become 
 
 
 @pytest.fixture
-def theirs(tmp_path_factory):
-    """A folder of the homeless user's that they can reach."""
-    folder = tmp_path_factory.mktemp("theirs")
-    for parent in (folder, *folder.parents[:-2]):
-        parent.chmod(parent.stat().st_mode | 0o011)
-    os.chown(folder, 54321, 54321)
-    return folder
+def theirs():
+    """A folder of the homeless user's that they can reach: pytest closes its own to all but who runs it."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chown(folder, 54321, 54321)
+        yield Path(folder)
 
 
 @needs_root
@@ -100,10 +100,11 @@ def test_a_user_without_home_or_name_works_where_a_path_is_given(theirs):
 
 @needs_root
 @pytest.mark.parametrize("command", ["serve", "status"])
-def test_a_run_folder_of_another_user_is_told_in_a_sentence(command, theirs, store):
+def test_a_run_folder_of_another_user_is_told_in_a_sentence(command, theirs):
+    (theirs / "lung_ct.mar").touch()
     (theirs / "run").mkdir(mode=0o755)
     (theirs / "run" / "instance.json").touch(0o600)
-    found = run_homeless(command, "--run", theirs / "run", *(("--store", store) if command == "serve" else ()))
+    found = run_homeless(command, "--run", theirs / "run", *(("--store", theirs) if command == "serve" else ()))
     assert found.returncode
     assert "Traceback" not in found.stderr
     said = found.stdout + found.stderr
