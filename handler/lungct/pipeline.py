@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from time import perf_counter
 from typing import Any, NamedTuple, TypeVar
@@ -23,11 +23,11 @@ from lungct import exchange, gate, heatmap
 from lungct.arrivals import Arrivals, Prepared
 from lungct.engines import TOLERANCES, Engine, prove
 from lungct.errors import LungCTError
-from lungct.exchange import Reply, ScoreRequest, oip, parse
+from lungct.exchange import Reply, ScoreRequest, oip
 from lungct.gate import Body, outline
-from lungct.heatmap import ActivationMap, LibraryCam, activate
+from lungct.heatmap import ActivationMap, Allowance, LibraryCam, activate
 from lungct.model import ModelFolder, Placement, place, softmax, to_input
-from lungct.pixels import decode
+from lungct.reception import receive
 from lungct.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -75,18 +75,21 @@ class Pipeline:
         self._folder = folder
         self._engine = engine
         self._settings = settings
+        self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="lungct")
         cv2.setNumThreads(1)  # a slice a thread; by itself each call would take all cores, in every worker
         self.broken = False
 
     def describe(self) -> str:
         """The contract as JSON, for `GET /models/lung_ct?customized=true`."""
-        return exchange.encode_json({**self.contract.document(), "engine": self._engine.name})
+        protocol = {"open_inference": oip.describe(self.contract.name, self.contract.classes)}
+        return exchange.encode_json({**self.contract.document(), "engine": self._engine.name, **protocol})
 
     def score(self, jobs: Sequence[Job]) -> Batch:
         """Answer every job; never raises for what a client sent."""
         started = perf_counter()
-        arrivals = Arrivals(self._each(self._prepare, jobs, jobs))
+        allowance = Allowance(self._settings.max_pixels, self._threads)
+        arrivals = Arrivals(self._each(partial(self._prepare, allowance), jobs, jobs))
         scored = self._forward(arrivals, jobs)
         inferred = perf_counter()
         replies = self._each(self._answer, scored, jobs)
@@ -123,12 +126,9 @@ class Pipeline:
             return map(run, items, jobs)
         return self._pool.map(run, items, jobs)
 
-    def _prepare(self, job: Job) -> Prepared:
+    def _prepare(self, allowance: Allowance, job: Job) -> Prepared:
         contract = self.contract
-        request = parse(job.row, job.headers, contract.classes)
-        if request.heatmap_method != "gradcam" and not self._settings.library_cams:
-            raise LungCTError("bad_option", "X-Heatmap-Method: this server offers gradcam only (library_cams is off).")
-        slice_ = decode(request.body, request.window, request.frame, contract.window, self._settings)
+        request, slice_ = receive(job.row, job.headers, contract, self._settings, allowance)
         pixels = to_input(slice_.pixels, contract.size, contract.geometry, contract.window.air)
         body = outline(pixels)
         return Prepared(request, slice_, pixels, body, (*slice_.warnings, *self._check(request, pixels, body)))
@@ -195,7 +195,7 @@ class Pipeline:
                 self.contract.classes,
             )
         if request.protocol == "oip":
-            answer = oip.reply(document, self.contract.classes, request.inference_id)
+            answer = oip.reply(document, self.contract.classes, request.inference_id, request.outputs)
         else:
             answer = document
         return Reply(200, exchange.JSON, exchange.encode_json(answer), outcome, label, confidence)

@@ -62,10 +62,7 @@ class Client:
         return self._post(body, {**name_options(options), "Accept": f"image/{kind}"}).content
 
     def _post(self, body: bytes, headers: Mapping[str, str]) -> requests.Response:
-        if len(body) > MAX_BYTES:  # TorchServe closes the connection in the middle of such an upload
-            raise RefusedError(
-                413, "too_many_bytes", f"The file is larger than {MAX_BYTES} bytes; send one slice.", None
-            )
+        check_size(body)
         headers = {"Content-Type": "application/octet-stream", **headers}
         with self._large if len(body) >= LARGE else nullcontext():
             return self.call("POST", "inference", "/predictions/lung_ct", data=body, headers=headers)
@@ -180,6 +177,12 @@ def _read_json(answer: requests.Response) -> dict[str, Any]:
         return dict(answer.json())
     except (ValueError, TypeError):
         raise ServerError("What answered sent no JSON object; is LungServe at this address?") from None
+
+
+def check_size(body: bytes) -> None:
+    """RefusedError for a file that no server takes: TorchServe would end the connection in the middle of it."""
+    if len(body) > MAX_BYTES:
+        raise RefusedError(413, "too_many_bytes", f"The file is larger than {MAX_BYTES} bytes; send one slice.", None)
 
 
 def _read_pause(answer: requests.Response) -> float:

@@ -1,4 +1,4 @@
-"""The client as a package of its own: what is in its wheel, its types, its keys, its stubs, a reply's fields."""
+"""The client as a package of its own: what is in its wheel, its types, its keys, its gRPC, a reply's fields."""
 
 import ast
 import json
@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.message_factory import GetMessages
 
 from lungct_client import Client, ClientError, Gateway, HeaderError, Reply, ServerDown, ServerError
-from lungct_client.stubs import describe
+from lungct_client.rpc import METHOD, read_reply, write_request
 from lungct_tools import ROOT
 from lungct_tools.server.choice import ChoiceError, open_gateway
 from lungct_tools.setup import make_settings
@@ -63,15 +64,20 @@ def test_it_is_typed_strictly(tmp_path):
     assert done.returncode == 0, done.stdout
 
 
-def test_the_stubs_describe_what_the_proto_file_says(tmp_path):
+def test_what_goes_over_grpc_is_what_the_proto_file_says(tmp_path):
     made = tmp_path / "set"
     command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{PACKAGE}", f"--descriptor_set_out={made}"]
     subprocess.run([*command, "torchserve.proto"], check=True)
-    (compiled,) = FileDescriptorSet.FromString(made.read_bytes()).file
-    for message in compiled.message_type:
-        for field in [*message.field, *(each for inner in message.nested_type for each in inner.field)]:
-            field.ClearField("json_name")  # which only the compiler adds
-    assert compiled == describe()
+    (file,) = FileDescriptorSet.FromString(made.read_bytes()).file
+    (service,) = file.service
+    assert f"/{file.package}.{service.name}/{service.method[0].name}" == METHOD
+    messages = GetMessages([file])
+    inputs = {"data": bytes(range(256)) * 2, "heatmap": b"none", "frame": b""}
+    request = messages[f"{file.package}.PredictionsRequest"].FromString(write_request("lung_ct", inputs))
+    assert (request.model_name, dict(request.input)) == ("lung_ct", inputs)
+    for size in (1, 127, 128, 70_000):
+        reply = messages[f"{file.package}.PredictionResponse"](prediction=bytes(size))
+        assert read_reply(reply.SerializeToString()) == bytes(size)
 
 
 def test_every_name_of_the_readme_s_example_is_the_package_s():

@@ -48,7 +48,7 @@ class Desk:
 @pytest.fixture
 def desk(pipeline, monkeypatch):
     found = Desk(pipeline)
-    monkeypatch.setattr("lungct_client.Client.of", lambda run, **options: found)
+    monkeypatch.setattr("lungct_tools.page.study.connect", lambda server: found)
     monkeypatch.setattr("lungct_tools.server.status.describe", lambda instance: found.state)
     return found
 

@@ -156,4 +156,5 @@ def refuse(error: LungCTError, request_id: str | None) -> Reply:
         "request_id": request_id,
         "research_use_only": True,
     }
-    return Reply(error.status, JSON, encode_json(document), "error", error.code)
+    headers = {**NOTICE_HEADER, "Retry-After": "1"} if error.status == 503 else dict(NOTICE_HEADER)
+    return Reply(error.status, JSON, encode_json(document), "error", error.code, headers=headers)

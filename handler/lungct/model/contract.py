@@ -17,6 +17,9 @@ from lungct.window import LUNG, Window
 WEIGHTS, CONTRACT = "weights.safetensors", "model.json"
 GATE_LIMITS = ("refer_above", "refuse_above", "least_sharpness")
 SEAL = "sha256"  # in model.json: of all else that it says
+# TorchServe splits its metrics at these three, and a class whose name has one loses its counts; the Open Inference
+# Protocol's reply lists the classes by commas.
+SEPARATORS = ",:|"
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,11 @@ class ModelContract:
             )
         if (contract.mean, contract.std, contract.architecture) != (0.5, 0.5, "resnet18"):
             raise ModelFolderError(f"{folder / CONTRACT} asks for a normalisation or network that this server lacks.")
+        if any(not name.isprintable() or set(name) & set(SEPARATORS) for name in contract.classes):
+            raise ModelFolderError(
+                f"{folder / CONTRACT} has a class whose name is not printable or holds one of {' '.join(SEPARATORS)}, "
+                "which the server's metrics cannot count; rename the class."
+            )
         if not contract.temperature > 0:
             raise ModelFolderError(f"{folder / CONTRACT} has a temperature that is not above 0.")
         if set(contract.refer_below) not in (set(), set(contract.classes)):

@@ -15,7 +15,7 @@ from lungct.pixels.rendering import Asked, Rule, Terms, check_size
 from lungct.settings import Settings
 from lungct.window import Window
 
-__all__ = ["Slice", "decode"]
+__all__ = ["Slice", "decode", "measure"]
 
 
 @dataclass(frozen=True)
@@ -68,3 +68,12 @@ def decode(body: bytes, window: Asked, frame: int | None, default: Window, setti
         check_size(*size, settings)  # before Pillow sees the file: it warns of large ones by limits of its own
     found = raster.render(body, kind, terms) if size else reader.read(body, kind, terms)
     return Slice(found.pixels, kind, found.window, hashlib.sha256(body).hexdigest(), found.warnings, found.rule)
+
+
+def measure(body: bytes) -> int | None:
+    """Pixels that a plain PNG or JPEG says it has, before it is decoded; None for any other file."""
+    try:
+        size = measure_plain(body, recognise(body))
+    except LungCTError:  # decoding will tell
+        return None
+    return size[0] * size[1] if size else None
