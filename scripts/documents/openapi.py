@@ -14,11 +14,11 @@ import re
 import tomllib
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 from lungct import NOTICE
 from lungct.errors import STATUS
-from lungct.exchange.request import CHOICES, FILE_FIELDS, OPTIONS
+from lungct.exchange.form import FILE_FIELDS
+from lungct.exchange.request import CHOICES, OPTIONS
 from lungct.model.folder import load_model_folder
 from lungct.settings import Settings
 from lungct_tools import ROOT
@@ -37,6 +37,7 @@ SAID = {
     "window": "centre,width in HU, or file: the one that a DICOM file proposes. Default: the model's.",
     "frame": "Frame of a multi-frame DICOM, from 0; without it the middle one, with a warning.",
 }
+READS = ("401", "403", "405", "413", "429")  # what the gateway may refuse of a question
 TORCHSERVE: Schema = {
     "type": "object",
     "description": "TorchServe's own word: no token (400), a full queue or no worker (503), a worker that died (500).",
@@ -65,20 +66,20 @@ def read_gateway() -> dict[int, str]:
 
 def describe_refusals() -> dict[str, Schema]:
     """Status -> response, for every refusal of ours, of the gateway and of TorchServe."""
-    codes: dict[int, list[str]] = {}
+    codes: dict[int, set[str]] = {}
     for code, status in [*STATUS.items(), *((code, status) for status, code in read_gateway().items())]:
-        codes.setdefault(status, []).append(code)
+        codes.setdefault(status, set()).add(code)
     found = {}
     for status in sorted(codes):
-        ours = {"allOf": [refer("Refusal"), {"properties": {"error": {"enum": sorted(set(codes[status]))}}}]}
+        ours = {"allOf": [refer("Refusal"), {"properties": {"error": {"enum": sorted(codes[status])}}}]}
         schema = {"anyOf": [ours, refer("TorchServeError")]} if status in (400, 500, 503) else ours
-        found[str(status)] = answer(f"{HTTPStatus(status).phrase}: {', '.join(codes[status])}", schema)
+        found[str(status)] = answer(f"{HTTPStatus(status).phrase}: {', '.join(sorted(codes[status]))}", schema)
     return found
 
 
-def refuse() -> dict[str, Schema]:
-    """The same for one operation, by reference."""
-    return {status: {"$ref": f"#/components/responses/{status}"} for status in describe_refusals()}
+def refuse(*statuses: str) -> dict[str, Schema]:
+    """The same for one operation, by reference; of these statuses, or all."""
+    return {status: {"$ref": f"#/components/responses/{status}"} for status in statuses or describe_refusals()}
 
 
 def refer(name: str) -> Schema:
@@ -104,6 +105,7 @@ def describe_score(said: str) -> Schema:
         "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in OPTIONS],
         "requestBody": {
             "required": True,
+            "description": "May be sent with Content-Encoding: gzip, but for a form.",
             "content": {
                 "application/octet-stream": {"schema": file},
                 "multipart/form-data": {"schema": form},
@@ -129,6 +131,7 @@ def describe_inference() -> Schema:
             "id": {"type": "string"},
             "inputs": {"type": "array", "minItems": 1, "maxItems": 1, "items": tensor},
             "parameters": refer("Options"),
+            "outputs": {"type": "array", "items": {"type": "object", "required": ["name"]}},
         },
     }
     return {
@@ -139,12 +142,38 @@ def describe_inference() -> Schema:
 
 
 def describe_probe(name: str, said: str) -> Schema:
-    """A route of the gateway that needs no key."""
+    """A question to the gateway that is answered with yes or no."""
     schema = {"type": "object", "required": [name], "properties": {name: {"type": "boolean"}}}
     return {
         "summary": f"{said} (the gateway alone)",
-        "security": [],
-        "responses": {"200": answer("yes", schema), "503": answer("no", schema)},
+        "responses": {**refuse(*READS), "200": answer("yes", schema), "503": answer("no", schema)},
+    }
+
+
+def describe_document(said: str, *fields: str) -> Schema:
+    """A question to the gateway that is answered with a document of these fields and perhaps more."""
+    schema: Schema = {"type": "object", "required": [*fields]}
+    return {
+        "summary": f"{said} (the gateway alone)",
+        "responses": {"200": answer(said, schema), **refuse(*READS, "503")},
+    }
+
+
+def describe_questions(name: str) -> dict[str, Schema]:
+    """Path -> what it answers, for all that is read from the gateway; the first two need no key."""
+    model = f"/v2/models/{name}"
+    live, ready = describe_probe("live", "Whether the server is there."), describe_probe("ready", "Whether it scores.")
+    return {
+        "/healthz": {"get": live | {"security": []}},
+        "/readyz": {"get": ready | {"security": []}},
+        "/model": {
+            "get": describe_document("model.json as it is served, and its engine", "classes", "files", "engine")
+        },
+        "/v2": {"get": describe_document("Open Inference Protocol: the server", "name", "version", "extensions")},
+        "/v2/health/live": {"get": live},
+        "/v2/health/ready": {"get": ready},
+        model: {"get": describe_document("Open Inference Protocol: the model's tensors", "name", "inputs", "outputs")},
+        f"{model}/ready": {"get": ready},
     }
 
 
@@ -152,8 +181,6 @@ def build(model: Path) -> Schema:
     """The whole description. Raises what `load_model_folder` raises."""
     contract = load_model_folder(model).contract
     options = describe_options(contract.classes)
-    model_schema: dict[str, Any] = {"type": "object", "required": ["classes", "files", "engine"]}
-    refused = {status: found for status, found in refuse().items() if status in ("401", "403", "429", "503")}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -171,14 +198,7 @@ def build(model: Path) -> Schema:
             f"/predictions/{contract.name}": {"post": describe_score("Score one slice.")},
             f"/explanations/{contract.name}": {"post": describe_score("Score one slice, heatmap always.")},
             f"/v2/models/{contract.name}/infer": {"post": describe_inference()},
-            "/healthz": {"get": describe_probe("live", "Whether the server is there.")},
-            "/readyz": {"get": describe_probe("ready", "Whether it scores.")},
-            "/model": {
-                "get": {
-                    "summary": "model.json of the model that is served, and its engine (the gateway alone)",
-                    "responses": {"200": answer("The contract.", model_schema), **refused},
-                }
-            },
+            **describe_questions(contract.name),
         },
         "components": {
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},

@@ -63,8 +63,8 @@ def describe_answers(contract: ModelContract) -> dict[str, Schema]:
     reply["properties"]["label"]["enum"] = [*score["probabilities"]]
     protocol = infer(oip.reply(score, contract.classes, "id"))
     protocol["required"].remove("id")
-    # Four tensors of different kinds; the protocol's own definition says the rest.
+    # Tensors of different kinds, all four or those that were asked for; the protocol's own definition says the rest.
     tensor = {"type": "object", "required": ["name", "datatype", "shape", "data"]}
-    protocol["properties"]["outputs"] = {"type": "array", "minItems": 4, "maxItems": 4, "items": tensor}
+    protocol["properties"]["outputs"] = {"type": "array", "minItems": 1, "maxItems": 4, "items": tensor}
     refusal = infer(json.loads(refuse(LungCTError("empty_body", "What to do."), "id").body))
     return {"Reply": reply, "InferenceReply": protocol, "Refusal": refusal}
