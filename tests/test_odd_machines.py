@@ -116,12 +116,15 @@ def test_a_damaged_record_is_told_in_a_sentence(text, tmp_path):
     (tmp_path / "instance.json").write_text(text)
     with pytest.raises(ServerError, match="is damaged; stop what runs there"):
         Instance.read(tmp_path)
-    for command in ("status", "stop", "predict", "scale"):
-        words = {"predict": [ROOT / "docs" / "overlay.png"], "scale": [1]}.get(command, [])
-        done = run_script(command, *words, "--run", tmp_path)
-        assert done.returncode
-        assert "Traceback" not in done.stderr
-        assert "is damaged" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("words", [("status",), ("stop",), ("predict", ROOT / "docs" / "overlay.png"), ("scale", 1)])
+def test_every_command_says_so_of_a_damaged_record(words, tmp_path):
+    (tmp_path / "instance.json").write_text("[]")
+    done = run_script(*words, "--run", tmp_path)
+    assert done.returncode
+    assert "Traceback" not in done.stderr
+    assert "is damaged" in done.stdout + done.stderr
 
 
 def test_a_run_folder_that_may_not_be_written_is_told_in_a_sentence(store):
