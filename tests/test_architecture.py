@@ -86,11 +86,12 @@ def test_a_room_says_what_enters_and_what_leaves_and_hands_on_what_others_use(ro
 TOOL_ARROWS = {
     "client": set(),
     "documents": set(),
+    "packages": set(),
     "phantom": set(),
     "server": {"client", "phantom"},
     "proxy": {"client", "server"},
     "operate": {"client", "phantom", "server", "proxy"},
-    "folder": {"client", "server"},
+    "folder": {"client", "packages", "server"},
     "page": {"client", "phantom", "server", "folder"},
     "bench": {"client", "phantom", "documents", "server"},
     "modelling": {"phantom", "documents"},

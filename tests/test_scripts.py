@@ -166,13 +166,6 @@ def test_leaving_out_the_cuda_rows_leaves_no_cuda_library():
     assert not [name for name in kept if "cu1" in name or "nvidia" in name or "cuda" in name]
 
 
-def test_setup_run_again_does_nothing():
-    if not setup.STAMP.is_file():
-        pytest.fail("the environment was not made by `make setup`")
-    done = subprocess.run([sys.executable, "scripts/setup.py"], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert "up to date" in done.stdout
-
-
 def test_one_version_and_one_spelling_everywhere():
     contract = load_model_folder(MODEL).contract
     assert f"load_models={contract.name}={contract.name}.mar" in (ROOT / "config" / "config.properties").read_text()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lungct_client.errors import ServerError
+from lungct_client.headers import check_key
 
 DEFAULT_PORTS = (8080, 8081, 8082, 7070, 7071)
 RECORD = "instance.json"
@@ -77,13 +78,17 @@ class Gateway:
 
     Attributes:
         address: https://host:port.
-        key: of this client, from the operator.
+        key: of this client, from the operator; blanks and line ends around it are dropped, and no repr shows it.
         ca: PEM file of who signed the gateway's certificate, if the system does not trust them.
     """
 
     address: str
-    key: str
+    key: str = field(repr=False)
     ca: Path | None = None
+
+    def __post_init__(self) -> None:
+        """HeaderError for what can be no key."""
+        object.__setattr__(self, "key", check_key(self.key))  # the way of frozen dataclasses
 
     def url(self, api: str) -> str:
         if api != "inference":

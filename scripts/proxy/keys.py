@@ -25,15 +25,26 @@ from lungct_tools.proxy.record import reload
 from lungct_tools.server.runfolder import write_whole
 
 LINE = re.compile(r'"Bearer ([0-9a-f]{64})" ([a-z0-9-]+);')
-HOME = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+
+
+def find_clients() -> Path | None:
+    """The file of the keys where none is named; None for a user without a home folder, as in some containers."""
+    if named := os.environ.get("LUNG_CT_CLIENTS"):
+        return Path(named)
+    try:
+        return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "lung-ct" / "clients.map"
+    except RuntimeError:
+        return None
 
 
 def add_clients_option(parser: argparse.ArgumentParser) -> None:
     """The option of all scripts that deal with client keys: the file they are in, outside the project."""
+    found = find_clients()
     parser.add_argument(
         "--clients",
         type=Path,
-        default=Path(os.environ.get("LUNG_CT_CLIENTS", HOME / "lung-ct" / "clients.map")),
+        default=found,
+        required=found is None,
         help="file of the clients' keys (default: $LUNG_CT_CLIENTS or %(default)s)",
     )
 

@@ -79,8 +79,11 @@ def build(model: Path, out: Path, settings: Path) -> Path:
     check_settings(settings.read_bytes())
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as staging, tempfile.TemporaryDirectory(dir=out) as export:
+        # Copies are of now: sources dated before 1980, as some file systems and packagers have them, fit no ZIP file.
         package = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / "handler" / "lungct", Path(staging) / "lungct", ignore=package)
+        shutil.copytree(
+            ROOT / "handler" / "lungct", Path(staging) / "lungct", ignore=package, copy_function=shutil.copy
+        )
         for name in (CONTRACT, *contract.files):
             shutil.copy(model / name, staging)
         arguments = {

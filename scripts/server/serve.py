@@ -18,6 +18,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from dataclasses import replace
@@ -61,10 +62,18 @@ def write_settings(instance: Instance, store: Path, chosen: list[str]) -> Path:
     }
     lines = [f"{key}={value}" for key, value in added.items()]
     # Of a key that stands twice the last one counts.
-    write_whole(
-        instance.settings, "\n".join([(ROOT / "config" / "config.properties").read_text(), *lines, *chosen, ""])
-    )
+    text = "\n".join([(ROOT / "config" / "config.properties").read_text(), *lines, *chosen, ""])
+    write_whole(instance.settings, escape(text))
     return instance.settings
+
+
+def escape(text: str) -> str:
+    """Text as Java's properties want it: what is not ASCII as \\uXXXX, by units of UTF-16."""
+
+    def spell(letter: str) -> str:
+        return "".join(f"\\u{unit:04x}" for (unit,) in struct.iter_unpack(">H", letter.encode("utf-16-be")))
+
+    return "".join(letter if letter.isascii() else spell(letter) for letter in text)
 
 
 def environment(instance: Instance) -> dict[str, str]:
@@ -79,6 +88,7 @@ def environment(instance: Instance) -> dict[str, str]:
         "METRICS_LOCATION": str(instance.run),
         "TEMP": instance.temp,
         "TMPDIR": instance.temp,
+        "LC_ALL": "C.UTF-8",  # Java reads names of files as the locale says, and under plain C only those in ASCII
         "PYTHONUNBUFFERED": "",  # the launcher prints a line; unbuffered, a full log disk would end it
         "MALLOC_ARENA_MAX": "2",  # glibc keeps an arena a thread; worker memory would grow for hours
     }
