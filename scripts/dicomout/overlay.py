@@ -1,0 +1,97 @@
+"""Captures of the peak slices: the overlay that the server drew, with what it is written into the pixels."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from highdicom.sc import SCImage
+from lungct import NOTICE
+from PIL import Image, ImageDraw, ImageFont
+from pydicom.dataset import Dataset
+
+from scripts.dicomout import codes
+from scripts.dicomout.assessment import STUDY_KEYWORDS, Assessment, Slice
+from scripts.dicomout.identity import describe_series, describe_software, finish, make_code, source_header
+from scripts.dicomout.uids import name_object
+
+_SIDE = 512  # pixels that the writing needs; smaller pictures are enlarged by whole factors
+_BAR, _LINE, _TEXT = 34, 15, 13
+
+
+def build_capture(each: Slice, number: int, picture: bytes, assessment: Assessment) -> Dataset:
+    """A Secondary Capture of one slice.
+
+    Args:
+        number: of the capture in its series, from 1.
+        picture: PNG of the overlay from our own server.
+    """
+    header = source_header(each.header, assessment)
+    data = SCImage(
+        pixel_array=write_on(picture, describe(each, assessment)),
+        photometric_interpretation="RGB",
+        bits_allocated=8,
+        coordinate_system="PATIENT",
+        patient_orientation=name_directions(header.get("ImageOrientationPatient")),
+        study_instance_uid=header.StudyInstanceUID,
+        sop_instance_uid=name_object("capture", assessment, each.uid),
+        instance_number=number,
+        patient_id=header.PatientID,
+        patient_name=header.PatientName,
+        patient_birth_date=header.PatientBirthDate,
+        patient_sex=header.PatientSex,
+        **{_NAMES[keyword]: header[keyword].value or None for keyword in STUDY_KEYWORDS[1:]},
+        **describe_series("capture", assessment),
+        **describe_software(assessment),
+    )
+    data.Modality = "OT"
+    data.BodyPartExamined = "CHEST"
+    data.ImageType = ["DERIVED", "SECONDARY"]
+    data.BurnedInAnnotation = "NO"  # C.7.6.1.1: annotation that identifies the patient; ours names none
+    data.RecognizableVisualFeatures = "NO"
+    data.DerivationDescription = f"Grad-CAM over the slice. {NOTICE}"
+    source = Dataset()
+    source.ReferencedSOPClassUID, source.ReferencedSOPInstanceUID = header.SOPClassUID, header.SOPInstanceUID
+    source.PurposeOfReferenceCodeSequence = [make_code(codes.SOURCE_IMAGE)]
+    data.SourceImageSequence = [source]
+    return finish(data, assessment)
+
+
+_NAMES = {
+    "StudyDate": "study_date", "StudyTime": "study_time", "StudyID": "study_id",
+    "AccessionNumber": "accession_number", "ReferringPhysicianName": "referring_physician_name",
+}  # fmt: skip
+
+
+def describe(each: Slice, assessment: Assessment) -> tuple[str, str]:
+    """The two lines under a capture."""
+    row, made_by = each.row, assessment.algorithm
+    said = f"Slice {each.header.get('InstanceNumber', '-')}: {row['label']} {row['confidence']:.2f}, {row['decision']}"
+    return f"{said}. Grad-CAM, {made_by.name} {made_by.version}, {made_by.engine}", NOTICE
+
+
+def name_directions(orientation: Sequence[float] | None) -> tuple[str, str]:
+    """Where rows and columns run, as the letter of the nearest axis (PS3.3 C.7.6.1.1.1); as for supine if unknown."""
+    if not orientation:
+        return "L", "P"
+    towards = np.array(orientation, float).reshape(2, 3)
+    nearest = np.abs(towards).argmax(1)
+    along_row, along_column = (
+        ("LPH" if vector[axis] > 0 else "RAF")[axis] for vector, axis in zip(towards, nearest, strict=True)
+    )
+    return along_row, along_column
+
+
+def write_on(picture: bytes, lines: tuple[str, str]) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB: the picture above a black bar with the lines, wide enough to be read."""
+    drawn = Image.open(io.BytesIO(picture)).convert("RGB")
+    factor = max(1, -(-_SIDE // drawn.width))
+    drawn = drawn.resize((drawn.width * factor, drawn.height * factor), Image.Resampling.NEAREST)
+    canvas = Image.new("RGB", (drawn.width, drawn.height + _BAR))
+    canvas.paste(drawn, (0, 0))
+    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(_TEXT)
+    for number, line in enumerate(lines):
+        pen.text((4, drawn.height + 2 + number * _LINE), line, fill="white", font=font)
+    return np.asarray(canvas)
