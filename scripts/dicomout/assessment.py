@@ -107,16 +107,16 @@ def roll_up(slices: Sequence[Slice], classes: Sequence[str]) -> dict[str, Any]:
     return series.describe("", classes)
 
 
-def date_of(slices: Sequence[Slice]) -> datetime:
-    """The latest moment that the source itself names, for results that must not depend on when they were made.
+def date_of(headers: Sequence[Dataset]) -> datetime:
+    """The latest moment that source headers name, for results that must not depend on when they were made.
 
     1900-01-01 where the headers have no readable date.
     """
     found = [
         moment
-        for each in slices
+        for header in headers
         for kind in ("Content", "Acquisition", "Series", "Study")
-        if (moment := _read_moment(each.header.get(f"{kind}Date"), each.header.get(f"{kind}Time")))
+        if (moment := _read_moment(header.get(f"{kind}Date"), header.get(f"{kind}Time")))
     ]
     return max(found, default=datetime(1900, 1, 1))
 

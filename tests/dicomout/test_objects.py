@@ -88,7 +88,7 @@ def test_every_moment_in_an_object_is_of_the_source_or_of_the_scoring(assessment
 
 
 def test_a_result_without_a_journal_is_dated_by_its_source(assessment):
-    moment = date_of(assessment.slices)
+    moment = date_of([each.header for each in assessment.slices])
     assert (moment.year, moment.month, moment.day, moment.hour) == (2020, 1, 2, 10)
     assert moment - date_of([]) > timedelta(days=1)
 

@@ -1,0 +1,104 @@
+"""Slices through the fleet with their evidence, by the folder tool's own code; then a series as an assessment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from scripts.client import RefusedError, ServerError
+from scripts.dicomout.assessment import Algorithm, Assessment, Slice, roll_up
+from scripts.folder.fleet import Fleet
+from scripts.folder.record import Row
+from scripts.folder.scoring import Order, score_slice
+from scripts.folder.source import Source
+
+
+class _Recorder:
+    """A fleet for one slice that asks for the evidence too, and keeps it."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self.grids: dict[str, Any] = {}
+
+    def predict(self, body: bytes, **options: str) -> dict[str, Any]:
+        reply = self._fleet.predict(body, heatmap="always", heatmap_format="grid", **options)
+        self.grids = reply.pop("heatmap")["grids"]
+        return reply
+
+
+class Scorer:
+    """Scores slices with one model; ServerError where the servers hold different ones or none answers.
+
+    Attributes:
+        contract: model.json of the servers' model.
+    """
+
+    def __init__(self, fleet: Fleet, window: str | None = None) -> None:
+        self._fleet = fleet
+        self.contract = fleet.contract()
+        self._order = Order.make(self.contract, "none", window, uids=False)
+
+    @property
+    def weights_sha256(self) -> str:
+        return self._order.weights_sha256
+
+    def score(self, source: Source, name: str) -> Row:
+        """The folder tool's row of a slice, and `grids`: signed evidence by class, (7, 7) lists."""
+        recorder = _Recorder(self._fleet)
+        row = score_slice(source, name, recorder, self._order, Path())  # type: ignore[arg-type]
+        return {**row, "grids": recorder.grids}
+
+    def draw(self, source: Source, name: str) -> bytes | None:
+        """PNG overlay of a slice; None where the server refuses to draw it. ServerError when no server answers."""
+        body, failure = source.read(name), None
+        for client in self._fleet.clients:
+            try:
+                with suppress(RefusedError):
+                    return client.overlay(body, "png", **self._order.headers())
+                return None
+            except ServerError as error:
+                failure = error
+        raise failure or ServerError("There is no server.")
+
+    def assess(
+        self, slices: Iterable[tuple[Dataset, Row]], scored_at: datetime, deidentified: bool = False, **version: Any
+    ) -> Assessment:
+        """An assessment of a series from its headers and rows.
+
+        Args:
+            slices: any order; rows of `score`.
+            version: `version` and `replaces` of the assessment.
+        """
+        found = sorted((_join(header, row) for header, row in slices), key=_place)
+        algorithm = self._describe(each.row for each in found)
+        return Assessment(
+            found, roll_up(found, algorithm.classes), algorithm, scored_at, deidentified=deidentified, **version
+        )
+
+    def _describe(self, rows: Iterable[Row]) -> Algorithm:
+        engines = sorted({row["engine"] for row in rows if "engine" in row})
+        return Algorithm(
+            name=self.contract["name"],
+            version=str(self.contract["version"]),
+            weights_sha256=self.weights_sha256,
+            engine="+".join(engines) or "none",
+            classes=self._order.classes,
+            geometry=self.contract["geometry"],
+            options=(f"window={self._order.window or 'model'}",),
+        )
+
+
+def _join(header: Dataset, row: Row) -> Slice:
+    grids: Mapping[str, Sequence[Sequence[float]]] = row.get("grids") or {}
+    plain = {name: value for name, value in row.items() if name != "grids"}
+    return Slice(header, plain, {name: np.array(grid, np.float32) for name, grid in grids.items()})
+
+
+def _place(each: Slice) -> tuple[int, str]:
+    return int(each.header.get("InstanceNumber") or 0), each.uid
