@@ -1,9 +1,13 @@
 """Series in from a PACS, results out as DICOM. Research use only. Not a medical device.
 
-    lungct pacs once IN OUT        # score the series of a folder; also a mercure module
+    lungct pacs once IN OUT                                            # a folder; also a mercure module
+    lungct pacs listen --to http://127.0.0.1:8042/dicom-web            # C-STORE in, STOW-RS out
+    lungct pacs listen --to ORTHANC@127.0.0.1:4242 --quiet 30          # C-STORE in and out
+    lungct pacs pull http://127.0.0.1:8042/dicom-web --study 1.2.3     # QIDO-RS and WADO-RS in, results back there
+    lungct pacs status                                                 # what the spool holds, by hashes
 
-Exit codes: 0 all scored, 1 some slices refused, 2 nothing to score or wrong options, 3 server down or busy, 130
-stopped by Ctrl-C.
+Exit codes: 0 done, 1 some slices refused, 2 nothing to score or wrong options, 3 server or archive down, 130 stopped by
+Ctrl-C (`listen` and `pull` go on where they stopped).
 """
 
 from __future__ import annotations
@@ -17,57 +21,27 @@ from pathlib import Path
 from lungct import NOTICE
 
 from scripts.client import RefusedError, ServerError, TokenError
-from scripts.dicomout.evidence import SIZES
-from scripts.dicomout.report import KINDS
-from scripts.folder.fleet import Fleet
+from scripts.folder.journal import JournalError
 from scripts.folder.source import SourceError, open_source
-from scripts.health import connect
-from scripts.instance import ROOT, make_parser, positive, window
-from scripts.pacs import once
-from scripts.pacs.results import Choice
-from scripts.pacs.scorer import Scorer
+from scripts.instance import make_parser, write_whole
+from scripts.pacs import listen, once, options, pull, service
+from scripts.pacs.dicomweb import ArchiveError, DicomWeb, is_here
+from scripts.pacs.spool import FullError, Spool, SpoolError
+from scripts.pacs.status import read_numbers, survey
 from scripts.score import INTERRUPTED, stop_on_signals
 
-DEADLINE_S = 120.0
-
-
-def add_result_options(parser: argparse.ArgumentParser) -> None:
-    """Options of whatever makes results."""
-    default_run = Path(os.environ.get("LUNG_CT_RUN", ROOT / ".run"))
-    run_help = f"folder of a server's run files; repeat for several servers (default: $LUNG_CT_RUN or {default_run})"
-    parser.add_argument("--run", type=Path, action="append", help=run_help)
-    parser.add_argument("--window", type=window, metavar="CENTRE,WIDTH", help="in HU, instead of the model's")
-    parser.add_argument("--map", choices=SIZES, default=SIZES[0], help="full: at the slices' size, which OHIF overlays")
-    parser.add_argument(
-        "--report", choices=tuple(KINDS), default=next(iter(KINDS)), help="kind of SR (default %(default)s)"
-    )
-    parser.add_argument("--deidentified", action="store_true", help="leave out what PS3.15's basic profile names")
-    parser.add_argument("--concurrency", type=positive, default=16, help="requests in flight (default %(default)s)")
-
-
-def choose(args: argparse.Namespace) -> Choice:
-    """What to make, by the options."""
-    return Choice(args.map, args.report, args.deidentified)
-
-
-def connect_scorer(args: argparse.Namespace) -> Scorer:
-    """A scorer on the servers of the options; ServerError at once if one is not there."""
-    runs = args.run or [Path(os.environ.get("LUNG_CT_RUN", ROOT / ".run"))]
-    for each in runs:
-        connect(each)
-    return Scorer(Fleet(runs, DEADLINE_S), args.window)
+GIGABYTE = 10**9
 
 
 def run_once(args: argparse.Namespace) -> int:
     """`pacs once`."""
     if args.source is None or args.out is None:
-        print("pacs: name IN and OUT, or set MERCURE_IN_DIR and MERCURE_OUT_DIR.", file=sys.stderr)
-        return 2
+        raise SpoolError("name IN and OUT, or set MERCURE_IN_DIR and MERCURE_OUT_DIR.")
     if args.out.resolve().is_relative_to(args.source.resolve()):
-        print("pacs: OUT lies inside IN, so results would be read next time; name another OUT.", file=sys.stderr)
-        return 2
+        raise SpoolError("OUT lies inside IN, so results would be read next time; name another OUT.")
     stop = stop_on_signals()
-    document = once.run(open_source(args.source), args.out, connect_scorer(args), choose(args), args.concurrency, stop)
+    scorer = options.connect_scorer(args)
+    document = once.run(open_source(args.source), args.out, scorer, options.choose(args), args.concurrency, stop)
     if stop.is_set():
         return INTERRUPTED
     if args.json:
@@ -79,6 +53,86 @@ def run_once(args: argparse.Namespace) -> int:
     return 1 if any(series["refused"] for series in document["series"]) or document["left_out"] else 0
 
 
+def run_listen(args: argparse.Namespace) -> int:
+    """`pacs listen`: until Ctrl-C or SIGTERM."""
+    tls = (args.tls_cert, args.tls_key, args.tls_ca)
+    if any(tls) and not all(tls):
+        raise SpoolError("TLS needs all of --tls-cert, --tls-key and --tls-ca.")
+    listen.check_address(args.address, all(tls), args.trust_network)
+    context = listen.secure(*tls) if all(tls) else None
+    destinations = options.open_destinations(args)
+    stop = stop_on_signals()
+    terms, root = options.read_terms(args), options.find_spool(args)
+    with (
+        Spool(root, int(args.quota * GIGABYTE)) as spool,
+        service.keeping(
+            spool, lambda: options.connect_scorer(args), options.choose(args), destinations, terms, args.concurrency
+        ) as keeper,
+    ):
+        record_spool(args, root)
+        listener = listen.Listener(spool, keeper.arrive, args.title, (args.address, args.port), context)
+        print(f"pacs: {args.title} listens at {args.address}:{listener.port}. {NOTICE}", flush=True)
+        try:
+            service.run(keeper, stop, until_idle=False)
+        finally:
+            listener.close()
+    return 0
+
+
+def run_pull(args: argparse.Namespace) -> int:
+    """`pacs pull`: fetch, score, and send; done when every peer has confirmed."""
+    options.check_link(args.archive.startswith("https://") or is_here(args.archive), args.archive, args.trust_network)
+    args.to = args.to or [args.archive]
+    filters = {"StudyInstanceUID": args.study, "ModalitiesInStudy": "CT", "StudyDate": args.date}
+    destinations = options.open_destinations(args)
+    stop = stop_on_signals()
+    terms, root = options.read_terms(args), options.find_spool(args)
+    with (
+        Spool(root, int(args.quota * GIGABYTE)) as spool,
+        service.keeping(
+            spool, lambda: options.connect_scorer(args), options.choose(args), destinations,
+            terms._replace(quiet=0), args.concurrency,
+        ) as keeper,
+    ):  # fmt: skip
+        web = DicomWeb(args.archive, args.credentials, args.ca)
+        counts = pull.pull(web, {name: value for name, value in filters.items() if value}, spool, keeper.arrive)
+        spool.note("pulled", **counts)
+        print(f"pacs: {', '.join(f'{count} {name}' for name, count in sorted(counts.items())) or 'nothing matches'}.")
+        service.run(keeper, stop, until_idle=True)
+        refused = keeper.refusals()
+    if stop.is_set():
+        return INTERRUPTED
+    if not counts:
+        return 2
+    return 1 if refused or set(counts) - {"fetched", "known"} else 0
+
+
+def run_status(args: argparse.Namespace) -> int:
+    """`pacs status`."""
+    root = options.find_spool(args)
+    if not root.is_dir():
+        raise SpoolError(f"There is no spool at {root}; name it with --spool.")
+    numbers = read_numbers(root)
+    rows = survey(root, set(numbers["peers"]) if numbers else None, args.identify)
+    if args.json:
+        print(json.dumps({"series": rows, "notice": NOTICE}))
+        return 0
+    for row in rows:
+        more = "".join(f", {key} {row[key]}" for key in ("reason", "study_uid", "series_uid") if key in row)
+        print(
+            f"{row['series']}  {row['state']:8} {row['scored']}/{row['slices']} slices, version {row['version']}{more}"
+        )
+    print(f"pacs: {len(rows)} series. {NOTICE}")
+    return 0
+
+
+def record_spool(args: argparse.Namespace, root: Path) -> None:
+    """Tell the exporter of each server where the spool is."""
+    for run in args.run or [options.default_run()]:
+        if run.is_dir():
+            write_whole(run / "pacs.json", json.dumps({"spool": str(root.resolve())}))
+
+
 def add_commands(parser: argparse.ArgumentParser) -> None:
     """The subcommands of `lungct pacs`."""
     commands = parser.add_subparsers(dest="what", required=True)
@@ -86,8 +140,32 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     folder.add_argument("source", nargs="?", type=Path, metavar="IN", default=_read_path("MERCURE_IN_DIR"))
     folder.add_argument("out", nargs="?", type=Path, metavar="OUT", default=_read_path("MERCURE_OUT_DIR"))
     folder.add_argument("--json", action="store_true", help="print result.json")
-    add_result_options(folder)
+    options.add_result_options(folder)
     folder.set_defaults(act=run_once)
+
+    listening = commands.add_parser("listen", help="take slices by C-STORE, send results")
+    listening.add_argument("--address", default="127.0.0.1", help="to listen at (default %(default)s)")
+    listening.add_argument("--port", type=int, default=11112, help="default %(default)s; 0: any free one")
+    for name, what in (("cert", "our certificate"), ("key", "its key"), ("ca", "who signed the clients'")):
+        listening.add_argument(f"--tls-{name}", type=Path, help=f"PEM file: {what}")
+    options.add_result_options(listening)
+    options.add_service_options(listening, "where results go: http(s)://... (STOW-RS) or AET@HOST:PORT; repeat it")
+    listening.set_defaults(act=run_listen)
+
+    pulling = commands.add_parser("pull", help="fetch series by DICOMweb, send results")
+    pulling.add_argument("archive", help="address of its DICOMweb, such as https://pacs.example.org/dicom-web")
+    pulling.add_argument("--study", help="StudyInstanceUID")
+    pulling.add_argument("--date", help="StudyDate: 20260101 or 20260101-20260131")
+    options.add_result_options(pulling)
+    options.add_service_options(pulling, "where results go (default: the archive itself)")
+    pulling.set_defaults(act=run_pull)
+
+    state = commands.add_parser("status", help="what the spool holds")
+    state.add_argument("--run", type=Path, action="append", help="folder of the server's run files")
+    options.add_spool_option(state)
+    state.add_argument("--identify", action="store_true", help="show study and series UIDs")
+    state.add_argument("--json", action="store_true", help="print it as JSON")
+    state.set_defaults(act=run_status)
 
 
 def _read_path(name: str) -> Path | None:
@@ -101,13 +179,13 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     try:
         return int(args.act(args))
-    except SourceError as error:
+    except (SourceError, SpoolError, JournalError, FullError) as error:
         print(f"pacs: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"pacs: cannot use {error.filename}: {error.strerror}.", file=sys.stderr)
+        print(f"pacs: cannot use {error.filename or 'the address'}: {error.strerror}.", file=sys.stderr)
         return 2
-    except (ServerError, TokenError, RefusedError) as error:
+    except (ServerError, TokenError, RefusedError, ArchiveError) as error:
         print(f"pacs: {error}", file=sys.stderr)
         return 3
 

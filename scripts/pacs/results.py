@@ -1,4 +1,4 @@
-"""From an assessment to files: the peaks are drawn by the server, everything is built, and a manifest names it."""
+"""From rows to files: the peaks are drawn by the server, every object is built, and a manifest names them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from scripts.dicomout.assessment import Assessment
 from scripts.dicomout.evidence import SIZES
 from scripts.dicomout.objects import build_objects, encode
 from scripts.dicomout.report import KINDS
+from scripts.pacs.folder import SeriesFolder, Version, moment_of
+from scripts.pacs.scorer import Scorer
+from scripts.pacs.spool import hash_name
 
 _KINDS = {"1.2.840.10008.5.1.4.1.1.7": "capture", "1.2.840.10008.5.1.4.1.1.30": "map"}
 
@@ -42,3 +45,32 @@ def make_files(
     pictures = {uid: picture for uid, picture in drawn.items() if picture is not None}
     for number, data in enumerate(build_objects(assessment, pictures, choice.map_size, choice.report_kind), 1):
         yield f"{number}-{_KINDS.get(data.SOPClassUID, 'report')}.dcm", encode(data), data
+
+
+def make_version(series: SeriesFolder, names: set[str], scorer: Scorer, choice: Choice) -> Version:
+    """The next version of a series on disk, of these slices.
+
+    Raises:
+        ServerError, TokenError: the server cannot draw the overlays now.
+        OSError: the disk is full; no version is there.
+    """
+    rows = series.rows()
+    before, report = series.last_report()
+    assessment = scorer.assess(
+        [(series.header(name), rows[name]) for name in sorted(names)],
+        moment_of([rows[name] for name in names]),
+        choice.deidentified,
+        version=before + 1,
+        replaces=tuple(report) if report else None,
+    )
+    files = list(make_files(assessment, lambda uid: scorer.draw(series, hash_name(uid)), choice))
+    last = files[-1][2]
+    manifest = {
+        "slices": sorted(names),
+        "study": last.StudyInstanceUID,
+        "report": [last.SeriesInstanceUID, last.SOPInstanceUID],
+        "decision": assessment.rollup["decision"],
+        "refused": assessment.rollup["refused"],
+        "objects": [{"file": name, "sop_class": data.SOPClassUID} for name, _, data in files],
+    }
+    return series.add_version(before + 1, ((name, body) for name, body, _ in files), manifest)

@@ -1,0 +1,215 @@
+"""Drives every series of a spool to its result: score what arrived, build once it is quiet, delete what is done.
+
+All that must survive is on disk, so a new process goes on where a killed one stopped: what has no row is scored, what
+has no version is built, what is not confirmed is sent.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from scripts.client import ServerError, TokenError
+from scripts.folder.record import Row
+from scripts.pacs.folder import SeriesFolder
+from scripts.pacs.outbox import Outbox
+from scripts.pacs.results import Choice, make_version
+from scripts.pacs.scorer import Scorer
+from scripts.pacs.spool import Spool
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+SWEEP_S = 60.0  # between looks for what may be deleted
+
+
+class Terms(NamedTuple):
+    """How long things wait, in seconds."""
+
+    quiet: float
+    keep: float
+    keep_failed: float
+
+
+@dataclass
+class _Open:
+    """A series that may still need something.
+
+    Attributes:
+        said: by slice the model whose row it has; "" where it was refused before any model saw it.
+        covered: slices of the last version.
+        arrived: Unix time of the last slice.
+    """
+
+    folder: SeriesFolder
+    slices: set[str]
+    said: dict[str, str]
+    covered: set[str]
+    arrived: float
+    in_flight: set[str] = field(default_factory=set)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def unsaid(self, model: str) -> set[str]:
+        """The slices that this model, or a refusal, has no row of."""
+        if self.slices <= self.covered:
+            return set()
+        return {name for name in self.slices if self.said.get(name) not in ("", model)} - self.in_flight
+
+
+class Keeper:
+    """One for a spool. Any thread may call `arrive`; one calls the rest.
+
+    Args:
+        connect: makes a scorer; ServerError while there is none to be had.
+
+    Attributes:
+        scored: slices since it began.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        connect: Callable[[], Scorer],
+        choice: Choice,
+        outbox: Outbox,
+        terms: Terms,
+        concurrency: int,
+    ) -> None:
+        self._spool, self._connect, self._choice, self._outbox = spool, connect, choice, outbox
+        self._terms, self._concurrency = terms, concurrency
+        self.scored = 0
+        self._scorer: Scorer | None = None
+        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="pacs")
+        self._mutex = threading.Lock()
+        self._open: dict[str, _Open] = {}
+        self._paused_until, self._pause_s = 0.0, FIRST_PAUSE_S
+        self._swept = 0.0
+        for folder in spool.series():
+            self._reopen(folder)
+            for version in folder.versions():
+                outbox.add(folder, version)
+
+    def arrive(self, folder: SeriesFolder, name: str) -> None:
+        """A slice is on disk."""
+        with self._mutex:
+            each = self._open.get(folder.name)
+            if each:
+                each.slices.add(name)
+                each.arrived = time.time()
+        if each is None:
+            self._reopen(folder)
+
+    def tick(self) -> None:
+        """Start what can be started; returns at once but for building a result."""
+        if time.monotonic() - self._swept > SWEEP_S:
+            self.sweep()
+        if time.monotonic() < self._paused_until:
+            return
+        try:
+            self._scorer = self._scorer or self._connect()
+            self._submit(self._scorer)
+            for each in self._list_open():
+                if self._is_due(each, self._scorer.weights_sha256):
+                    self._build(each, self._scorer)
+        except (ServerError, TokenError, OSError) as error:  # no server, or a full disk: nothing is half done
+            self._pause(type(error).__name__)
+
+    def idle(self) -> bool:
+        """Whether all that arrived has its result, and every peer has confirmed or refused it."""
+        return all(each.slices <= each.covered for each in self._list_open()) and not self._outbox.waiting()
+
+    def refusals(self) -> int:
+        """Results that a peer will not have."""
+        return sum(bool(version.refusals()) for folder in self._spool.series() for version in folder.versions())
+
+    def sweep(self) -> None:
+        """Delete series whose results every peer has confirmed long enough ago, or refused even longer ago."""
+        self._swept = time.monotonic()
+        for folder in list(self._spool.series()):
+            if self._spool.close_if(folder, self._may_close):
+                with self._mutex:
+                    each = self._open.get(folder.name)
+                    if each and each.slices <= each.covered:
+                        del self._open[folder.name]
+
+    def close(self) -> None:
+        """Wait for the slices in flight; what has no row yet is scored by the next process."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _reopen(self, folder: SeriesFolder) -> None:
+        said = {name: row.get("weights_sha256", "") for name, row in folder.rows().items()}
+        with self._mutex:
+            if slices := folder.slices():
+                self._open[folder.name] = _Open(folder, slices, said, folder.covered(), folder.arrived_at())
+
+    def _list_open(self) -> list[_Open]:
+        with self._mutex:
+            return list(self._open.values())
+
+    def _submit(self, scorer: Scorer) -> None:
+        """Hand slices without a row to the pool; twice as many as it has threads are under way."""
+        with self._mutex:
+            room = 2 * self._concurrency - sum(len(each.in_flight) for each in self._open.values())
+            for each in self._open.values():
+                for name in sorted(each.unsaid(scorer.weights_sha256))[: max(0, room)]:
+                    each.in_flight.add(name)
+                    room -= 1
+                    self._pool.submit(self._score, each, name, scorer)
+
+    def _score(self, each: _Open, name: str, scorer: Scorer) -> None:
+        """In the pool: one slice and its row."""
+        try:
+            if time.monotonic() < self._paused_until:
+                return
+            row = scorer.score(each.folder, name)
+            with each.lock:
+                each.folder.append(row)
+            self._remember(each, name, row)
+            if row.get("weights_sha256", scorer.weights_sha256) != scorer.weights_sha256:
+                self._scorer = None  # the servers were given another model
+        except (ServerError, TokenError, OSError) as error:
+            self._pause(type(error).__name__)
+        finally:
+            with self._mutex:
+                each.in_flight.discard(name)
+
+    def _remember(self, each: _Open, name: str, row: Row) -> None:
+        with self._mutex:
+            each.said[name] = row.get("weights_sha256", "")
+            self.scored += 1
+            self._pause_s = FIRST_PAUSE_S
+
+    def _is_due(self, each: _Open, model: str) -> bool:
+        quiet = time.time() - each.arrived >= self._terms.quiet
+        return quiet and not each.in_flight and not each.slices <= each.covered and not each.unsaid(model)
+
+    def _build(self, each: _Open, scorer: Scorer) -> None:
+        names = set(each.slices)
+        version = make_version(each.folder, names, scorer, self._choice)
+        with self._mutex:
+            each.covered = names
+        self._outbox.add(each.folder, version)
+        self._spool.note(
+            "built", each.folder, version=version.number, slices=len(names), decision=version.manifest["decision"]
+        )
+
+    def _may_close(self, folder: SeriesFolder) -> bool:
+        versions = folder.versions()
+        if not versions or not folder.slices() <= folder.covered():
+            return False
+        if any(self._outbox.lacking(version) for version in versions):
+            return False
+        refused = any(version.refusals() for version in versions)
+        keep = self._terms.keep_failed if refused else self._terms.keep
+        return time.time() - max(version.changed_at() for version in versions) > keep
+
+    def _pause(self, reason: str) -> None:
+        with self._mutex:
+            if time.monotonic() < self._paused_until:
+                return
+            self._scorer = None
+            self._paused_until = time.monotonic() + self._pause_s
+            self._pause_s = min(LONGEST_PAUSE_S, 2 * self._pause_s)
+        self._spool.note("waits", reason=reason)

@@ -1,0 +1,106 @@
+"""What a spool holds: for people (`lungct pacs status`) and, as numbers, for the exporter."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+from scripts.pacs.folder import SeriesFolder, write_durably
+from scripts.pacs.spool import list_series
+
+STATES = ("open", "unsent", "refused", "sent", "deleted")
+FRESH_S = 60.0  # older numbers are of a process that ended
+WRITE_S = 5.0
+
+
+def judge(series: SeriesFolder, peers: set[str] | None = None) -> str:
+    """One of STATES: "open" where slices wait for a result, "refused" where a peer will not have it.
+
+    Args:
+        peers: who must have confirmed; None: whoever the spool has heard of.
+    """
+    if not series.slices():
+        return "deleted"
+    if not series.slices() <= series.covered():
+        return "open"
+    versions = series.versions()
+    if any(version.refusals() for version in versions):
+        return "refused"
+    for version in versions:
+        sent = version.sent()
+        wanted = peers if peers is not None else set(sent) or {"?"}
+        if any(not set(version.files) <= set(sent.get(peer, ())) for peer in wanted):
+            return "unsent"
+    return "sent"
+
+
+def survey(root: Path, peers: set[str] | None, identify: bool = False) -> list[dict[str, Any]]:
+    """A row a series: hash, state, counts. UIDs only if asked."""
+    found = []
+    for series in list_series(root):
+        versions = series.versions()
+        row: dict[str, Any] = {
+            "series": series.name,
+            "state": judge(series, peers),
+            "slices": len(series.slices()),
+            "scored": len(series.rows()),
+            "version": series.last_report()[0],
+        }
+        reasons = {reason for version in versions for reason in version.refusals().values()}
+        if reasons:
+            row["reason"] = "; ".join(sorted(reasons))
+        if identify and row["slices"]:
+            header = series.header(min(series.slices()))
+            row |= {"study_uid": str(header.StudyInstanceUID), "series_uid": str(header.SeriesInstanceUID)}
+        found.append(row)
+    return found
+
+
+def write_numbers(root: Path, peers: set[str], scored: int, waiting_since: float | None) -> None:
+    """The numbers of this moment, for the exporter.
+
+    Args:
+        scored: slices since the process began.
+        waiting_since: Unix time of the oldest result that a peer lacks.
+    """
+    states = Counter(judge(series, peers) for series in list_series(root))
+    numbers = {
+        "at": time.time(),
+        "states": {state: states[state] for state in STATES},
+        "scored": scored,
+        "oldest_unsent_s": max(0.0, time.time() - waiting_since) if waiting_since else 0.0,
+        "peers": sorted(peers),
+    }
+    write_durably(root / "numbers.json", json.dumps(numbers).encode())
+
+
+def read_numbers(root: Path) -> Mapping[str, Any] | None:
+    """The last numbers; None where there are none."""
+    try:
+        return dict(json.loads((root / "numbers.json").read_text()))
+    except (OSError, ValueError):
+        return None
+
+
+def describe(root: Path) -> Iterator[Metric]:
+    """Metrics of a spool; only `lung_ct_pacs_up` 0 where no process keeps it."""
+    numbers = read_numbers(root)
+    up = bool(numbers) and time.time() - numbers["at"] < FRESH_S
+    yield GaugeMetricFamily("lung_ct_pacs_up", "1: a process keeps the spool", up)
+    if not numbers or not up:
+        return
+    series = GaugeMetricFamily("lung_ct_pacs_series", "Series in the spool by state", labels=("state",))
+    for state, count in numbers["states"].items():
+        series.add_metric((state,), count)
+    yield series
+    yield GaugeMetricFamily(
+        "lung_ct_pacs_oldest_unsent_seconds", "Age of the oldest result that a peer lacks", numbers["oldest_unsent_s"]
+    )
+    yield CounterMetricFamily("lung_ct_pacs_slices", "Slices scored since the process began", numbers["scored"])
