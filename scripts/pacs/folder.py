@@ -84,7 +84,8 @@ class SeriesFolder:
         if self.has(name):
             return False
         inside = self.root / "in"
-        inside.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        for folder in (self.root, inside):  # `parents` would make those for everybody
+            folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
         write_durably(inside / f"{name}.json", header.to_json().encode())
         write_durably(inside / f"{name}.dcm", body)
         return True
@@ -143,7 +144,8 @@ class SeriesFolder:
         """Write a result; it is there, whole and on disk, when this returns."""
         fresh = self.root / "out" / f".{number}.new"
         shutil.rmtree(fresh, ignore_errors=True)  # of a process that was killed
-        fresh.mkdir(mode=FOLDER_MODE, parents=True)
+        fresh.parent.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        fresh.mkdir(mode=FOLDER_MODE)
         for name, body in files:
             write_durably(fresh / name, body)
         write_durably(fresh / "manifest.json", json.dumps(manifest, indent=1).encode())

@@ -69,18 +69,18 @@ class Listener:
     ) -> None:
         self._spool, self._arrive = spool, arrive
         self._headers = Headers()
-        node = AE(title)
+        node = self._node = AE(title)
         node.maximum_associations, node.maximum_pdu_size = MOST_ASSOCIATIONS, MOST_PDU
         node.acse_timeout = node.dimse_timeout = node.network_timeout = TIMEOUT_S
         node.add_supported_context(Verification)
         node.add_supported_context(CTImageStorage, sorted(SYNTAXES))
         handlers: list[Any] = [(evt.EVT_C_STORE, self._store)]
-        self._server: Any = node.start_server(address, block=False, evt_handlers=handlers, ssl_context=context)
-        self.port = int(self._server.server_address[1])
+        server: Any = node.start_server(address, block=False, evt_handlers=handlers, ssl_context=context)
+        self.port = int(server.server_address[1])
 
     def close(self) -> None:
-        """End all associations and stop listening."""
-        self._server.shutdown()
+        """Abort all associations and stop listening; a sender that got no Success sends again."""
+        self._node.shutdown()
         self._headers.close()
 
     def _store(self, event: Any) -> int:

@@ -7,6 +7,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -40,6 +41,7 @@ class Spool:
     def __init__(self, root: Path, quota: int) -> None:
         root.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         root.chmod(FOLDER_MODE)
+        (root / "series").mkdir(mode=FOLDER_MODE, exist_ok=True)
         self.root, self._quota = root, quota
         self._mutex, self._journal_mutex = threading.Lock(), threading.Lock()
         self._lock = os.open(root / "lock", os.O_RDWR | os.O_CREAT, FILE_MODE)
@@ -48,8 +50,7 @@ class Spool:
         except OSError:
             os.close(self._lock)
             raise SpoolError(f"Another process uses the spool {root}; stop it, or name another --spool.") from None
-        handle = os.open(root / "journal.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE)
-        self._journal = os.fdopen(handle, "ab")
+        self._journal = os.open(root / "journal.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE)
         self._used = sum(series.size() for series in self.series())
 
     def __enter__(self) -> Spool:
@@ -58,7 +59,7 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._journal.close()
+        os.close(self._journal)
         os.close(self._lock)
 
     def series(self) -> Iterator[SeriesFolder]:
@@ -98,9 +99,8 @@ class Spool:
         line = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "event": event}
         if series:
             line["series"] = series.name
-        with self._journal_mutex:
-            self._journal.write(json.dumps({**line, **numbers}).encode() + b"\n")
-            self._journal.flush()
+        with self._journal_mutex, suppress(OSError):  # a full disk loses the line and nothing else
+            os.write(self._journal, json.dumps({**line, **numbers}).encode() + b"\n")
 
 
 def list_series(root: Path) -> Iterator[SeriesFolder]:
