@@ -15,6 +15,7 @@ import pytest
 
 from scripts.instance import ROOT
 from tests.calls import wait_until
+from tests.dicomout.conftest import assess  # noqa: F401 - a fixture
 from tests.pacs.orthanc import Orthanc, running
 
 

@@ -1,0 +1,33 @@
+"""kill -9 between any two steps: after a restart each series has exactly one result."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+import requests
+
+from scripts.dicomout.uids import make_uid
+from scripts.instance import ROOT
+
+pytestmark = [pytest.mark.ops, pytest.mark.server]
+
+
+def count_objects(orthanc, name):
+    """Instances by modality that the archive has of a study."""
+    answer = requests.get(f"{orthanc.web}/studies/{make_uid('study', name)}/instances", timeout=30)
+    kinds = [each["00080060"]["Value"][0] for each in answer.json()]
+    return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
+
+
+def test_a_kill_before_any_step_leaves_one_result_of_each_series(server, orthanc, tmp_path):
+    command = [sys.executable, "-m", "tests.pacs.crash", str(server.run), str(tmp_path), orthanc.web]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(found) >= 10
+    for step in found:
+        assert (step["first"], step["second"]) == (signal.SIGKILL, 0), step
+        assert step["versions"] == ["1"], step
+        assert count_objects(orthanc, step["name"]) == {"OT": 3, "SR": 1}, step
