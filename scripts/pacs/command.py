@@ -5,6 +5,7 @@
     lungct pacs listen --to ORTHANC@127.0.0.1:4242 --quiet 30          # C-STORE in and out
     lungct pacs pull http://127.0.0.1:8042/dicom-web --study 1.2.3     # QIDO-RS and WADO-RS in, results back there
     lungct pacs status                                                 # what the spool holds, by hashes
+    lungct pacs phantom OUT --count 30                                 # a drawn series to try it with
 
 Exit codes: 0 done, 1 some slices refused, 2 nothing to score or wrong options, 3 server or archive down, 130 stopped by
 Ctrl-C (`listen` and `pull` go on where they stopped).
@@ -20,12 +21,14 @@ from pathlib import Path
 
 from lungct import NOTICE
 
+from scripts.anatomy import NODULES
 from scripts.client import RefusedError, ServerError, TokenError
 from scripts.folder.journal import JournalError
 from scripts.folder.source import SourceError, open_source
-from scripts.instance import make_parser, write_whole
+from scripts.instance import make_parser, positive, write_whole
 from scripts.pacs import listen, once, options, pull, service
 from scripts.pacs.dicomweb import ArchiveError, DicomWeb, is_here
+from scripts.pacs.phantoms import draw_volume
 from scripts.pacs.spool import FullError, Spool, SpoolError
 from scripts.pacs.status import read_numbers, survey
 from scripts.score import INTERRUPTED, stop_on_signals
@@ -126,6 +129,15 @@ def run_status(args: argparse.Namespace) -> int:
     return 0
 
 
+def write_phantom(args: argparse.Namespace) -> int:
+    """`pacs phantom`."""
+    args.out.mkdir(parents=True, exist_ok=True)
+    for number, body in enumerate(draw_volume(args.count, args.nodule, args.size, args.seed), 1):
+        (args.out / f"{number:04}.dcm").write_bytes(body)
+    print(f"pacs: {args.count} drawn slices in {args.out}; no patient is behind them. {NOTICE}")
+    return 0
+
+
 def record_spool(args: argparse.Namespace, root: Path) -> None:
     """Tell the exporter of each server where the spool is."""
     for run in args.run or [options.default_run()]:
@@ -166,6 +178,14 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     state.add_argument("--identify", action="store_true", help="show study and series UIDs")
     state.add_argument("--json", action="store_true", help="print it as JSON")
     state.set_defaults(act=run_status)
+
+    drawing = commands.add_parser("phantom", help="write a drawn CT series")
+    drawing.add_argument("out", type=Path, metavar="OUT")
+    for name, default in (("count", 30), ("size", 512)):
+        drawing.add_argument(f"--{name}", type=positive, default=default, help="default %(default)s")
+    drawing.add_argument("--seed", type=int, default=0, help="which anatomy (default %(default)s)")
+    drawing.add_argument("--nodule", choices=NODULES, default="spiculated", help="in every third slice (%(default)s)")
+    drawing.set_defaults(act=write_phantom)
 
 
 def _read_path(name: str) -> Path | None:
