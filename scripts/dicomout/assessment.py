@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -91,6 +93,11 @@ class Assessment:
     version: int = 1
     replaces: tuple[str, str] | None = None
     deidentified: bool = False
+
+    @cached_property
+    def sources(self) -> str:
+        """SHA-256 of the SOP instance UIDs, whatever their order."""
+        return hashlib.sha256(" ".join(sorted(each.uid for each in self.slices)).encode()).hexdigest()
 
     def peaks(self) -> list[Slice]:
         """At most AGREEING scored slices, from the highest probability of the most worrying class down."""

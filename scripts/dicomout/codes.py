@@ -8,22 +8,40 @@ from __future__ import annotations
 import hashlib
 import re
 
-from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from pydicom.sr.coding import Code
 
 SCHEME = "99LUNGSERVE"
-SCHEME_ITEM = CodingSchemeIdentificationItem(
-    SCHEME, name="LungServe local codes", responsible_organization="LungServe project"
-)
 
 CHEST = Code("816094009", "SCT", "Chest")
 CT_OF_CHEST = Code("169069000", "SCT", "CT of chest")
+LANGUAGE = Code("121049", "DCM", "Language of Content Item and Descendants")
 ENGLISH = Code("en", "RFC5646", "English")
+OBSERVER_TYPE = Code("121005", "DCM", "Observer Type")
+DEVICE_UID = Code("121012", "DCM", "Device Observer UID")
+DEVICE_NAME = Code("121013", "DCM", "Device Observer Name")
+DEVICE_MANUFACTURER = Code("121014", "DCM", "Device Observer Manufacturer")
+DEVICE_MODEL = Code("121015", "DCM", "Device Observer Model Name")
+DEVICE_SERIAL = Code("121016", "DCM", "Device Observer Serial Number")
 DEVICE = Code("121007", "DCM", "Device")
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 GRAD_CAM = Code("130403", "DCM", "Gradient-weighted class activation")
 MEASUREMENT_REPORT = Code("126000", "DCM", "Imaging Measurement Report")
+PROCEDURE = Code("121058", "DCM", "Procedure reported")
+MEASUREMENTS = Code("126010", "DCM", "Imaging Measurements")
+GROUP = Code("125007", "DCM", "Measurement Group")
+TRACKING_IDENTIFIER = Code("112039", "DCM", "Tracking Identifier")
+TRACKING_UID = Code("112040", "DCM", "Tracking Unique Identifier")
+FINDING = Code("121071", "DCM", "Finding")
+METHOD = Code("370129005", "SCT", "Measurement Method")
+ALGORITHM_NAME = Code("111001", "DCM", "Algorithm Name")
+ALGORITHM_VERSION = Code("111003", "DCM", "Algorithm Version")
+ALGORITHM_PARAMETERS = Code("111002", "DCM", "Algorithm Parameters")
+ALGORITHM_FAMILY = Code("111000", "DCM", "Algorithm Family")
+IMAGE_REGION = Code("111030", "DCM", "Image Region")
+SOURCE = Code("260753009", "SCT", "Source")
+SOURCE_OF_MEASUREMENT = Code("121112", "DCM", "Source of Measurement")
+QUANTITY = Code("246205007", "SCT", "Quantity")
 COMMENT = Code("121106", "DCM", "Comment")
 NO_UNITS = Code("1", "UCUM", "no units")
 IMAGES = Code("{images}", "UCUM", "images")

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from highdicom.sc import SCImage
 from lungct import NOTICE
 from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from scripts.dicomout import codes
-from scripts.dicomout.assessment import STUDY_KEYWORDS, Assessment, Slice
-from scripts.dicomout.identity import describe_series, describe_software, finish, make_code, source_header
+from scripts.dicomout.assessment import Assessment, Slice
+from scripts.dicomout.content import reference
+from scripts.dicomout.encoding import encode_code
+from scripts.dicomout.identity import add_sequence, begin, set_capture_date
 from scripts.dicomout.uids import name_object
 
 _SIDE = 512  # pixels that the writing needs; smaller pictures are enlarged by whole factors
@@ -28,41 +30,23 @@ def build_capture(each: Slice, number: int, picture: bytes, assessment: Assessme
         number: of the capture in its series, from 1.
         picture: PNG of the overlay from our own server.
     """
-    header = source_header(each.header, assessment)
-    data = SCImage(
-        pixel_array=write_on(picture, describe(each, assessment)),
-        photometric_interpretation="RGB",
-        bits_allocated=8,
-        coordinate_system="PATIENT",
-        patient_orientation=name_directions(header.get("ImageOrientationPatient")),
-        study_instance_uid=header.StudyInstanceUID,
-        sop_instance_uid=name_object("capture", assessment, each.uid),
-        instance_number=number,
-        patient_id=header.PatientID,
-        patient_name=header.PatientName,
-        patient_birth_date=header.PatientBirthDate,
-        patient_sex=header.PatientSex,
-        **{_NAMES[keyword]: header[keyword].value or None for keyword in STUDY_KEYWORDS[1:]},
-        **describe_series("capture", assessment),
-        **describe_software(assessment),
-    )
-    data.Modality = "OT"
-    data.BodyPartExamined = "CHEST"
-    data.ImageType = ["DERIVED", "SECONDARY"]
+    header, pixels = each.header, write_on(picture, describe(each, assessment))
+    data = begin("capture", SecondaryCaptureImageStorage, name_object("capture", assessment, each.uid), assessment)
+    data.InstanceNumber, data.Modality, data.ConversionType = number, "OT", "DI"
+    data.BodyPartExamined, data.ImageType = "CHEST", ["DERIVED", "SECONDARY"]
+    data.PatientOrientation = list(name_directions(header.get("ImageOrientationPatient")))
+    set_capture_date(data, assessment)
     data.BurnedInAnnotation = "NO"  # C.7.6.1.1: annotation that identifies the patient; ours names none
     data.RecognizableVisualFeatures = "NO"
     data.DerivationDescription = f"Grad-CAM over the slice. {NOTICE}"
-    source = Dataset()
-    source.ReferencedSOPClassUID, source.ReferencedSOPInstanceUID = header.SOPClassUID, header.SOPInstanceUID
-    source.PurposeOfReferenceCodeSequence = [make_code(codes.SOURCE_IMAGE)]
-    data.SourceImageSequence = [source]
-    return finish(data, assessment)
-
-
-_NAMES = {
-    "StudyDate": "study_date", "StudyTime": "study_time", "StudyID": "study_id",
-    "AccessionNumber": "accession_number", "ReferringPhysicianName": "referring_physician_name",
-}  # fmt: skip
+    source = reference(header.SOPClassUID, each.uid, PurposeOfReferenceCodeSequence=encode_code(codes.SOURCE_IMAGE))
+    add_sequence(data, "SourceImageSequence", [source])
+    data.Rows, data.Columns, data.SamplesPerPixel = pixels.shape
+    data.PhotometricInterpretation, data.PlanarConfiguration = "RGB", 0
+    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 8, 8, 7, 0
+    data.PixelData = pixels.tobytes() + b"\0" * (pixels.size % 2)
+    data["PixelData"].VR = "OB"
+    return data
 
 
 def describe(each: Slice, assessment: Assessment) -> tuple[str, str]:

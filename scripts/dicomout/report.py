@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from highdicom import sr
-from highdicom.sr.coding import CodedConcept
 from lungct import NOTICE
 from pydicom.dataset import Dataset
-from pydicom.sr.coding import Code
+from pydicom.uid import Comprehensive3DSRStorage, EnhancedSRStorage
 
-from scripts.dicomout import codes
+from scripts.dicomout import codes, content
 from scripts.dicomout.assessment import Assessment, Slice
+from scripts.dicomout.content import MODIFIES, OBSERVES
+from scripts.dicomout.encoding import encode_code, encode_item, encode_items
 from scripts.dicomout.geometry import Cells, find_peak
-from scripts.dicomout.identity import MANUFACTURER, MODEL, describe_series, describe_software, finish, source_header
+from scripts.dicomout.identity import MANUFACTURER, MODEL, add_sequence, begin
 from scripts.dicomout.uids import name_device, name_object
 from scripts.folder.rollup import RULE
 
-KINDS = {"comprehensive3d": sr.Comprehensive3DSR, "enhanced": sr.EnhancedSR}
-_CONTAINS = sr.RelationshipTypeValues.CONTAINS
+KINDS = {"comprehensive3d": Comprehensive3DSRStorage, "enhanced": EnhancedSRStorage}
+_COUNTS = {
+    "slices": codes.SLICES, "scored": codes.SCORED, "refused": codes.REFUSED, "referred": codes.REFERRED,
+}  # fmt: skip
+_SHARES = {"suspicion": codes.SUSPICION, "peak": codes.PEAK}
 
 
 def build_report(assessment: Assessment, kind: str = "comprehensive3d") -> Dataset:
@@ -27,30 +30,20 @@ def build_report(assessment: Assessment, kind: str = "comprehensive3d") -> Datas
     Args:
         kind: of KINDS.
     """
-    content = sr.MeasurementReport(
-        observation_context=sr.ObservationContext(observer_device_context=_describe_observer(assessment)),
-        procedure_reported=codes.CT_OF_CHEST,
-        imaging_measurements=[_measure_series(assessment), *(_describe(e, assessment) for e in choose(assessment))],
-        title=codes.MEASUREMENT_REPORT,
-        language_of_content_item_and_descendants=sr.LanguageOfContentItemAndDescendants(
-            CodedConcept.from_code(codes.ENGLISH)
-        ),
-    )
-    content[0].ContentSequence.append(_evaluate_series(assessment))
-    report = KINDS[kind](
-        evidence=[source_header(each.header, assessment) for each in assessment.slices],
-        content=content[0],
-        sop_instance_uid=name_object("report", assessment, kind),
-        instance_number=1,
-        is_complete=True,
-        is_final=False,
-        is_verified=False,
-        previous_versions=_name_version_before(assessment, kind),
-        **describe_series("report", assessment),
-        **describe_software(assessment),
-    )
+    report = begin("report", KINDS[kind], name_object("report", assessment, kind), assessment)
+    report.Modality = "SR"
     report.ContentQualification = "RESEARCH"
-    return finish(report, assessment)
+    report.CompletionFlag, report.VerificationFlag, report.PreliminaryFlag = "COMPLETE", "UNVERIFIED", "PRELIMINARY"
+    report.ValueType, report.ContinuityOfContent = "CONTAINER", "SEPARATE"
+    add_sequence(report, "ReferencedPerformedProcedureStepSequence", ())
+    add_sequence(report, "PerformedProcedureCodeSequence", ())
+    add_sequence(report, "CurrentRequestedProcedureEvidenceSequence", [_list_evidence(assessment)])
+    if assessment.replaces:
+        add_sequence(report, "PredecessorDocumentsSequence", [_name_version_before(assessment, kind)])
+    add_sequence(report, "ConceptNameCodeSequence", [encode_code(codes.MEASUREMENT_REPORT)])
+    add_sequence(report, "ContentTemplateSequence", [encode_item(MappingResource="DCMR", TemplateIdentifier="1500")])
+    add_sequence(report, "ContentSequence", _write_content(assessment))
+    return report
 
 
 def choose(assessment: Assessment) -> list[Slice]:
@@ -63,156 +56,130 @@ def choose(assessment: Assessment) -> list[Slice]:
     return [each for each in assessment.slices if not each.scored or each.uid in peaks or not silent(each.row)]
 
 
-def _describe_observer(assessment: Assessment) -> sr.ObserverContext:
-    return sr.ObserverContext(
-        observer_type=codes.DEVICE,
-        observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
-            uid=name_device(assessment),
-            name=f"{MODEL} {assessment.algorithm.name} {assessment.algorithm.version}",
-            manufacturer_name=MANUFACTURER,
-            model_name=MODEL,
-            serial_number=assessment.algorithm.weights_sha256,
-        ),
-    )
+def _write_content(assessment: Assessment) -> Iterator[bytes]:
+    """TID 1500, in the order of its rows."""
+    yield content.code(codes.LANGUAGE, codes.ENGLISH, MODIFIES)
+    yield from _describe_observer(assessment)
+    yield content.code(codes.PROCEDURE, codes.CT_OF_CHEST, MODIFIES)
+    groups = [_measure_series(assessment), *(_describe(each, assessment) for each in choose(assessment))]
+    yield content.container(codes.MEASUREMENTS, groups)
+    yield content.container(codes.QUALITATIVE_EVALUATIONS, _evaluate_series(assessment))
 
 
-def _identify(assessment: Assessment) -> sr.AlgorithmIdentification:
+def _describe_observer(assessment: Assessment) -> Iterator[bytes]:
+    """TID 1002 and 1004."""
+    made_by = assessment.algorithm
+    yield content.code(codes.OBSERVER_TYPE, codes.DEVICE, OBSERVES)
+    yield content.uidref(codes.DEVICE_UID, name_device(assessment), OBSERVES)
+    yield content.text(codes.DEVICE_NAME, f"{MODEL} {made_by.name} {made_by.version}", OBSERVES)
+    yield content.text(codes.DEVICE_MANUFACTURER, MANUFACTURER, OBSERVES)
+    yield content.text(codes.DEVICE_MODEL, MODEL, OBSERVES)
+    yield content.text(codes.DEVICE_SERIAL, made_by.weights_sha256, OBSERVES)
+
+
+def _identify(assessment: Assessment) -> Iterator[bytes]:
     """TID 4019."""
     made_by = assessment.algorithm
-    return sr.AlgorithmIdentification(
-        name=made_by.name,
-        version=made_by.version,
-        parameters=[f"weights_sha256={made_by.weights_sha256}", f"engine={made_by.engine}", *made_by.options],
-        family=codes.ARTIFICIAL_INTELLIGENCE,
-        manufacturer=MANUFACTURER,
-    )
+    yield content.text(codes.ALGORITHM_NAME, made_by.name, MODIFIES)
+    yield content.text(codes.ALGORITHM_VERSION, made_by.version, MODIFIES)
+    for parameter in (f"weights_sha256={made_by.weights_sha256}", f"engine={made_by.engine}", *made_by.options):
+        yield content.text(codes.ALGORITHM_PARAMETERS, parameter, MODIFIES)
+    yield content.code(codes.ALGORITHM_FAMILY, codes.ARTIFICIAL_INTELLIGENCE, MODIFIES)
 
 
-def _measure_series(assessment: Assessment) -> sr.MeasurementsAndQualitativeEvaluations:
+def _track(uid: str, identifier: str) -> Iterator[bytes]:
+    yield content.text(codes.TRACKING_IDENTIFIER, identifier, OBSERVES)
+    yield content.uidref(codes.TRACKING_UID, uid, OBSERVES)
+
+
+def _measure_series(assessment: Assessment) -> bytes:
     """TID 1501: the numbers of the roll-up, first in the report."""
     rollup = assessment.rollup
-    counts = {code: rollup[name] for name, code in _COUNTS.items()}
-    shares = {code: rollup[name] for name, code in _SHARES.items() if rollup[name] != ""}
-    return sr.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=sr.TrackingIdentifier(name_object("roll-up", assessment), "Roll-up of the series"),
-        finding_type=codes.SERIES,
-        algorithm_id=_identify(assessment),
-        measurements=[
-            *(sr.Measurement(code, value, codes.NO_UNITS) for code, value in shares.items()),
-            *(sr.Measurement(code, value, codes.IMAGES) for code, value in counts.items()),
+    return content.container(
+        codes.GROUP,
+        [
+            *_track(name_object("roll-up", assessment), "Roll-up of the series"),
+            content.code(codes.FINDING, codes.SERIES),
+            *_identify(assessment),
+            *(content.number(c, rollup[name], codes.NO_UNITS) for name, c in _SHARES.items() if rollup[name] != ""),
+            *(content.number(c, rollup[name], codes.IMAGES) for name, c in _COUNTS.items()),
+            *_judge(rollup["label"], rollup["decision"]),
         ],
-        qualitative_evaluations=_judge(rollup["label"], rollup["decision"]),
+        template="1501",
     )
 
 
-_COUNTS = {
-    "slices": codes.SLICES, "scored": codes.SCORED, "refused": codes.REFUSED, "referred": codes.REFERRED,
-}  # fmt: skip
-_SHARES = {"suspicion": codes.SUSPICION, "peak": codes.PEAK}
+def _judge(label: str, decision: str) -> Iterator[bytes]:
+    if label:
+        yield content.code(codes.PREDICTED, codes.code_class(label))
+    yield content.code(codes.DECISION, codes.DECISIONS[decision])
 
 
-def _judge(label: str, decision: str) -> list[sr.QualitativeEvaluation]:
-    predicted = [sr.QualitativeEvaluation(codes.PREDICTED, codes.code_class(label))] if label else []
-    return [*predicted, sr.QualitativeEvaluation(codes.DECISION, codes.DECISIONS[decision])]
-
-
-def _describe(each: Slice, assessment: Assessment) -> sr.MeasurementsAndQualitativeEvaluations:
+def _describe(each: Slice, assessment: Assessment) -> bytes:
     """TID 1410 with the peak cell as region, since OHIF shows no group without one; else TID 1501."""
     header, row = each.header, each.row
     number = header.get("InstanceNumber")
-    tracking = sr.TrackingIdentifier(
-        name_object("slice", assessment, each.uid), f"Slice {number}" if number is not None else "Slice"
-    )
+    items = [*_track(name_object("slice", assessment, each.uid), "Slice" if number is None else f"Slice {number}")]
+    source = content.image(codes.SOURCE_OF_MEASUREMENT, header.SOPClassUID, each.uid)
     if not each.scored:
-        return _add_comments(
-            sr.MeasurementsAndQualitativeEvaluations(
-                tracking_identifier=tracking,
-                qualitative_evaluations=[sr.QualitativeEvaluation(codes.ASSESSMENT, codes.NOT_ASSESSED)],
-                source_images=[sr.SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID)],
-            ),
-            [f"{row['error']}: {row['message']}"],
-        )
-    said = {
-        "tracking_identifier": tracking,
-        "finding_type": codes.code_class(row["label"]),
-        "algorithm_id": _identify(assessment),
-        "measurements": [
-            sr.Measurement(codes.code_probability(name), share, codes.NO_UNITS)
-            for name, share in row["probabilities"].items()
-        ],
-        "qualitative_evaluations": _judge(row["label"], row["decision"]),
-    }
-    region = _outline_peak(each, assessment)
-    if region is None:
-        source = [sr.SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID)]
-        group = sr.MeasurementsAndQualitativeEvaluations(**said, source_images=source)
+        items += [content.code(codes.ASSESSMENT, codes.NOT_ASSESSED), source]
+        return content.container(codes.GROUP, [*items, *_comment([f"{row['error']}: {row['message']}"])], "1501")
+    outline = _outline_peak(each, assessment)
+    items.append(content.code(codes.FINDING, codes.code_class(row["label"])))
+    if outline is None:
+        items.append(source)
     else:
-        group = sr.PlanarROIMeasurementsAndQualitativeEvaluations(
-            **said, method=codes.GRAD_CAM, referenced_region=region
-        )
-    return _add_comments(group, row["warnings"])
+        items.append(content.code(codes.METHOD, codes.GRAD_CAM, MODIFIES))
+        items.append(content.region(outline, header.SOPClassUID, each.uid))
+    items += _identify(assessment)
+    for name, share in row["probabilities"].items():
+        items.append(content.number(codes.code_probability(name), share, codes.NO_UNITS))
+    items += [*_judge(row["label"], row["decision"]), *_comment(row["warnings"])]
+    return content.container(codes.GROUP, items, "1501" if outline is None else "1410")
 
 
-def _outline_peak(each: Slice, assessment: Assessment) -> sr.ImageRegion | None:
+def _outline_peak(each: Slice, assessment: Assessment) -> list[list[float]] | None:
     """The cell with the strongest evidence for the slice's class; None without positive evidence."""
     if each.row["label"] not in each.grids:
         return None
     rows, columns = int(each.header.Rows), int(each.header.Columns)
     cells = Cells.on(rows, columns, assessment.algorithm.geometry)
     peak = find_peak(each.grids[each.row["label"]], cells, rows, columns)
-    if peak is None:
-        return None
-    return sr.ImageRegion(
-        sr.GraphicTypeValues.POLYLINE,
-        cells.outline(*peak, rows, columns),
-        sr.SourceImageForRegion(each.header.SOPClassUID, each.header.SOPInstanceUID),
-    )
+    return None if peak is None else cells.outline(*peak, rows, columns).tolist()
 
 
-def _add_comments(
-    group: sr.MeasurementsAndQualitativeEvaluations, sentences: Iterable[str]
-) -> sr.MeasurementsAndQualitativeEvaluations:
-    for sentence in sentences:
-        group[0].ContentSequence.append(sr.TextContentItem(codes.COMMENT, sentence, _CONTAINS))
-    return group
+def _comment(sentences: Iterable[str]) -> list[bytes]:
+    return [content.text(codes.COMMENT, sentence) for sentence in sentences]
 
 
-def _evaluate_series(assessment: Assessment) -> sr.ContainerContentItem:
+def _evaluate_series(assessment: Assessment) -> Iterator[bytes]:
     """TID 1500 row 12: class and decision of the series, and in words how they came about and what is missing."""
     rollup = assessment.rollup
-    container = sr.ContainerContentItem(codes.QUALITATIVE_EVALUATIONS, relationship_type=_CONTAINS)
-    container.ContentSequence = sr.ContentSequence()
-    answers = [(codes.DECISION, codes.DECISIONS[rollup["decision"]])]
-    if rollup["label"]:
-        answers.insert(0, (codes.PREDICTED, codes.code_class(rollup["label"])))
-    for question, answer in answers:
-        container.ContentSequence.append(sr.CodeContentItem(question, answer, _CONTAINS))
-    for concept, sentence in _explain(assessment):
-        container.ContentSequence.append(sr.TextContentItem(concept, sentence, _CONTAINS))
-    return container
-
-
-def _explain(assessment: Assessment) -> list[tuple[Code, str]]:
     refused = [each for each in assessment.slices if not each.scored]
     reasons = sorted({str(each.row["error"]) for each in refused})
     missing = f"{len(refused)} of {len(assessment.slices)} slices: {', '.join(reasons)}." if refused else "Nothing."
     before = " It replaces the version before, as slices came late." if assessment.version > 1 else ""
-    return [
-        (codes.NOTICE, NOTICE),
-        (codes.RULE, RULE),
-        (codes.UNASSESSED, missing),
-        (codes.VERSION, f"Version {assessment.version}.{before}"),
-    ]
+    yield from _judge(rollup["label"], rollup["decision"])
+    yield content.text(codes.NOTICE, NOTICE)
+    yield content.text(codes.RULE, RULE)
+    yield content.text(codes.UNASSESSED, missing)
+    yield content.text(codes.VERSION, f"Version {assessment.version}.{before}")
 
 
-def _name_version_before(assessment: Assessment, kind: str) -> list[Dataset] | None:
-    if assessment.replaces is None:
-        return None
-    before = Dataset()
-    before.StudyInstanceUID = assessment.slices[0].header.StudyInstanceUID
-    before.SeriesInstanceUID, before.SOPInstanceUID = assessment.replaces
-    before.SOPClassUID = _CLASS_UIDS[kind]
-    return [before]
+def _list_evidence(assessment: Assessment) -> bytes:
+    """C.17.2: the images that the report is about, as an item of a study."""
+    header = assessment.slices[0].header
+    images = encode_items(content.reference(each.header.SOPClassUID, each.uid) for each in assessment.slices)
+    return _refer(header.StudyInstanceUID, header.SeriesInstanceUID, images)
 
 
-_CLASS_UIDS = {"comprehensive3d": "1.2.840.10008.5.1.4.1.1.88.34", "enhanced": "1.2.840.10008.5.1.4.1.1.88.22"}
+def _name_version_before(assessment: Assessment, kind: str) -> bytes:
+    series, uid = assessment.replaces or ("", "")
+    return _refer(assessment.slices[0].header.StudyInstanceUID, series, content.reference(KINDS[kind], uid))
+
+
+def _refer(study: str, series: str, objects: bytes) -> bytes:
+    return encode_item(
+        StudyInstanceUID=study,
+        ReferencedSeriesSequence=encode_item(SeriesInstanceUID=series, ReferencedSOPSequence=objects),
+    )

@@ -9,9 +9,9 @@ from importlib.metadata import version
 
 from scripts.dicomout.assessment import Assessment
 
-# Counted up whenever the same input gives other bytes; the release and highdicom's version count anyway.
+# Counted up whenever the same input gives other bytes; the release counts anyway.
 LAYOUT = 1
-WRITER = f"lungct {version('lungct')} layout {LAYOUT} highdicom {version('highdicom')}"
+WRITER = f"lungct {version('lungct')} layout {LAYOUT}"
 
 
 def make_uid(*parts: object) -> str:
@@ -23,12 +23,14 @@ def make_uid(*parts: object) -> str:
 def name_object(kind: str, assessment: Assessment, *more: object) -> str:
     """The UID of an object or series of results: of its source, the model, the options and this writer."""
     made_by = assessment.algorithm
-    sources = sorted(each.uid for each in assessment.slices)
     said = (made_by.weights_sha256, made_by.engine, *made_by.options, assessment.deidentified)
-    return make_uid(kind, *more, WRITER, *said, *sources)
+    return make_uid(kind, *more, WRITER, *said, assessment.sources)
 
 
 def name_device(assessment: Assessment) -> str:
     """The UID of the software as a device: another one for other weights, engine or release (IHE AIR)."""
     made_by = assessment.algorithm
     return make_uid("device", WRITER, made_by.name, made_by.version, made_by.weights_sha256, made_by.engine)
+
+
+IMPLEMENTATION_UID = make_uid("implementation", "lungct")  # of this writer, whatever its version (PS3.7 D.3.3.2)
