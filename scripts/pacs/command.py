@@ -65,14 +65,14 @@ def run_listen(args: argparse.Namespace) -> int:
     context = listen.secure(*tls) if all(tls) else None
     destinations = options.open_destinations(args)
     stop = stop_on_signals()
-    terms, root = options.read_terms(args), options.find_spool(args)
+    terms = options.read_terms(args)
     with (
-        Spool(root, int(args.quota * GIGABYTE)) as spool,
+        open_spool(args) as spool,
         service.keeping(
             spool, lambda: options.connect_scorer(args), options.choose(args), destinations, terms, args.concurrency
         ) as keeper,
     ):
-        record_spool(args, root)
+        record_spool(args, spool.root)
         listener = listen.Listener(spool, keeper.arrive, args.title, (args.address, args.port), context)
         print(f"pacs: {args.title} listens at {args.address}:{listener.port}. {NOTICE}", flush=True)
         try:
@@ -89,9 +89,9 @@ def run_pull(args: argparse.Namespace) -> int:
     filters = {"StudyInstanceUID": args.study, "ModalitiesInStudy": "CT", "StudyDate": args.date}
     destinations = options.open_destinations(args)
     stop = stop_on_signals()
-    terms, root = options.read_terms(args), options.find_spool(args)
+    terms = options.read_terms(args)
     with (
-        Spool(root, int(args.quota * GIGABYTE)) as spool,
+        open_spool(args) as spool,
         service.keeping(
             spool, lambda: options.connect_scorer(args), options.choose(args), destinations,
             terms._replace(quiet=0), args.concurrency,
@@ -136,6 +136,15 @@ def write_phantom(args: argparse.Namespace) -> int:
         (args.out / f"{number:04}.dcm").write_bytes(body)
     print(f"pacs: {args.count} drawn slices in {args.out}; no patient is behind them. {NOTICE}")
     return 0
+
+
+def open_spool(args: argparse.Namespace) -> Spool:
+    """The spool of the options, for this process alone."""
+    spool = Spool(options.find_spool(args), int(args.quota * GIGABYTE))
+    if args.retry_refused:
+        for version in (version for series in spool.series() for version in series.versions()):
+            version.forget_refusals()
+    return spool
 
 
 def record_spool(args: argparse.Namespace, root: Path) -> None:

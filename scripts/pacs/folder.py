@@ -64,6 +64,10 @@ class Version(NamedTuple):
         """When it was built, or last confirmed or refused, as Unix time."""
         return self.folder.stat().st_mtime
 
+    def forget_refusals(self) -> None:
+        """Let peers be asked again."""
+        (self.folder / "refused.json").unlink(missing_ok=True)
+
     def note_refusal(self, peer: str, reason: str) -> None:
         """Remember that a peer refused for good."""
         write_durably(self.folder / "refused.json", json.dumps({**self.refusals(), peer: reason}).encode())

@@ -41,6 +41,7 @@ class _Open:
         said: by slice the model whose row it has; "" where it was refused before any model saw it.
         covered: slices of the last version.
         arrived: Unix time of the last slice.
+        stuck: slices of which no result could be built; tried again when others come, or by the next process.
     """
 
     folder: SeriesFolder
@@ -49,6 +50,7 @@ class _Open:
     covered: set[str]
     arrived: float
     in_flight: set[str] = field(default_factory=set)
+    stuck: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def unsaid(self, model: str) -> set[str]:
@@ -117,8 +119,11 @@ class Keeper:
             self._pause(type(error).__name__)
 
     def idle(self) -> bool:
-        """Whether all that arrived has its result, and every peer has confirmed or refused it."""
-        return all(each.slices <= each.covered for each in self._list_open()) and not self._outbox.waiting()
+        """Whether all that arrived has its result or can have none, and every peer has confirmed or refused it."""
+        return (
+            all(each.slices <= each.covered or each.slices == each.stuck for each in self._list_open())
+            and not self._outbox.waiting()
+        )
 
     def refusals(self) -> int:
         """Results that a peer will not have."""
@@ -163,7 +168,7 @@ class Keeper:
         try:
             if time.monotonic() < self._paused_until:
                 return
-            row = scorer.score(each.folder, name)
+            row = self._ask(each, name, scorer)
             with each.lock:
                 each.folder.append(row)
             self._remember(each, name, row)
@@ -175,6 +180,15 @@ class Keeper:
             with self._mutex:
                 each.in_flight.discard(name)
 
+    def _ask(self, each: _Open, name: str, scorer: Scorer) -> Row:
+        try:
+            return scorer.score(each.folder, name)
+        except (ServerError, TokenError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not lose the slice, nor ask for it forever
+            self._spool.note("fault", each.folder, reason=type(error).__name__)
+            return {"file": name, "error": "internal", "message": "It could not be scored; see the journal."}
+
     def _remember(self, each: _Open, name: str, row: Row) -> None:
         with self._mutex:
             each.said[name] = row.get("weights_sha256", "")
@@ -182,12 +196,19 @@ class Keeper:
             self._pause_s = FIRST_PAUSE_S
 
     def _is_due(self, each: _Open, model: str) -> bool:
-        quiet = time.time() - each.arrived >= self._terms.quiet
+        quiet = time.time() - each.arrived >= self._terms.quiet and each.slices != each.stuck
         return quiet and not each.in_flight and not each.slices <= each.covered and not each.unsaid(model)
 
     def _build(self, each: _Open, scorer: Scorer) -> None:
         names = set(each.slices)
-        version = make_version(each.folder, names, scorer, self._choice)
+        try:
+            version = make_version(each.folder, names, scorer, self._choice)
+        except (ServerError, TokenError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - one series must not stop the others
+            each.stuck = names
+            self._spool.note("build_failed", each.folder, reason=type(error).__name__)
+            return
         with self._mutex:
             each.covered = names
         self._outbox.add(each.folder, version)

@@ -21,11 +21,14 @@ from lungct.nursery import limit_memory
 from lungct.wire import CPU_SECONDS, receive, send
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 from scripts.dicomout.assessment import KEYWORDS
 
 NEEDED = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 WALL_SECONDS = 6.0
+_COUNTS = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
+_SEVERAL = ("LossyImageCompressionRatio", "LossyImageCompressionMethod")
 _LONGEST = {"SH": 16, "CS": 16, "LO": 64, "PN": 194}  # characters, PS3.5 6.2; a name has three groups of 64
 _UID = re.compile(r"[0-9][0-9.]{0,63}")
 _DATE, _TIME = re.compile(r"\d{8}"), re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?")
@@ -74,16 +77,17 @@ def pick(data: Dataset) -> Dataset:
             continue
         try:
             kind, value = data[keyword].VR, data[keyword].value
-            if value is not None and CHECKS[kind](value, kind):
+            values = list(value) if isinstance(value, MultiValue) else [value]
+            fits = keyword in _SEVERAL or len(values) == _COUNTS.get(keyword, 1)
+            if value is not None and fits and all(CHECKS[kind](each, kind) for each in values):
                 setattr(found, keyword, value)
         except (ValueError, TypeError, KeyError, OverflowError):
             continue
     return found
 
 
-def _check_numbers(value: Any, kind: str) -> bool:
-    values = [value] if isinstance(value, str | int | float) else list(value)
-    return len(values) <= 6 and all(math.isfinite(float(each)) and abs(float(each)) < 1e9 for each in values)
+def _check_number(value: Any, kind: str) -> bool:
+    return math.isfinite(float(value)) and abs(float(value)) < 1e9
 
 
 def _check_text(value: Any, kind: str) -> bool:
@@ -94,7 +98,7 @@ CHECKS: dict[str, Callable[[Any, str], bool]] = {
     "UI": lambda value, kind: bool(_UID.fullmatch(str(value))),
     "DA": lambda value, kind: bool(_DATE.fullmatch(str(value))),
     "TM": lambda value, kind: bool(_TIME.fullmatch(str(value))),
-    **dict.fromkeys(("DS", "IS", "US"), _check_numbers),
+    **dict.fromkeys(("DS", "IS", "US"), _check_number),
     **dict.fromkeys(_LONGEST, _check_text),
 }
 

@@ -9,8 +9,9 @@ from pydicom import dcmread
 
 from scripts.folder.source import UnreadableError
 from scripts.pacs.headers import Headers
+from scripts.pacs.phantoms import encode_slice
 from tests.dicomout.series import draw_series
-from tests.dicoms import build_bomb, build_ct, save
+from tests.dicoms import HU, build_bomb, build_ct, save
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +65,16 @@ def test_a_reader_that_was_killed_is_replaced(headers):
     with pytest.raises(UnreadableError):
         headers.read(draw_series(1)[0])
     assert headers.read(draw_series(1)[0]).Rows == 256
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("PixelSpacing", [0.7]),
+        ("ImagePositionPatient", [1, 2]),
+        ("ImageOrientationPatient", [1, 0, 0]),
+        ("Rows", [1, 2]),
+    ],
+)
+def test_a_value_with_too_few_or_too_many_numbers_counts_as_not_there(headers, keyword, value):
+    assert keyword not in headers.read(encode_slice(HU, 0, "odd", **{keyword: value}))

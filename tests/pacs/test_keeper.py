@@ -140,6 +140,25 @@ def test_a_result_that_a_peer_refused_is_kept_longer(spool, server):
     keeper.close()
 
 
+def test_a_series_that_cannot_be_built_stops_no_other(spool, server):
+    keeper, _ = keep(spool, lambda: Scorer(Fleet([server.run], 60)))
+    broken, good = arrive(spool, keeper, *FILES), arrive(spool, keeper, *draw_series(2, name="good"))
+    for path in (broken.root / "in").glob("*.json"):
+        path.write_text("{")
+    settle(keeper, good)
+
+    def noted():
+        keeper.tick()
+        return "build_failed" in (spool.root / "journal.jsonl").read_text()
+
+    wait_until(noted, 60, "the journal says so")
+    for _ in range(3):
+        keeper.tick()
+    keeper.close()
+    assert (spool.root / "journal.jsonl").read_text().count("build_failed") == 1
+    assert len(broken.slices()) == 3
+
+
 FULL = """
 import json, os, subprocess, sys, threading
 from pathlib import Path
