@@ -47,6 +47,7 @@ def add_service_options(parser: argparse.ArgumentParser, to_help: str) -> None:
     parser.add_argument("--credentials", type=Path, help="file for DICOMweb: NAME:PASSWORD or Bearer TOKEN, mode 600")
     parser.add_argument("--ca", type=Path, help="PEM file of who signed the archive's certificate")
     parser.add_argument("--trust-network", action="store_true", help="allow unprotected links beyond this machine")
+    parser.add_argument("--retry-refused", action="store_true", help="send results again that a peer refused")
     parser.add_argument(
         "--quiet", type=float, default=20, help="seconds without a slice that end a series (%(default)s)"
     )

@@ -296,3 +296,12 @@ def test_the_part_of_a_multipart_answer_is_taken_as_it_is():
     assert read_part('multipart/related; type="application/dicom"; boundary=b', body) == b"\x00\r\n--x\r\n\xff"
     with pytest.raises(ArchiveError, match="cut short"):
         read_part("multipart/related; boundary=b", body[:40])
+
+
+def test_a_refused_result_is_sent_again_when_the_operator_asks(spool, version):
+    with peer(lambda event: 0xA900) as (name, _):
+        outbox = Outbox([StoreDestination(name, "US")], spool)
+        outbox.add(*version)
+        outbox.deliver(name)
+    version[1].forget_refusals()
+    assert outbox.lacking(version[1]) == [name]
