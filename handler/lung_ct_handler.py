@@ -9,12 +9,12 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from lungct import reader
-from lungct.engine import choose_engine
+from lungct import pixels
+from lungct.engines import choose_engine
 from lungct.errors import PHRASES
+from lungct.exchange import band
 from lungct.model import load_model_folder
 from lungct.pipeline import Batch, Job, Pipeline
-from lungct.result import band
 from lungct.settings import Settings, count_cores
 
 logger = logging.getLogger(__name__)
@@ -58,11 +58,11 @@ class LungCTHandler:
         if gpu_id is None and config.get("deviceType") == "gpu":
             raise RuntimeError("model-config.yaml asks for a GPU and TorchServe found none (is nvidia-smi on PATH?).")
         device = "cpu" if gpu_id is None else f"cuda:{gpu_id}"
-        reader.warm()  # its imports take as long as the model's
+        pixels.warm()  # its imports take as long as the model's
         folder = load_model_folder(Path(properties["model_dir"]))
         engine = choose_engine(folder, device, threads, settings.engine, properties["batch_size"])
         self._pipeline = Pipeline(folder, engine, settings, threads)
-        reader.prove()
+        pixels.prove()
         quieten()
         logger.info("Ready: model %s, engine %s, %d threads.", folder.contract.version, engine.name, threads)
 

@@ -51,7 +51,9 @@ def install(rows: list[str], command: list[str], env: dict[str, str] | None = No
 
 def index_of_pip(python: str) -> dict[str, str]:
     """uv does not read pip's settings: hand it the index that pip is set to, if any."""
-    listed = subprocess.run([python, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        [python, "-P", "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
+    ).stdout
     found = re.search(r"[.]index-url='(.+)'", listed)
     return {"UV_DEFAULT_INDEX": found[1]} if found and "UV_DEFAULT_INDEX" not in os.environ else {}
 
@@ -61,10 +63,10 @@ def make_environment(torch_index: str) -> None:
     python = str(VENV / "bin" / "python")
     if not (VENV / "bin" / "pip").exists():
         print(f"setup: making {VENV}", flush=True)
-        run([sys.executable, "-m", "venv", "--clear", str(VENV)])
+        run([sys.executable, "-P", "-m", "venv", "--clear", str(VENV)])
     lock = read_lock()
     print("setup: the installer (uv)", flush=True)
-    install(lock["uv"], [python, "-m", "pip", "install", "--quiet"])
+    install(lock["uv"], [python, "-P", "-m", "pip", "install", "--quiet"])
     uv = [str(VENV / "bin" / "uv"), "pip", "install", "--python", python]
     if os.environ.get("PYTHONDONTWRITEBYTECODE"):  # else every start of every process would compile torch anew
         uv.append("--compile-bytecode")

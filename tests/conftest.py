@@ -15,18 +15,20 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
-from lungct.engine import choose_engine
-from lungct.model import ModelFolder, load_model_folder
+
+from lungct.engines import choose_engine
+from lungct.model.folder import ModelFolder, load_model_folder
 from lungct.pipeline import Pipeline
 from lungct.settings import Settings
 from lungct.window import LUNG
-
-from scripts.anatomy import draw_slice
-from scripts.client import Client
-from scripts.instance import ROOT, Instance, find_ports
-from tests.madeup import RECIPE, make_data, make_start
-from tests.pictures import encode
-from tests.watching import Page, exporting
+from lungct_client import Client
+from lungct_tools import ROOT
+from lungct_tools.commandline import COMMANDS, compose
+from lungct_tools.phantom.anatomy import draw_slice
+from lungct_tools.server.instance import Instance, find_ports
+from tests.support.madeup import RECIPE, make_data, make_start
+from tests.support.pictures import encode
+from tests.support.watching import Page, exporting
 
 # A busy machine is slow, not wrong.
 hypothesis.settings.register_profile(
@@ -97,7 +99,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True)
 class Trained:
-    """A model trained by our scripts on made-up data."""
+    """A model trained by our commands on made-up data."""
 
     data: Path
     start: Path
@@ -118,9 +120,10 @@ def trained(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 def run_script(name: str, *arguments: object, timeout_s: float = 240) -> subprocess.CompletedProcess[str]:
-    """Run one of our scripts as a user would."""
-    command = [sys.executable, str(ROOT / "scripts" / f"{name}.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False, cwd=ROOT)
+    """Run one of our commands as a user would."""
+    return subprocess.run(
+        compose(name, *arguments), capture_output=True, text=True, timeout=timeout_s, check=False, cwd=ROOT
+    )
 
 
 def outside_make() -> dict[str, str]:
@@ -137,11 +140,11 @@ def show_help(name: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def run_here(monkeypatch, capsys):
-    """Run one of our scripts in this process, where what it imports is there already: exit code and standard error."""
+    """Run one of our commands in this process, where what it imports is there already: exit code and standard error."""
 
     def run(name: str, *arguments: object) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        return importlib.import_module(f"scripts.{name}").main(), capsys.readouterr().err
+        return importlib.import_module(f"lungct_tools.{COMMANDS[name]}").main(), capsys.readouterr().err
 
     return run
 

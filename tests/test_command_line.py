@@ -1,4 +1,4 @@
-"""All scripts speak one language: the same names for the same things, JSON on request, colours for terminals only."""
+"""All commands speak one language: the same names for the same things, JSON on request, colours for terminals only."""
 
 import ast
 import json
@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from scripts.instance import ROOT, add_scoring_options, make_parser
+from lungct_tools import ROOT, TOOLS
+from lungct_tools.commandline import COMMANDS, add_scoring_options, compose, make_parser
 from tests.conftest import run_script, show_help
-from tests.test_scripts import COMMANDS
 
 SYNONYMS = {"--output", "--timeout", "--run-dir", "--folder", "--workdir", "--as-json", "--dir"}  # of names we have
 SERVER_COMMANDS = (
@@ -23,25 +23,25 @@ SERVER_COMMANDS = (
     "scale",
     "score",
     "demo",
-    "app",
+    "ui",
     "screenshots",
     "exporter",
 )
 
 
 def read_script(name):
-    return (ROOT / "scripts" / f"{name}.py").read_text()
+    return (TOOLS / f"{COMMANDS[name].replace('.', '/')}.py").read_text()
 
 
 @pytest.mark.parametrize("name", SERVER_COMMANDS)
-def test_scripts_that_speak_of_a_server_name_it_the_same_way_and_show_an_example(name):
+def test_commands_that_speak_of_a_server_name_it_the_same_way_and_show_an_example(name):
     text = read_script(name)
     assert "add_run_option(parser)" in text or '"--run"' in text
-    assert re.search(rf"python scripts/{name}\.py|make {name}", ast.get_docstring(ast.parse(text)))
+    assert re.search(rf"lungct {name}|make {name}", ast.get_docstring(ast.parse(text)))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_one_thing_has_one_name_in_all_scripts(name):
+def test_one_thing_has_one_name_in_all_commands(name):
     used = set(re.findall(r'add_argument\(\s*"(--[a-z-]+)"', read_script(name)))
     assert not used & SYNONYMS
 
@@ -88,26 +88,27 @@ def test_json_is_one_document_and_nothing_is_coloured_in_a_pipe(server):
 
 
 def test_scoring_a_folder_starts_without_loading_torch_or_streamlit():
-    code = "import sys, scripts.score; sys.exit(str({'torch', 'streamlit', 'pyarrow', 'pydicom'} & set(sys.modules)))"
+    heavy = {"torch", "streamlit", "pyarrow", "pydicom"}
+    code = f"import sys, lungct_tools.folder.score; sys.exit(str({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.stderr.strip() == "set()"
 
 
 def test_the_page_listens_on_loopback_sends_no_statistics_and_takes_what_a_session_may_hold():
-    from scripts.app import make_command
+    from lungct_tools.page.app import make_command
 
     command = make_command(8501)
     assert "--server.address=127.0.0.1" in command
     assert "--browser.gatherUsageStats=false" in command
     assert "--server.maxUploadSize=512" in command
-    assert "ZIPs up to 512 MB" in show_help("app").stdout
+    assert "ZIPs up to 512 MB" in show_help("ui").stdout
 
 
 @pytest.mark.server
 def test_ctrl_c_ends_predict_with_a_sentence_and_its_rows_are_whole(server, tmp_path, slices):
     for number in range(400):
         (tmp_path / f"{number}.png").write_bytes(slices[number % len(slices)])
-    command = [sys.executable, ROOT / "scripts/predict.py", tmp_path, "--json", "--run", server.run]
+    command = compose("predict", tmp_path, "--json", "--run", server.run)
     told = tmp_path.with_suffix(".stderr")
     with (
         told.open("w") as stream,

@@ -14,12 +14,12 @@ import pytest
 import ts
 import yaml
 from lung_ct_handler import LungCTHandler
-from lungct.engine import choose_engine
-from lungct.errors import ModelFolderError
 from ts.context import Context, RequestProcessor
 from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 
-from scripts.instance import ROOT
+from lungct.engines import choose_engine
+from lungct.errors import ModelFolderError
+from lungct_tools import ROOT, TOOLS
 from tests.conftest import MODEL
 
 
@@ -134,7 +134,7 @@ def test_the_image_for_gpus_packs_settings_that_ask_for_one(tmp_path):
         asked.append(config.pop("deviceType", None))
         assert config == yaml.safe_load((ROOT / "config" / "model-config.yaml").read_text())
     assert asked == [None, "gpu"]
-    assert stage.index(choice) < stage.index("scripts/archive.py")
+    assert stage.index(choice) < stage.index("lungct_tools archive")
 
 
 @pytest.mark.parametrize(("gpu", "device"), [(None, "cpu"), (0, "cuda:0"), (3, "cuda:3")])
@@ -188,7 +188,7 @@ print(json.loads(handler._pipeline.describe())["engine"], "torch" in sys.modules
     ("wanted", "engine", "loaded"), [("openvino-fp32", "openvino-fp32", False), ("torch", "torch-cpu-fp32", True)]
 )
 def test_a_worker_loads_torch_only_for_an_engine_that_computes_with_it(wanted, engine, loaded):
-    paths = os.pathsep.join(map(str, [ROOT / "scripts" / "standin", ROOT / "handler"]))
+    paths = os.pathsep.join(map(str, [TOOLS / "standin", ROOT / "handler"]))
     command = [sys.executable, "-c", WORKER, str(MODEL), wanted]
     done = subprocess.run(
         command, env={**os.environ, "PYTHONPATH": paths}, cwd=ROOT, capture_output=True, text=True, check=False

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from lungct.window import LUNG
 
-from scripts.anatomy import draw_slice
-from scripts.client import Client, RefusedError
-from tests.dicoms import PATIENT, build_ct
-from tests.pictures import encode, join_png
+from lungct.window import LUNG
+from lungct_client import Client, RefusedError
+from lungct_tools.phantom.anatomy import draw_slice
+from tests.support.dicoms import PATIENT, build_ct
+from tests.support.pictures import encode, join_png
 
 pytestmark = pytest.mark.server
 

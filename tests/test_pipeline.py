@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lungct.engine import choose_engine
+from PIL import Image
+
+from lungct.engines import choose_engine
 from lungct.errors import PHRASES, STATUS
 from lungct.pipeline import Job, Pipeline
 from lungct.settings import Settings
-from PIL import Image
-
-from tests.pictures import encode
+from tests.support.pictures import encode
 
 BAD = {
     "empty_body": b"",

@@ -1,7 +1,7 @@
 """README cannot lie.
 
 Its console and python blocks run in order and its JSON sample has the fields of a real reply; of its other commands,
-and those of the pages on operations, the targets, scripts and options exist.
+and those of the other pages, the targets, commands and options exist.
 """
 
 import json
@@ -14,16 +14,23 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from lungct.errors import STATUS
-from lungct.model import load_model_folder
-from lungct.request import CHOICES
 
-from scripts.formats import format_table
-from scripts.instance import DEFAULT_PORTS, ROOT, find_ports
+from lungct.errors import STATUS
+from lungct.exchange.request import CHOICES
+from lungct.model.folder import load_model_folder
+from lungct_client import DEFAULT_PORTS
+from lungct_tools import ROOT
+from lungct_tools.commandline import COMMANDS
+from lungct_tools.documents.formats import format_table
+from lungct_tools.server.instance import find_ports
 from tests.conftest import MODEL, outside_make, show_help
 
 README = (ROOT / "README.md").read_text()
-OPERATIONS = "".join((ROOT / "docs" / name).read_text() for name in ("operations.md", "runbook.md"))
+PAGES = "".join(
+    (ROOT / "docs" / f"{name}.md").read_text()
+    for name in ("operations", "runbook", "performance", "configuration", "training")
+)
+TRAINING = (ROOT / "docs" / "training.md").read_text()
 
 
 def blocks(language, text=README):
@@ -90,53 +97,62 @@ def test_every_error_code_and_option_value_is_in_readme():
         assert all(f"`{value}`" in row for value in values), name
 
 
+def test_readme_is_short_and_its_links_lead_somewhere():
+    assert len(README.splitlines()) <= 250
+    for page, text in (
+        ("README.md", README),
+        *((f"docs/{path.name}", path.read_text()) for path in (ROOT / "docs").glob("*.md")),
+    ):
+        for link in re.findall(r"\]\(([^)#:]+)[^)]*\)", text):
+            assert (ROOT / page).parent.joinpath(link).exists(), f"{page}: {link}"
+
+
 def test_the_table_of_formats_is_what_the_code_accepts():
     assert format_table() in README
 
 
 def commands():
     """Lines of the sh blocks without their remarks, and what stands in backticks."""
-    lines = "".join(blocks("sh", README + OPERATIONS)).replace("\\\n", "").splitlines()
-    quoted = re.findall(r"`([^`\n]+)`", README + OPERATIONS)
+    lines = "".join(blocks("sh", README + PAGES)).replace("\\\n", "").splitlines()
+    quoted = re.findall(r"`([^`\n]+)`", README + PAGES)
     return [*(line.partition(" #")[0] for line in lines), *quoted]
 
 
-def test_every_make_target_script_and_option_that_the_pages_name_exists():
+def test_every_make_target_command_and_option_that_the_pages_name_exists():
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
-    called = dict(re.findall(r"^([a-z-]+):.*\n\t.*scripts/([a-z_]+)\.py", makefile, re.MULTILINE))
+    called = dict(re.findall(r"^([a-z-]+):.*\n\t.*\$\(LUNGCT\) ([a-z]+)", makefile, re.MULTILINE))
     options = defaultdict(set)
     for command in commands():
         made = re.findall(r"(?:^|&& )make ([a-z-]+)", command)
         assert set(made) <= targets, command
-        scripts = re.findall(r"scripts/([a-z_]+)\.py", command) + [called[each] for each in made if each in called]
-        for script in scripts:
-            assert (ROOT / "scripts" / f"{script}.py").is_file(), command
-            options[script].update(re.findall(r"--[a-z-]+", command))
+        named = re.findall(r"\blungct ([a-z]+)", command) + [called[each] for each in made if each in called]
+        assert set(named) <= COMMANDS.keys(), command
+        for name in named:
+            options[name].update(re.findall(r"--[a-z-]+", command))
     assert sum(map(len, options.values())) > 8
-    used = [script for script in options if options[script]]
+    used = [name for name in options if options[name]]
     with ThreadPoolExecutor(2) as pool:
-        shown = pool.map(lambda script: show_help(script).stdout, used)
-    for script, text in zip(used, shown, strict=True):
-        assert not [option for option in options[script] if not re.search(rf"{option}\b", text)], script
+        shown = pool.map(lambda name: show_help(name).stdout, used)
+    for name, text in zip(used, shown, strict=True):
+        assert not [option for option in options[name] if not re.search(rf"{option}\b", text)], name
 
 
 def test_every_command_from_audit_to_card_takes_its_options_and_gets_as_far_as_the_data(tmp_path, run_here):
-    """On an empty folder: what they do with data is tested with their scripts, and the training alone takes hours."""
-    section = README.partition("## The model\n")[2].partition("\n## ")[0]
-    lines = [line.partition(" #")[0] for line in "".join(blocks("sh", section)).splitlines() if "DIR" in line]
+    """On an empty folder: what they do with data is tested with their own, and the training alone takes hours."""
+    lines = [line.partition(" #")[0] for line in "".join(blocks("sh", TRAINING)).splitlines() if "DIR" in line]
     assert [re.search(r"make (\w+ ARGS='(?:cv|ship)?)", line)[1].replace(" ARGS='", " ") for line in lines] == [
         "audit ", "train cv", "train ship", "quantize ", "evaluate "
     ]  # fmt: skip
-    assert f"{load_model_folder(MODEL).contract.training['minutes']:.0f} minutes" in section
+    assert f"{load_model_folder(MODEL).contract.training['minutes']:.0f} minutes" in TRAINING
     (tmp_path / "data").mkdir()
     mine = shutil.copytree(MODEL, tmp_path / "mine")
     for line in lines:
         dry = line.replace("make ", "make --dry-run ", 1)
         shown = subprocess.run(["bash", "-c", dry], env=outside_make(), capture_output=True, text=True, check=True)
-        script, *options = shlex.split(shown.stdout.splitlines()[-1])[1:]
+        name, *options = shlex.split(shown.stdout.splitlines()[-1])[1:]
         places = {"DIR": tmp_path / "data", "FILE": tmp_path / "start.pth", "model_store/mine": mine}
-        code, said = run_here(script[len("scripts/") : -len(".py")], *(places.get(word, word) for word in options))
+        code, said = run_here(name, *(places.get(word, word) for word in options))
         assert (code, "has no cases.csv" in said) == (2, True), f"{line}\n{said}"
 
 

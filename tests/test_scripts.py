@@ -1,4 +1,4 @@
-"""Scripts as a user runs them: help, exit codes, sentences. What needs a server is tested in files of its own."""
+"""Commands as a user runs them: help, exit codes, sentences. What needs a server is tested in files of its own."""
 
 import json
 import os
@@ -13,19 +13,16 @@ from pathlib import Path
 
 import pytest
 import yaml
-from lungct.model import load_model_folder
 
-from scripts import setup
-from scripts.instance import ROOT, SOCKET_PATH_LIMIT, Instance, find_ports, make_temp
+from lungct.model.folder import load_model_folder
+from lungct_tools import ROOT, setup
+from lungct_tools.commandline import COMMANDS, compose
+from lungct_tools.server.instance import SOCKET_PATH_LIMIT, Instance, find_ports, make_temp
 from tests.conftest import MODEL, outside_make, run_script, show_help
-
-COMMANDS = [
-    path.stem for path in sorted((ROOT / "scripts").glob("*.py")) if 'if __name__ == "__main__"' in path.read_text()
-]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_script_explains_itself(name):
+def test_every_command_explains_itself(name):
     shown = show_help(name)
     assert shown.returncode == 0
     assert len(shown.stdout) > 200
@@ -39,16 +36,41 @@ def test_make_alone_lists_every_target():
 
 
 def test_a_key_can_be_made_in_a_fresh_clone():
-    steps = subprocess.run(["make", "--dry-run", "key", "NAME=x"], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert re.findall(r"scripts/(\w+)\.py", steps.stdout) == ["setup", "keys"]
+    make = ("make", "--dry-run", "key", "NAME=x")
+    steps = subprocess.run(make, env=outside_make(), capture_output=True, text=True, check=True, cwd=ROOT)
+    assert [shlex.split(step)[1] for step in steps.stdout.splitlines()] == ["scripts/setup.py", "key"]
 
 
-def test_names_with_blanks_brackets_and_quotes_reach_the_scripts_as_they_are():
+def test_names_with_blanks_brackets_and_quotes_reach_the_commands_as_they_are():
     names = {"IN": "Normal case (26), it's.jpg", "OUT": "my scores", "MAR": "new model/lung_ct.mar"}
     make = ("make", "--dry-run", "predict", "score", "update", *(f"{key}={name}" for key, name in names.items()))
     done = subprocess.run(make, env=outside_make(), capture_output=True, text=True, check=True, cwd=ROOT)
-    words = [shlex.split(step)[2:] for step in done.stdout.splitlines() if "setup" not in step]
+    steps = [step.partition(" ||")[0] for step in done.stdout.splitlines() if "setup" not in step]
+    words = [shlex.split(step)[2:] for step in steps]
     assert words == [[names["IN"]], [names["IN"], names["OUT"]], [names["MAR"]]]
+
+
+def test_refused_files_are_no_error_of_make_and_a_server_that_is_not_there_is_one(tmp_path):
+    (tmp_path / "lungct").write_text("#!/bin/sh\nexit $CODE\n")
+    (tmp_path / "lungct").chmod(0o755)
+    for code, ended in ((0, 0), (1, 0), (2, 2), (3, 2)):
+        for target in ("predict", "score"):
+            command = ["make", target, f"LUNGCT={tmp_path / 'lungct'}"]
+            environment = {**outside_make(), "CODE": str(code)}
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=ROOT)
+            assert done.returncode == ended
+            assert ("***" in done.stderr) == bool(ended)
+
+
+def test_every_target_and_message_follows_the_run_folder_and_the_ports_that_the_environment_names(tmp_path):
+    ours = {**outside_make(), "LUNG_CT_RUN": str(tmp_path), "LUNG_CT_PORTS": "9 10 11 12 13"}
+    dry = subprocess.run(["make", "--dry-run", "predict", "score"], env=ours, capture_output=True, text=True, cwd=ROOT)
+    assert ".run" not in dry.stdout
+    for name, *arguments in (("predict", ROOT / "docs" / "overlay.png"), ("scale", 1), ("health", "live"), ("status",)):
+        command = compose(name, *arguments)
+        done = subprocess.run(command, env=ours, capture_output=True, text=True, check=False, cwd=ROOT)
+        assert done.returncode
+        assert ":8080" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("target", ["audit", "train", "quantize", "evaluate"])
@@ -56,7 +78,7 @@ def test_a_target_that_needs_data_asks_for_it_in_a_sentence(target):
     done = subprocess.run(["make", "--dry-run", target], env=outside_make(), capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 2
     assert re.search(rf"Where is the data\? make {target} ARGS='.*--data DIR", done.stderr)
-    assert f"scripts/{target}.py" not in done.stdout
+    assert f"lungct {target}" not in done.stdout
 
 
 def test_serve_without_an_archive_says_how_to_build_it(tmp_path):
@@ -150,14 +172,14 @@ def test_one_version_and_one_spelling_everywhere():
     assert f"load_models={contract.name}={contract.name}.mar" in (ROOT / "config" / "config.properties").read_text()
     metrics = yaml.safe_load((ROOT / "config" / "metrics.yaml").read_text())
     assert all(m["name"].startswith("lung_ct_") for m in metrics["model_metrics"]["counter"])
-    assert re.search(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == contract.version
+    assert re.search(r"^## (\d.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == contract.version
 
 
 def test_what_stands_beside_the_model_is_about_this_version_of_it():
     contract = load_model_folder(MODEL).contract
     card = (MODEL / "MODEL_CARD.md").read_text()
     assert card.partition("\n")[0] == f"# Model card: {contract.name} {contract.version}"
-    assert re.findall(r"train\.py ship .*--version (\S+)", card) == [contract.version]
+    assert re.findall(r"lungct train ship .*--version (\S+)", card) == [contract.version]
     evaluated = json.loads((MODEL / "evaluation.json").read_text())["model"]
     assert (evaluated["version"], evaluated["weights_sha256"]) == (contract.version, contract.weights_sha256)
     sample = re.search(r"^```json\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)[1]
@@ -170,7 +192,7 @@ def test_package_and_images_have_one_version_which_begins_with_the_models():
     places = (
         "Containerfile",
         "compose.yaml",
-        "scripts/image.py",
+        "scripts/server/image.py",
         "docs/operations.md",
         "README.md",
         "config/**/*.yaml",
@@ -179,14 +201,14 @@ def test_package_and_images_have_one_version_which_begins_with_the_models():
     for path in [path for place in places for path in ROOT.glob(place)]:
         found = re.findall(r"(?:\blung-ct:|newTag: )(\d[\w.]*)", path.read_text())
         tags |= {str(path.relative_to(ROOT)): set(found)} if found else {}
-    assert tags.keys() >= {"Containerfile", "compose.yaml", "scripts/image.py", "docs/operations.md"}
+    assert tags.keys() >= {"Containerfile", "compose.yaml", "scripts/server/image.py", "docs/operations.md"}
     assert sum(name.endswith("kustomization.yaml") for name in tags) == 2
     assert {name: found for name, found in tags.items() if found != {version}} == {}
 
 
-def test_every_variable_in_readmes_table_is_read_somewhere():
+def test_every_variable_in_the_table_of_settings_is_read_somewhere():
     places = ("scripts/**/*.py", "tests/conftest.py", "compose.yaml")
     code = "".join(path.read_text() for place in places for path in ROOT.glob(place))
-    named = re.findall(r"^\| `(LUNG_CT_\w+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    named = re.findall(r"^\| `(LUNG_CT_\w+)` \|", (ROOT / "docs" / "configuration.md").read_text(), re.MULTILINE)
     assert len(named) > 4
     assert [name for name in named if name not in code] == []

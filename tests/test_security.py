@@ -2,7 +2,7 @@
 
 import re
 
-from scripts.instance import ROOT
+from lungct_tools import ROOT
 
 TEXT = (ROOT / "SECURITY.md").read_text()
 QUOTED = re.findall(r"`([^`]+)`", TEXT)

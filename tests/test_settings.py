@@ -5,8 +5,8 @@ import os
 
 import pytest
 from lung_ct_handler import LungCTHandler
-from lungct.settings import count_cores
 
+from lungct.settings import count_cores
 from tests.test_handler import make_context
 
 

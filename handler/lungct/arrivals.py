@@ -9,10 +9,10 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
-from lungct.body import Body
 from lungct.errors import LungCTError
-from lungct.image import Slice
-from lungct.request import ScoreRequest
+from lungct.exchange import ScoreRequest
+from lungct.gate import Body
+from lungct.pixels import Slice
 
 
 @dataclass(frozen=True)

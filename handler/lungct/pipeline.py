@@ -19,18 +19,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from lungct import gate, oip, render, result
+from lungct import exchange, gate, heatmap
 from lungct.arrivals import Arrivals, Prepared
-from lungct.body import Body, outline
-from lungct.calibration import softmax
-from lungct.engine import TOLERANCES, Engine, prove
+from lungct.engines import TOLERANCES, Engine, prove
 from lungct.errors import LungCTError
-from lungct.gradcam import ActivationMap, LibraryCam, activate
-from lungct.image import decode
-from lungct.model import ModelFolder
-from lungct.preprocess import Placement, place, to_input
-from lungct.request import ScoreRequest, parse
-from lungct.result import Reply
+from lungct.exchange import Reply, ScoreRequest, oip, parse
+from lungct.gate import Body, outline
+from lungct.heatmap import ActivationMap, LibraryCam, activate
+from lungct.model import ModelFolder, Placement, place, softmax, to_input
+from lungct.pixels import decode
 from lungct.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -84,7 +81,7 @@ class Pipeline:
 
     def describe(self) -> str:
         """The contract as JSON, for `GET /models/lung_ct?customized=true`."""
-        return result.encode_json({**self.contract.document(), "engine": self._engine.name})
+        return exchange.encode_json({**self.contract.document(), "engine": self._engine.name})
 
     def score(self, jobs: Sequence[Job]) -> Batch:
         """Answer every job; never raises for what a client sent."""
@@ -94,7 +91,7 @@ class Pipeline:
         inferred = perf_counter()
         replies = self._each(self._answer, scored, jobs)
         final = [
-            item if isinstance(item, Reply) else result.refuse(item, job.request_id)
+            item if isinstance(item, Reply) else exchange.refuse(item, job.request_id)
             for item, job in zip(replies, jobs, strict=True)
         ]
         seconds = {
@@ -141,7 +138,7 @@ class Pipeline:
             return (gate.NO_GATE,)
         if request.gate == "off":
             return (gate.GATE_OFF,)
-        return (*gate.check_body(body), *self._folder.gate.check_sharpness(pixels, body))
+        return (*gate.check_body(body), *gate.check_sharpness(pixels, body, self._folder.gate))
 
     def _forward(self, arrivals: Arrivals, jobs: Sequence[Job]) -> list[Scored | LungCTError]:
         inputs = iter(arrivals)
@@ -168,11 +165,15 @@ class Pipeline:
 
     def _answer(self, scored: Scored) -> Reply:
         request = scored.prepared.request
-        alike = self._folder.gate is None or request.gate == "off" or self._folder.gate.check_features(scored.features)
+        alike = (
+            self._folder.gate is None
+            or request.gate == "off"
+            or gate.check_features(scored.features, self._folder.gate)
+        )
         warnings = scored.prepared.warnings if alike else (*scored.prepared.warnings, gate.UNLIKE)
         alike = alike and gate.SMOOTH not in warnings
         probabilities = softmax(scored.logits, self.contract.temperature)
-        document = result.build_score(
+        document = exchange.build_score(
             probabilities, scored.prepared.slice, warnings, alike, self.contract, self._engine.name
         )
         label, confidence = document["label"], document["confidence"]
@@ -182,11 +183,11 @@ class Pipeline:
             name = request.heatmap_class or label
             activation = self._explain(scored, name)
             picture = None if request.heatmap_format == "grid" else self._draw(scored.prepared, activation)
-            content_type = render.CONTENT_TYPES.get(request.heatmap_format)
+            content_type = heatmap.CONTENT_TYPES.get(request.heatmap_format)
             if request.accept == content_type and picture is not None:
                 return Reply(200, content_type, picture, outcome, label, confidence)
-            document["heatmap"] = result.build_heatmap(
-                result.Heatmap(request.heatmap_method, name, activation, picture, content_type),
+            document["heatmap"] = exchange.build_heatmap(
+                exchange.Heatmap(request.heatmap_method, name, activation, picture, content_type),
                 scored.evidence,
                 scored.logits,
                 self._folder.bias,
@@ -197,7 +198,7 @@ class Pipeline:
             answer = oip.reply(document, self.contract.classes, request.inference_id)
         else:
             answer = document
-        return Reply(200, result.JSON, result.encode_json(answer), outcome, label, confidence)
+        return Reply(200, exchange.JSON, exchange.encode_json(answer), outcome, label, confidence)
 
     def _explain(self, scored: Scored, name: str) -> ActivationMap:
         index = self.contract.classes.index(name)
@@ -216,8 +217,8 @@ class Pipeline:
         if request.heatmap_size == "model":
             pixels = prepared.input[0]
             placement = Placement(0, 0, *pixels.shape, *pixels.shape)
-        heat = render.spread(activation.map, placement)
-        return render.encode(render.overlay(pixels, heat, request.heatmap_colormap), request.heatmap_format)
+        heat = heatmap.spread(activation.map, placement)
+        return heatmap.encode(heatmap.overlay(pixels, heat, request.heatmap_colormap), request.heatmap_format)
 
 
 def _report(fault: Exception, request_id: str | None) -> LungCTError:

@@ -43,6 +43,14 @@ class Settings:
         return cls(**section)
 
 
+def list_given_folders() -> list[str]:
+    """The absolute folders of PYTHONPATH, to be handed on to a child.
+
+    An empty or relative entry means the working directory: whatever lies there would be imported.
+    """
+    return list(filter(os.path.isabs, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
+
+
 def count_cores(root: Path = Path("/")) -> int:
     """Cores that this process may use: its affinity, and no more than the CPU quota of its control groups (version 2).
 

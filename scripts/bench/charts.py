@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from scripts.bench.estimate import estimate
+from lungct_tools.bench.estimate import estimate
 
 Result = Mapping[str, Any]
 PEER, OURS, BASE = "tab:gray", "tab:blue", "tab:cyan"

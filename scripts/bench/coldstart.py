@@ -11,9 +11,10 @@ from pathlib import Path
 
 import psutil
 
-from scripts.bench.servers import CPU, find_workers
-from scripts.client import Client, ServerError
-from scripts.instance import ROOT, Instance, find_ports
+from lungct_client import Client, ServerError
+from lungct_tools import ROOT
+from lungct_tools.bench.servers import CPU, find_workers
+from lungct_tools.server.instance import Instance, find_ports
 
 DEADLINE_S = 120
 WHOLE = "make serve"

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import psutil
 
-from scripts.bench.estimate import Sample, shuffle_rounds
-from scripts.bench.rates import BUSY, Plan, name_served
-from scripts.bench.servers import OPTIONS, find_workers, run_served
-from scripts.instance import Instance
+from lungct_tools.bench.estimate import Sample, shuffle_rounds
+from lungct_tools.bench.rates import BUSY, Plan, name_served
+from lungct_tools.bench.servers import OPTIONS, find_workers, run_served
+from lungct_tools.server.instance import Instance
 
 WARM_S = 2
 # Seconds a round. In a longer window the batches that its ends cut weigh less, as do starts; but it takes many rounds.

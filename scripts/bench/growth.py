@@ -8,14 +8,13 @@ from functools import partial
 from typing import Any
 
 from lungct.pipeline import Pipeline
-
-from scripts.bench.estimate import Sample, estimate, measure_in_turn
-from scripts.bench.inprocess import run_pipeline
-from scripts.bench.rates import BUSY, Plan
-from scripts.bench.servers import aim, run_served, serve
-from scripts.bench.sleeper import asleep
-from scripts.bench.slices import draw_slices
-from scripts.instance import Instance
+from lungct_tools.bench.estimate import Sample, estimate, measure_in_turn
+from lungct_tools.bench.inprocess import run_pipeline
+from lungct_tools.bench.rates import BUSY, Plan
+from lungct_tools.bench.servers import aim, run_served, serve
+from lungct_tools.bench.sleeper import asleep
+from lungct_tools.bench.slices import draw_slices
+from lungct_tools.server.instance import Instance
 
 CALLERS = (1, 4, 16, 32, 64)
 SIDES = (256, 512, 1024, 2048)

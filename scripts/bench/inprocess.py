@@ -9,9 +9,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from lungct.engine import Engine
-from lungct.model import ModelFolder
-from lungct.pipeline import Job, Pipeline
 from PIL import Image
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
@@ -19,7 +16,10 @@ from torch import nn
 from torchvision import transforms
 from torchvision.models import resnet18
 
-from scripts.bench.estimate import Sample
+from lungct.engines import Engine
+from lungct.model.folder import ModelFolder
+from lungct.pipeline import Job, Pipeline
+from lungct_tools.bench.estimate import Sample
 
 
 def repeat(work: Callable[[int], int], seconds: float) -> Sample:

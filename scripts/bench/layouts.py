@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from typing import NamedTuple
 
-from scripts.bench.estimate import Sample, estimate, measure_in_turn
-from scripts.bench.rates import BUSY, Plan
-from scripts.bench.sleeper import Sleeper
+from lungct_tools.bench.estimate import Sample, estimate, measure_in_turn
+from lungct_tools.bench.rates import BUSY, Plan
+from lungct_tools.bench.sleeper import Sleeper
 
 ROUNDS = 2  # after a warm-up
 

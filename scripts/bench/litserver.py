@@ -1,6 +1,6 @@
 """The peer that LitServe's own documentation leads to.
 
-python -m scripts.bench.litserver WEIGHTS PORT WORKERS THREADS
+python -m lungct_tools.bench.litserver WEIGHTS PORT WORKERS THREADS
 """
 
 # LitServe reads the annotation of decode_request, so annotations must not be text here.
@@ -15,7 +15,7 @@ from PIL import Image
 from torchvision import transforms
 from torchvision.models import resnet18
 
-from scripts.bench.peers import BATCH, DELAY_MS
+from lungct_tools.bench.peers import BATCH, DELAY_MS
 
 
 class Classifier(litserve.LitAPI):

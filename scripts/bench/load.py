@@ -25,7 +25,7 @@ import aiohttp
 import numpy as np
 import requests
 
-from scripts.bench.estimate import Sample
+from lungct_tools.bench.estimate import Sample
 
 WRK_MISSING = "wrk is missing; install it: apt-get install wrk, or brew install wrk."
 SCRIPT = Path(__file__).with_name("load.lua")

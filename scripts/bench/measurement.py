@@ -15,19 +15,20 @@ from typing import Any
 
 import torch
 import yaml
-from lungct.model import ModelFolder, load_model_folder
-from lungct.settings import count_cores
 
-from scripts.bench import coldstart, endurance, growth, rates, stages
-from scripts.bench.estimate import Sample, estimate, measure_in_turn
-from scripts.bench.layouts import serve_better
-from scripts.bench.load import run_open
-from scripts.bench.peers import serve_empty, serve_litserve, serve_stock
-from scripts.bench.rates import ENGINE_FP32, FP32, FP32_GRIDS, LIMIT, LIMIT_FP32, LITSERVE, STOCK, Plan
-from scripts.bench.servers import OPTIONS, aim, serve
-from scripts.bench.sleeper import Sleeper, asleep
-from scripts.bench.targets import CLASSES
-from scripts.instance import ROOT, Instance
+from lungct.model.folder import ModelFolder, load_model_folder
+from lungct.settings import count_cores
+from lungct_tools import ROOT
+from lungct_tools.bench import coldstart, endurance, growth, rates, stages
+from lungct_tools.bench.estimate import Sample, estimate, measure_in_turn
+from lungct_tools.bench.layouts import serve_better
+from lungct_tools.bench.load import run_open
+from lungct_tools.bench.peers import serve_empty, serve_litserve, serve_stock
+from lungct_tools.bench.rates import ENGINE_FP32, FP32, FP32_GRIDS, LIMIT, LIMIT_FP32, LITSERVE, STOCK, Plan
+from lungct_tools.bench.servers import OPTIONS, aim, serve
+from lungct_tools.bench.sleeper import Sleeper, asleep
+from lungct_tools.bench.targets import CLASSES
+from lungct_tools.server.instance import Instance
 
 ARRIVALS = (0.5, 0.7, 0.9)  # shares of the served rate
 OPEN_ROUNDS, OPEN_S = 3, 5
@@ -40,7 +41,7 @@ def measure(plan: Plan, source: str) -> dict[str, Any]:
     folder = load_model_folder(ROOT / "model_store" / "lung_ct")
     tried = {
         LIMIT: rates.find_limit(folder, plan, "auto", {plan.threads} if plan.quick else sorted({1, plan.threads})),
-        # One thread is not tried again: on several cores it is far from the best (README, Engines).
+        # One thread is not tried again: on several cores it is far from the best (docs/performance.md, Engines).
         LIMIT_FP32: rates.find_limit(folder, plan, ENGINE_FP32, {plan.threads}),
     }
     limits = {name: limit for name, (limit, _) in tried.items()}

@@ -15,17 +15,19 @@ from pathlib import Path
 import requests
 import torch
 import yaml
-from lungct.model import ModelFolder
 
-from scripts.bench.inprocess import make_plain_network
-from scripts.bench.layouts import Layout
-from scripts.bench.load import Target
-from scripts.bench.servers import CPU
-from scripts.bench.sleeper import Sleeper, asleep
-from scripts.bench.slices import colour
-from scripts.instance import ROOT, Instance, find_ports, make_temp
-from scripts.serve import environment
-from scripts.stop import stop
+from lungct.model.folder import ModelFolder
+from lungct.settings import list_given_folders
+from lungct_tools import ROOT
+from lungct_tools.bench.inprocess import make_plain_network
+from lungct_tools.bench.layouts import Layout
+from lungct_tools.bench.load import Target
+from lungct_tools.bench.servers import CPU
+from lungct_tools.bench.sleeper import Sleeper, asleep
+from lungct_tools.bench.slices import colour
+from lungct_tools.server.instance import Instance, find_ports, make_temp
+from lungct_tools.server.serve import environment
+from lungct_tools.server.shutdown import stop
 
 BATCH, DELAY_MS = 16, 5
 DEADLINE_S = 120
@@ -126,7 +128,7 @@ def _serve_handler(
 
 def surround(instance: Instance, threads: int) -> dict[str, str]:
     """A peer's environment: that of our server, but for its stand-in of torch, which PYTHONPATH leads to."""
-    own = {"PYTHONPATH": os.environ.get("PYTHONPATH", ""), "OMP_NUM_THREADS": str(threads)}
+    own = {"PYTHONPATH": os.pathsep.join(list_given_folders()), "OMP_NUM_THREADS": str(threads)}
     return {**environment(instance), **own}
 
 
@@ -136,7 +138,7 @@ def serve_litserve(run: Path, folder: ModelFolder, slices: Sequence[bytes], layo
     run.mkdir(parents=True, exist_ok=True)
     torch.save(make_plain_network(folder).state_dict(), run / "weights.pth")
     (port,) = find_ports(1)
-    command = [sys.executable, "-m", "scripts.bench.litserver", run / "weights.pth", port, *layout]
+    command = [sys.executable, "-P", "-m", "lungct_tools.bench.litserver", run / "weights.pth", port, *layout]
     with (run / "server.log").open("wb") as log:
         process = subprocess.Popen(list(map(str, command)), stdout=log, stderr=log, start_new_session=True)
     boundary = "slice"

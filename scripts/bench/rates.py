@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lungct.engine import choose_engine
-from lungct.model import ModelFolder
+from lungct.engines import choose_engine
+from lungct.model.folder import ModelFolder
 from lungct.pipeline import Pipeline
 from lungct.settings import Settings
-
-from scripts.bench.estimate import Sample, estimate, measure_in_turn
-from scripts.bench.inprocess import OriginalPage, make_plain_network, run_engine, run_forward, run_pipeline
-from scripts.bench.servers import OPTIONS, run_served
-from scripts.bench.sleeper import Sleeper
-from scripts.client import Client
-from scripts.instance import Instance
+from lungct_client import Client
+from lungct_tools.bench.estimate import Sample, estimate, measure_in_turn
+from lungct_tools.bench.inprocess import OriginalPage, make_plain_network, run_engine, run_forward, run_pipeline
+from lungct_tools.bench.servers import OPTIONS, run_served
+from lungct_tools.bench.sleeper import Sleeper
+from lungct_tools.server.instance import Instance
 
 BUSY = 32  # callers at which served rates are compared
 LONE_ROUNDS = 16

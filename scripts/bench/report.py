@@ -1,4 +1,4 @@
-"""A result as markdown, the page docs/benchmark.md and the part of README between its markers, and where it goes."""
+"""A result as markdown: the page docs/benchmark.md, and the part of docs/performance.md between its markers."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.bench.charts import draw_charts
-from scripts.bench.estimate import estimate
-from scripts.bench.growth import BATCH, find_best
-from scripts.bench.layouts import choose_fastest
-from scripts.bench.load import LEAD
-from scripts.bench.rates import BUSY, LIMIT
-from scripts.bench.targets import CLASSES, Verdict, Word, judge, ratio
-from scripts.markdown import tabulate
+from lungct_tools.bench.charts import draw_charts
+from lungct_tools.bench.estimate import estimate
+from lungct_tools.bench.growth import BATCH, find_best
+from lungct_tools.bench.layouts import choose_fastest
+from lungct_tools.bench.load import LEAD
+from lungct_tools.bench.rates import BUSY, LIMIT
+from lungct_tools.bench.targets import CLASSES, Verdict, Word, judge, ratio
+from lungct_tools.documents.markdown import tabulate
 
 Result = Mapping[str, Any]
 OPEN, CLOSE = "<!-- make bench -->", "<!-- end of make bench -->"
 
 
-def write_readme_part(result: Result) -> str:
+def write_summary(result: Result) -> str:
     """The targets, each met, missed or open; once for all of them why, and where the time of a slice goes."""
     verdicts = judge(result)
     whys = list(dict.fromkeys(verdict.why for verdict in verdicts if _asks_why(verdict)))
@@ -59,11 +59,11 @@ def _tell_best(result: Result) -> str:
     return f"Best of the settings tried: {'; '.join(said)}. Else their intervals overlap, and none is best."
 
 
-def fill_readme(text: str, part: str) -> str:
-    """README with the part between the markers replaced; ValueError without them."""
+def fill_summary(text: str, part: str) -> str:
+    """The page with the part between the markers replaced; ValueError without them."""
     filled, count = re.subn(f"{OPEN}.*?{CLOSE}", lambda _: f"{OPEN}\n{part}\n{CLOSE}", text, flags=re.DOTALL)
     if count != 1:
-        raise ValueError(f"README.md has no place for the table: {OPEN} ... {CLOSE}.")
+        raise ValueError(f"docs/performance.md has no place for the table: {OPEN} ... {CLOSE}.")
     return filled
 
 
@@ -187,11 +187,11 @@ def _cold(result: Result) -> Iterable[Sequence[str]]:
         yield name, estimate(times).show(1)
 
 
-def publish(result: Result, out: Path, readme: Path | None) -> None:
-    """Write page, pictures and JSON into `out`, and the table into `readme`."""
+def publish(result: Result, out: Path, page: Path | None) -> None:
+    """Write page, pictures and JSON into `out`, and the table into `page`."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "benchmark.json").write_text(json.dumps(result, indent=1) + "\n")
     (out / "benchmark.md").write_text(write_page(result))
     draw_charts(result, out)
-    if readme:
-        readme.write_text(fill_readme(readme.read_text(), write_readme_part(result)))
+    if page:
+        page.write_text(fill_summary(page.read_text(), write_summary(result)))

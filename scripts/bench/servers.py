@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,13 +10,14 @@ from typing import Any
 
 import yaml
 
-from scripts.archive import build
-from scripts.bench.estimate import Sample
-from scripts.bench.load import Target, run_settled
-from scripts.client import Client
-from scripts.instance import ROOT, Instance, find_ports
-from scripts.stop import stop
-from scripts.tokens import Tokens
+from lungct_client import Client, Tokens
+from lungct_tools import ROOT
+from lungct_tools.bench.estimate import Sample
+from lungct_tools.bench.load import Target, run_settled
+from lungct_tools.commandline import compose
+from lungct_tools.server.archive import build
+from lungct_tools.server.instance import Instance, find_ports
+from lungct_tools.server.shutdown import stop
 
 CPU = "number_of_gpu=0"  # for TorchServe: else ours takes a GPU that is there, and is held against CPUs
 OPTIONS: dict[str, dict[str, str]] = {
@@ -37,12 +37,8 @@ def serve(run: Path, changes: Mapping[str, Any]) -> Iterator[Instance]:
     handler = {**given["handler"], **changes.get("handler", {})}
     settings.write_text(yaml.safe_dump({**given, **changes, "handler": handler}))
     build(ROOT / "model_store" / "lung_ct", run / "store", settings)
-    script = str(ROOT / "scripts" / "serve.py")
-    ports = map(str, find_ports(5))
-    subprocess.run(
-        [sys.executable, script, "--run", run, "--store", run / "store", "--set", CPU, "--ports", *ports],
-        check=True, stdout=subprocess.DEVNULL,
-    )  # fmt: skip
+    command = compose("serve", "--run", run, "--store", run / "store", "--set", CPU, "--ports", *find_ports(5))
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     instance = Instance.read(run)
     try:
         yield instance

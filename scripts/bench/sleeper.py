@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from scripts.bench.estimate import Sample
-from scripts.bench.load import Target, run_settled
+from lungct_tools.bench.estimate import Sample
+from lungct_tools.bench.load import Target, run_settled
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import io
 from pathlib import Path
 
 import numpy as np
-from lungct.window import LUNG
 from PIL import Image
 
-from scripts.anatomy import NODULES, draw_slice
+from lungct.window import LUNG
+from lungct_tools.phantom.anatomy import NODULES, draw_slice
 
 COUNT = 16
 SIDE = 512  # pixels

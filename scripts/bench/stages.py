@@ -8,12 +8,12 @@ import time
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
-from scripts.bench.estimate import shuffle_rounds
-from scripts.bench.load import run_closed
-from scripts.bench.rates import BUSY, Plan
-from scripts.bench.servers import OPTIONS, aim
-from scripts.client import Client
-from scripts.instance import Instance
+from lungct_client import Client
+from lungct_tools.bench.estimate import shuffle_rounds
+from lungct_tools.bench.load import run_closed
+from lungct_tools.bench.rates import BUSY, Plan
+from lungct_tools.bench.servers import OPTIONS, aim
+from lungct_tools.server.instance import Instance
 
 STAGES = ("decode", "inference", "render")
 REST = "TorchServe, HTTP, waiting"

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from scripts.bench.estimate import Estimate, estimate, estimate_difference, estimate_ratio
-from scripts.bench.rates import (
+from lungct_tools.bench.estimate import Estimate, estimate, estimate_difference, estimate_ratio
+from lungct_tools.bench.rates import (
     ALONE,
     BUSY,
     FORWARD,

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from lungct.preprocess import Geometry
 from pydicom.dataset import Dataset
 
-from scripts.folder.record import Row
-from scripts.folder.rollup import AGREEING, Series
+from lungct.model.preprocess import Geometry
+from lungct_tools.folder.record import Row
+from lungct_tools.folder.rollup import AGREEING, Series
 
 # All that is read of a source header. What is not here reaches no object.
 PATIENT_KEYWORDS = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")

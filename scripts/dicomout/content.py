@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from pydicom.sr.coding import Code
 
-from scripts.dicomout import codes
-from scripts.dicomout.encoding import encode_code, encode_item, encode_items
+from lungct_tools.dicomout import codes
+from lungct_tools.dicomout.encoding import encode_code, encode_item, encode_items
 
 CONTAINS, MODIFIES, OBSERVES, SELECTED = "CONTAINS", "HAS CONCEPT MOD", "HAS OBS CONTEXT", "SELECTED FROM"
 

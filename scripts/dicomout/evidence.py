@@ -7,18 +7,18 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 import numpy.typing as npt
-from lungct import NOTICE
-from lungct.preprocess import place
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import ParametricMapStorage
 
-from scripts.dicomout import codes, content
-from scripts.dicomout.assessment import Assessment, Slice
-from scripts.dicomout.encoding import encode_code, encode_item, encode_items
-from scripts.dicomout.geometry import Cells, Plane, choose_stack
-from scripts.dicomout.identity import add_sequence, begin
-from scripts.dicomout.uids import name_object
+from lungct import NOTICE
+from lungct.model.preprocess import place
+from lungct_tools.dicomout import codes, content
+from lungct_tools.dicomout.assessment import Assessment, Slice
+from lungct_tools.dicomout.encoding import encode_code, encode_item, encode_items
+from lungct_tools.dicomout.geometry import Cells, Plane, choose_stack
+from lungct_tools.dicomout.identity import add_sequence, begin
+from lungct_tools.dicomout.uids import name_object
 
 SIZES = ("small", "full")
 _TYPE = ["DERIVED", "PRIMARY", "VOLUME", "NONE"]

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from lungct.preprocess import Geometry, place
 
-from scripts.dicomout.assessment import PLACE_KEYWORDS, Slice
+from lungct.model.preprocess import Geometry, place
+from lungct_tools.dicomout.assessment import PLACE_KEYWORDS, Slice
 
 CELLS = 7  # a side
 Floats = npt.NDArray[np.float64]
@@ -31,7 +31,7 @@ class Cells(NamedTuple):
 
     @classmethod
     def on(cls, rows: int, columns: int, geometry: Geometry) -> Cells:
-        """The cells of a slice as `lungct.preprocess.place` puts it before the network."""
+        """The cells of a slice as `lungct.model.preprocess.place` puts it before the network."""
         spot = place(rows, columns, geometry)
         return cls(-spot.top, -spot.left, spot.canvas_rows / CELLS, spot.canvas_columns / CELLS)
 

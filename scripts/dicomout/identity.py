@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from lungct import NOTICE
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from scripts.dicomout import codes
-from scripts.dicomout.assessment import PATIENT_KEYWORDS, STUDY_KEYWORDS, Assessment
-from scripts.dicomout.encoding import as_element, encode_code, encode_item
-from scripts.dicomout.uids import IMPLEMENTATION_UID, WRITER, name_device, name_object
+from lungct import NOTICE
+from lungct_tools.dicomout import codes
+from lungct_tools.dicomout.assessment import PATIENT_KEYWORDS, STUDY_KEYWORDS, Assessment
+from lungct_tools.dicomout.encoding import as_element, encode_code, encode_item
+from lungct_tools.dicomout.uids import IMPLEMENTATION_UID, WRITER, name_device, name_object
 
 MANUFACTURER, MODEL = "LungServe project", "LungServe"
 # The three kinds are series of their own; numbers that scanners do not reach.

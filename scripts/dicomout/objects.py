@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 from pydicom.dataset import Dataset
 
-from scripts.dicomout.assessment import Assessment
-from scripts.dicomout.evidence import build_map
-from scripts.dicomout.overlay import build_capture
-from scripts.dicomout.report import build_report
+from lungct_tools.dicomout.assessment import Assessment
+from lungct_tools.dicomout.evidence import build_map
+from lungct_tools.dicomout.overlay import build_capture
+from lungct_tools.dicomout.report import build_report
 
 
 def build_objects(

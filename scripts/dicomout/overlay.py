@@ -7,17 +7,17 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from lungct import NOTICE
 from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from scripts.dicomout import codes
-from scripts.dicomout.assessment import Assessment, Slice
-from scripts.dicomout.content import reference
-from scripts.dicomout.encoding import encode_code
-from scripts.dicomout.identity import add_sequence, begin, set_capture_date
-from scripts.dicomout.uids import name_object
+from lungct import NOTICE
+from lungct_tools.dicomout import codes
+from lungct_tools.dicomout.assessment import Assessment, Slice
+from lungct_tools.dicomout.content import reference
+from lungct_tools.dicomout.encoding import encode_code
+from lungct_tools.dicomout.identity import add_sequence, begin, set_capture_date
+from lungct_tools.dicomout.uids import name_object
 
 _SIDE = 512  # pixels that the writing needs; smaller pictures are enlarged by whole factors
 _BAR, _LINE, _TEXT = 34, 15, 13

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from lungct import NOTICE
 from pydicom.dataset import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, EnhancedSRStorage
 
-from scripts.dicomout import codes, content
-from scripts.dicomout.assessment import Assessment, Slice
-from scripts.dicomout.content import MODIFIES, OBSERVES
-from scripts.dicomout.encoding import encode_code, encode_item, encode_items
-from scripts.dicomout.geometry import Cells, find_peak
-from scripts.dicomout.identity import MANUFACTURER, MODEL, add_sequence, begin
-from scripts.dicomout.uids import name_device, name_object
-from scripts.folder.rollup import RULE
+from lungct import NOTICE
+from lungct_tools.dicomout import codes, content
+from lungct_tools.dicomout.assessment import Assessment, Slice
+from lungct_tools.dicomout.content import MODIFIES, OBSERVES
+from lungct_tools.dicomout.encoding import encode_code, encode_item, encode_items
+from lungct_tools.dicomout.geometry import Cells, find_peak
+from lungct_tools.dicomout.identity import MANUFACTURER, MODEL, add_sequence, begin
+from lungct_tools.dicomout.uids import name_device, name_object
+from lungct_tools.folder.rollup import RULE
 
 KINDS = {"comprehensive3d": Comprehensive3DSRStorage, "enhanced": EnhancedSRStorage}
 _COUNTS = {

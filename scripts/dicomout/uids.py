@@ -7,7 +7,7 @@ import json
 import uuid
 from importlib.metadata import version
 
-from scripts.dicomout.assessment import Assessment
+from lungct_tools.dicomout.assessment import Assessment
 
 # Counted up whenever the same input gives other bytes; the release counts anyway.
 LAYOUT = 1

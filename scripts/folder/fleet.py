@@ -6,10 +6,9 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from scripts.client import Client, ServerError
+from lungct_client import Client, Gateway, Local, ServerError
 
 REST_S = 15.0  # a server that failed is asked again only after this, or when all have failed
 # With several servers, no attempt on one of them starts after this. One that is under way may still take the client's
@@ -21,17 +20,17 @@ class Fleet:
     """May be shared by threads.
 
     Args:
-        runs: run folders of the servers.
+        servers: of one model, on this machine or behind gateways.
         deadline_s: no attempt on any of them starts later than this after a slice's first.
     """
 
-    def __init__(self, runs: Sequence[Path], deadline_s: float) -> None:
-        attempt_s = deadline_s if len(runs) == 1 else min(ATTEMPT_S, deadline_s)
-        self.clients = [Client.of(run, deadline_s=attempt_s) for run in runs]
+    def __init__(self, servers: Sequence[Local | Gateway], deadline_s: float) -> None:
+        attempt_s = deadline_s if len(servers) == 1 else min(ATTEMPT_S, deadline_s)
+        self.clients = [Client(server, deadline_s=attempt_s) for server in servers]
         self._deadline_s = deadline_s
         self._lock = threading.Lock()
-        self._in_flight = [0] * len(runs)
-        self._rests_until = [0.0] * len(runs)
+        self._in_flight = [0] * len(servers)
+        self._rests_until = [0.0] * len(servers)
 
     def contract(self) -> dict[str, Any]:
         """model.json of the servers' model; ServerError when they hold different ones."""

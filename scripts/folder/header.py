@@ -8,8 +8,8 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from lungct.errors import LungCTError
-from lungct.formats import recognise
-from lungct.rendering import translate_faults
+from lungct.pixels.formats import recognise
+from lungct.pixels.rendering import translate_faults
 
 # Deflated files (PS3.5 A.5) unpack whole before their first tag is known: a small one could fill the memory.
 _DEFLATED = (b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.8.1")

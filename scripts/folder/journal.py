@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-from scripts.folder.record import Row
+from lungct_tools.folder.record import Row
 
 
 class JournalError(Exception):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from lungct import NOTICE
 
-from scripts.folder.record import AFTER, BEFORE, Row, probability_column
+from lungct import NOTICE
+from lungct_tools.folder.record import AFTER, BEFORE, Row, probability_column
 
 PORTION = 5000  # rows
 

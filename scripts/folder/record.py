@@ -9,9 +9,8 @@ from pathlib import PurePosixPath
 from typing import IO, Any
 
 from lungct import NOTICE
-from lungct.result import display_order
-
-from scripts.folder.header import find_place, hash_key
+from lungct.exchange.result import display_order
+from lungct_tools.folder.header import find_place, hash_key
 
 Row = dict[str, Any]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-from scripts.client import RefusedError, ServerError, TokenError
-from scripts.folder.fleet import Fleet
-from scripts.folder.journal import Journal
-from scripts.folder.record import write_csv
-from scripts.folder.rollup import Totals, add_up, write_series
-from scripts.folder.scoring import Order
-from scripts.folder.source import Source, UnreadableError
-from scripts.folder.summary import build_summary
+from lungct_client import RefusedError, ServerError, TokenError
+from lungct_tools.folder.fleet import Fleet
+from lungct_tools.folder.journal import Journal
+from lungct_tools.folder.record import write_csv
+from lungct_tools.folder.rollup import Totals, add_up, write_series
+from lungct_tools.folder.scoring import Order
+from lungct_tools.folder.source import Source, UnreadableError
+from lungct_tools.folder.summary import build_summary
 
 SUSPICIOUS = 24  # pictures on the contact sheet
 
@@ -22,7 +22,7 @@ def write_report(out: Path, journal: Journal, order: Order, source: Source, flee
     with (out / "slices.csv").open("w", encoding="utf-8", newline="") as file:
         write_csv(journal.rows(), order.classes, file)
     if parquet:
-        from scripts.folder.parquet import write_parquet  # pyarrow is half a second, and an optional package
+        from lungct_tools.folder.parquet import write_parquet  # pyarrow is half a second, and an optional package
 
         write_parquet(journal.rows(), order.classes, out / "slices.parquet")
     totals = add_up(journal.rows(), order.classes, SUSPICIOUS)

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from lungct import NOTICE
-
-from scripts.folder.record import Row
+from lungct_tools.folder.record import Row
 
 AGREEING = 3
 RULE = (

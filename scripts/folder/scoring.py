@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.client import RefusedError
-from scripts.folder.fleet import Fleet
-from scripts.folder.journal import Journal, JournalError
-from scripts.folder.record import Row, describe_file, describe_reply, order_classes
-from scripts.folder.source import Source, UnreadableError
-from scripts.instance import write_whole
+from lungct_client import RefusedError
+from lungct_tools.folder.fleet import Fleet
+from lungct_tools.folder.journal import Journal, JournalError
+from lungct_tools.folder.record import Row, describe_file, describe_reply, order_classes
+from lungct_tools.folder.source import Source, UnreadableError
+from lungct_tools.server.instance import write_whole
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from lungct import NOTICE
-
-from scripts.folder.record import Row
-from scripts.folder.rollup import RULE, Totals
+from lungct_tools.folder.record import Row
+from lungct_tools.folder.rollup import RULE, Totals
 
 SHOWN_SERIES = 50
 STYLE = """
@@ -45,7 +44,7 @@ def build_summary(
     """
     worst = classes[-1]
     parts = [
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Scored slices</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>LungServe: scored slices</title>'
         f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{STYLE}</style></head><body>',
         f'<h1>Scored slices</h1><p class="notice">{NOTICE}</p>',
         _list_counts(totals, classes),

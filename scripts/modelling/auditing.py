@@ -13,9 +13,9 @@ import numpy.typing as npt
 from matplotlib import pyplot as plt
 from sklearn.model_selection import StratifiedKFold
 
-from scripts.modelling.baselines import BASELINES, classify
-from scripts.modelling.dataset import CLASSES, Cases, split_by_case, write_table
-from scripts.modelling.lookalikes import Pairs, correlate_slices, find_copies, find_twins, group_slices
+from lungct_tools.modelling.baselines import BASELINES, classify
+from lungct_tools.modelling.dataset import CLASSES, Cases, split_by_case, write_table
+from lungct_tools.modelling.lookalikes import Pairs, correlate_slices, find_copies, find_twins, group_slices
 
 mpl.use("Agg")
 Ints = npt.NDArray[np.int64]

@@ -13,9 +13,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from scripts.modelling.dataset import CLASSES, Cases
-from scripts.modelling.gatekeeping import measure_cases
-from scripts.modelling.surroundings import count_outside_levels
+from lungct_tools.modelling.dataset import CLASSES, Cases
+from lungct_tools.modelling.gatekeeping import measure_cases
+from lungct_tools.modelling.surroundings import count_outside_levels
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

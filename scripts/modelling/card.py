@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lungct.contract import ModelContract
-
-from scripts.markdown import fill, tabulate
-from scripts.modelling.crossvalidation import COMMON
-from scripts.modelling.findings import (
+from lungct.model.contract import ModelContract
+from lungct_tools.documents.markdown import fill, tabulate
+from lungct_tools.modelling.crossvalidation import COMMON
+from lungct_tools.modelling.findings import (
     COMPARED_AS,
     Row,
     compare,
@@ -19,8 +18,8 @@ from scripts.modelling.findings import (
     describe_heatmaps,
     describe_scores,
 )
-from scripts.modelling.recipe import Recipe
-from scripts.modelling.shortcuts import describe_shortcuts
+from lungct_tools.modelling.recipe import Recipe
+from lungct_tools.modelling.shortcuts import describe_shortcuts
 
 
 def write_card(folder: Path, contract: ModelContract, found: dict[str, Any], trials: list[dict[str, Any]]) -> None:
@@ -62,7 +61,7 @@ def describe_data(contract: ModelContract, found: dict[str, Any]) -> str:
 
 {contract.data}: {cv["slices"]} slices of {cv["cases"]} pseudo-cases (CC BY 4.0 by secondary evidence). The data set
 names no
-patients; slices that look alike were joined to pseudo-cases (`scripts/audit.py`), and no pseudo-case is on both sides
+patients; slices that look alike were joined to pseudo-cases (`lungct audit`), and no pseudo-case is on both sides
 of
 any split. Two patients may still share a case, or one patient may be in two.
 
@@ -101,15 +100,15 @@ def describe_reproduction(contract: ModelContract, found: dict[str, Any]) -> str
     training = contract.training
     given = f"--data DIR --init INIT --seed {training['seed']}"
     steps = [f"{given} --trial {part['trial']} --recipe '{part['recipe']}'" for part in training["trials"]]
-    commands = "\n".join(f"python scripts/train.py cv {step}" for step in steps)
+    commands = "\n".join(f"lungct train cv {step}" for step in steps)
     return f"""## How to reproduce
 
 ```
-python scripts/audit.py --data DIR
+lungct audit --data DIR
 {commands}
-python scripts/train.py ship {given} --trial {training["trials"][-1]["trial"]} --version {contract.version}
-python scripts/quantize.py --data DIR
-python scripts/evaluate.py --data DIR
+lungct train ship {given} --trial {training["trials"][-1]["trial"]} --version {contract.version}
+lungct quantize --data DIR
+lungct evaluate --data DIR
 ```
 
 INIT is the file {training["init"]}:
@@ -128,7 +127,7 @@ def describe_trials(trials: list[dict[str, Any]]) -> str:
     default = ", then ".join(f"{count} epochs at {side} pixels" for count, side in Recipe().schedule)
     return f"""## Appendix: trials
 
-Grouped, out of fold, uncalibrated, over the folds named; by `python scripts/train.py cv --trial NAME --recipe JSON`.
+Grouped, out of fold, uncalibrated, over the folds named; by `lungct train cv --trial NAME --recipe JSON`.
 The recipe names what differs from the default, {default}, all layers, views cut from the published slices. A
 trial may begin with the networks of another.
 

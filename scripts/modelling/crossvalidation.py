@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from lungct.model import fill
-from lungct.network import LungResNet18
 from safetensors.torch import load_file, save_file
 
-from scripts.modelling.dataset import CLASSES, Cases, split_by_case
-from scripts.modelling.recipe import Recipe, build_network, fit, predict, read_recipe
+from lungct.model.folder import fill
+from lungct.model.network import LungResNet18
+from lungct_tools.modelling.dataset import CLASSES, Cases, split_by_case
+from lungct_tools.modelling.recipe import Recipe, build_network, fit, predict, read_recipe
 
 FOLDS = 5
 KEPT_OUT = 0  # the fold that the shipped network never saw; fixed before any result was seen

@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from lungct.body import SIDE, outline
-from lungct.errors import LungCTError
-from lungct.image import decode
-from lungct.preprocess import to_input
-from lungct.settings import Settings
-from lungct.window import LUNG
 from rich.progress import track
 from sklearn.model_selection import StratifiedGroupKFold
 from torch import Tensor
 from torchvision.transforms import v2
 
-from scripts.modelling.lookalikes import correlate_slices, group_slices
+from lungct.errors import LungCTError
+from lungct.gate.body import SIDE, outline
+from lungct.model.preprocess import to_input
+from lungct.pixels.image import decode
+from lungct.settings import Settings
+from lungct.window import LUNG
+from lungct_tools.modelling.lookalikes import correlate_slices, group_slices
 
 CLASSES = ("Benign", "Malignant", "Normal")
 TABLE, DATASET = "cases.csv", "iq_othnccd"
@@ -61,7 +61,7 @@ def find_table(folder: Path) -> Path:
     for path in (folder / TABLE, folder / DATASET / TABLE):
         if path.is_file():
             return path
-    raise ValueError(f"{folder} has no {TABLE}; see README, 'The model'.")
+    raise ValueError(f"{folder} has no {TABLE}; see docs/training.md.")
 
 
 def read_cases(folder: Path) -> Cases:

@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lungct.engine import choose_engine
-from lungct.model import load_model_folder
-from lungct.settings import count_cores
 from PIL import Image
 
-from scripts import phantom
-from scripts.anatomy import NODULES, draw_slice
-from scripts.modelling.dataset import Cases, find_table
-from scripts.modelling.evidence import measure_evidence
-from scripts.modelling.judgement import NOT_CT, Evaluation, judge_distance, judge_shipped, pass_gate
-from scripts.modelling.recipe import predict
-from scripts.modelling.smoothing import measure_smoothing
-from scripts.modelling.surroundings import measure_surroundings
-from scripts.modelling.validation import judge_folds
+from lungct.engines import choose_engine
+from lungct.model.folder import load_model_folder
+from lungct.settings import count_cores
+from lungct_tools.modelling.dataset import Cases, find_table
+from lungct_tools.modelling.evidence import measure_evidence
+from lungct_tools.modelling.judgement import NOT_CT, Evaluation, judge_distance, judge_shipped, pass_gate
+from lungct_tools.modelling.recipe import predict
+from lungct_tools.modelling.smoothing import measure_smoothing
+from lungct_tools.modelling.surroundings import measure_surroundings
+from lungct_tools.modelling.validation import judge_folds
+from lungct_tools.phantom import files as phantom
+from lungct_tools.phantom.anatomy import NODULES, draw_slice
 
 PHANTOM_SEEDS = range(6)
 

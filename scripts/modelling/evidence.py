@@ -14,15 +14,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from lungct.body import outline
-from lungct.network import Evidence, LungResNet18
-from lungct.preprocess import normalize, to_input
-from lungct.window import LUNG
 from PIL import Image
 from rich.progress import track
 
-from scripts.modelling.dataset import CLASSES, Cases
-from scripts.modelling.intervals import bound_scores
+from lungct.gate.body import outline
+from lungct.model.network import Evidence, LungResNet18
+from lungct.model.preprocess import normalize, to_input
+from lungct.window import LUNG
+from lungct_tools.modelling.dataset import CLASSES, Cases
+from lungct_tools.modelling.intervals import bound_scores
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib import pyplot as plt
 from sklearn.metrics import ConfusionMatrixDisplay
 
-from scripts.modelling.dataset import CLASSES
-from scripts.modelling.judgement import Evaluation
-from scripts.modelling.metrics import softmax, trace_risk
+from lungct_tools.modelling.dataset import CLASSES
+from lungct_tools.modelling.judgement import Evaluation
+from lungct_tools.modelling.metrics import softmax, trace_risk
 
 mpl.use("Agg")
 STYLE = {"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "savefig.dpi": 110}

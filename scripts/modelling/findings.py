@@ -1,20 +1,19 @@
-"""The sections of the model card that say what was measured; see scripts.modelling.card for the rest."""
+"""The sections of the model card that say what was measured; see lungct_tools.modelling.card for the rest."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from lungct.contract import ModelContract
+from lungct.model.contract import ModelContract
+from lungct_tools.documents.markdown import show, tabulate
+from lungct_tools.modelling.dataset import CLASSES
+from lungct_tools.modelling.gatekeeping import REFER_SHARE, REFUSE_MARGIN, REFUSE_SHARE
+from lungct_tools.modelling.intervals import DRAWS
+from lungct_tools.modelling.metrics import LEAST_SUPPORT, NAMES, REPORTED_ACCURACY
+from lungct_tools.modelling.targets import list_targets
 
-from scripts.markdown import show, tabulate
-from scripts.modelling.dataset import CLASSES
-from scripts.modelling.gatekeeping import REFER_SHARE, REFUSE_MARGIN, REFUSE_SHARE
-from scripts.modelling.intervals import DRAWS
-from scripts.modelling.metrics import LEAST_SUPPORT, NAMES, REPORTED_ACCURACY
-from scripts.modelling.targets import list_targets
-
-EVALUATE = "`python scripts/evaluate.py --data DIR`"
+EVALUATE = "`lungct evaluate --data DIR`"
 COMPARED = ("accuracy", "balanced_accuracy", "recall_benign", "malignant_auc")
 COMPARED_AS = ("accuracy", "balanced", "Benign recall", "Malignant AUC")
 Row = tuple[object, ...]

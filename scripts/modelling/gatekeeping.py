@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from lungct.body import outline
-from lungct.gate import Gate, measure_sharpness
 
-from scripts.modelling.dataset import Cases
+from lungct.gate.body import outline
+from lungct.gate.checks import measure_sharpness
+from lungct.model.statistics import Statistics
+from lungct_tools.modelling.dataset import Cases
 
 Floats = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
@@ -49,7 +50,7 @@ def find_sharp(sharpness: Floats, labels: Ints, folds: Ints) -> Flags:
     return sharp
 
 
-def fit_gate(features: Floats, labels: Ints, shrinkage: float = SHRINKAGE) -> Gate:
+def fit_gate(features: Floats, labels: Ints, shrinkage: float = SHRINKAGE) -> Statistics:
     """A gate from training features (N, 512) and labels (N,); nothing is over its thresholds until they are set.
 
     The covariance shared by the classes moves by `shrinkage` of 0 to 1 towards a multiple of the identity (Ledoit &
@@ -62,15 +63,15 @@ def fit_gate(features: Floats, labels: Ints, shrinkage: float = SHRINKAGE) -> Ga
     width = len(covariance)
     covariance = (1 - shrinkage) * covariance + shrinkage * np.trace(covariance) / width * np.eye(width)
     whitening = np.linalg.inv(np.linalg.cholesky(covariance))
-    return Gate(whitening.astype(np.float32), (means @ whitening.T).astype(np.float32), np.inf, np.inf)
+    return Statistics(whitening.astype(np.float32), (means @ whitening.T).astype(np.float32), np.inf, np.inf)
 
 
-def measure_distances(gate: Gate, features: Floats) -> Floats:
+def measure_distances(gate: Statistics, features: Floats) -> Floats:
     """(N, 512) features -> (N,) distances."""
     return np.array([gate.measure(row) for row in features], np.float32)
 
 
-def set_thresholds(gate: Gate, kept_out: Floats) -> Gate:
+def set_thresholds(gate: Statistics, kept_out: Floats) -> Statistics:
     """The gate that refers and refuses stated shares of slices (N, 512) that it has not seen."""
     refer, refuse = np.quantile(measure_distances(gate, kept_out), [1 - REFER_SHARE, 1 - REFUSE_SHARE])
     return gate._replace(refer_above=round(float(refer), 3), refuse_above=round(float(refuse) * REFUSE_MARGIN, 3))

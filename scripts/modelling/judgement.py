@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from lungct import gate as gates
-from lungct.engine import Engine
-from lungct.model import ModelFolder
-from lungct.pipeline import Job, Pipeline
-from lungct.settings import Settings, count_cores
 from rich.progress import track
 from safetensors.torch import load_file
 
-from scripts.modelling.crossvalidation import ANSWERS, ASSIGNMENT, KEPT_OUT
-from scripts.modelling.dataset import CLASSES, Cases
-from scripts.modelling.gatekeeping import (
+from lungct.engines import Engine
+from lungct.gate import checks as gates
+from lungct.model.folder import ModelFolder
+from lungct.pipeline import Job, Pipeline
+from lungct.settings import Settings, count_cores
+from lungct_tools.modelling.crossvalidation import ANSWERS, ASSIGNMENT, KEPT_OUT
+from lungct_tools.modelling.dataset import CLASSES, Cases
+from lungct_tools.modelling.gatekeeping import (
     REFUSE_MARGIN,
     REFUSE_SHARE,
     find_sharp,
@@ -31,8 +31,8 @@ from scripts.modelling.gatekeeping import (
     measure_neighbours,
     set_thresholds,
 )
-from scripts.modelling.intervals import bound_scores
-from scripts.modelling.metrics import Calibration, Decisions, decide_across_folds, measure, select_classes, softmax
+from lungct_tools.modelling.intervals import bound_scores
+from lungct_tools.modelling.metrics import Calibration, Decisions, decide_across_folds, measure, select_classes, softmax
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]

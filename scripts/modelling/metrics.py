@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from lungct.contract import ModelContract
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
-from scripts.modelling.dataset import CLASSES
+from lungct.model.contract import ModelContract
+from lungct_tools.modelling.dataset import CLASSES
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -11,19 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from lungct.agreement import Agreement, compare
-from lungct.calibration import softmax
-from lungct.engine import TOLERANCES, Engine, prove
-from lungct.graph import build_graph
-from lungct.model import QUANTISED, QUANTISED_WEIGHTS, ModelFolder, load_model_folder, sha256_of
-from lungct.openvino_engine import OpenVinoEngine, has_bf16
-from lungct.settings import count_cores
-from lungct.torch_engine import TorchEngine
-from lungct.weights import fold_batchnorm
 from rich.progress import track
 
-from scripts.modelling.crossvalidation import ASSIGNMENT, KEPT_OUT
-from scripts.modelling.dataset import Cases
+from lungct.engines import TOLERANCES, Engine, prove
+from lungct.engines.graph import build_graph
+from lungct.engines.openvino import OpenVinoEngine, has_bf16
+from lungct.engines.torch import TorchEngine
+from lungct.model.agreement import Agreement, compare
+from lungct.model.calibration import softmax
+from lungct.model.folder import QUANTISED, QUANTISED_WEIGHTS, ModelFolder, load_model_folder, sha256_of
+from lungct.model.weights import fold_batchnorm
+from lungct.settings import count_cores
+from lungct_tools.modelling.crossvalidation import ASSIGNMENT, KEPT_OUT
+from lungct_tools.modelling.dataset import Cases
 
 # isort: split
 # After lungct, which keeps both from reporting their use to their makers.

@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torchvision
-from lungct.network import LungResNet18
-from lungct.preprocess import normalize
 from rich.progress import track
 from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchvision.transforms import v2
 
-from scripts.modelling.dataset import CLASSES, Cases, augmentation, draw_balanced
+from lungct.model.network import LungResNet18
+from lungct.model.preprocess import normalize
+from lungct_tools.modelling.dataset import CLASSES, Cases, augmentation, draw_balanced
 
 Ints = npt.NDArray[np.int64]
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from lungct.contract import ModelContract
-from lungct.model import load_model_folder, save_model_folder
 from safetensors.torch import save_file
 
-from scripts.modelling.crossvalidation import (
+from lungct.model.contract import ModelContract
+from lungct.model.folder import load_model_folder, save_model_folder
+from lungct_tools.modelling.crossvalidation import (
     ANSWERS,
     ASSIGNMENT,
     CIRCUMSTANCES,
@@ -26,16 +26,16 @@ from scripts.modelling.crossvalidation import (
     TRIALS,
     Trial,
 )
-from scripts.modelling.dataset import Cases
-from scripts.modelling.gatekeeping import (
+from lungct_tools.modelling.dataset import Cases
+from lungct_tools.modelling.gatekeeping import (
     choose_least_sharpness,
     find_sharp,
     fit_gate,
     measure_cases,
     set_thresholds,
 )
-from scripts.modelling.judgement import Evaluation
-from scripts.modelling.metrics import (
+from lungct_tools.modelling.judgement import Evaluation
+from lungct_tools.modelling.metrics import (
     REPORTED_ACCURACY,
     Calibration,
     choose_refer_thresholds,
@@ -45,8 +45,8 @@ from scripts.modelling.metrics import (
     measure_reported,
     softmax,
 )
-from scripts.modelling.recipe import list_changes, predict, read_recipe
-from scripts.phantom import golden_inputs
+from lungct_tools.modelling.recipe import list_changes, predict, read_recipe
+from lungct_tools.phantom.files import golden_inputs
 
 
 def ship(trial: Trial, out: Path, version: str) -> ModelContract:

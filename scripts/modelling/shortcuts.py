@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from scripts.markdown import show, tabulate
-from scripts.modelling.baselines import OUTSIDE, SHARPNESS
-from scripts.modelling.findings import COMPARED_AS, EVALUATE, Row, compare, show_bound
-from scripts.modelling.gatekeeping import SMOOTH_SHARE
+from lungct_tools.documents.markdown import show, tabulate
+from lungct_tools.modelling.baselines import OUTSIDE, SHARPNESS
+from lungct_tools.modelling.findings import COMPARED_AS, EVALUATE, Row, compare, show_bound
+from lungct_tools.modelling.gatekeeping import SMOOTH_SHARE
 
 
 def describe_shortcuts(found: dict[str, Any]) -> str:

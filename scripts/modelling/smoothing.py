@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from scripts.modelling.dataset import CLASSES
-from scripts.modelling.gatekeeping import measure_cases
-from scripts.modelling.judgement import Evaluation
-from scripts.modelling.metrics import decide, softmax
-from scripts.modelling.recipe import predict
+from lungct_tools.modelling.dataset import CLASSES
+from lungct_tools.modelling.gatekeeping import measure_cases
+from lungct_tools.modelling.judgement import Evaluation
+from lungct_tools.modelling.metrics import decide, softmax
+from lungct_tools.modelling.recipe import predict
 
 SIGMAS = (0.0, 1.0, 2.0, 3.0)  # of a Gaussian, in pixels of the published slices
 MALIGNANT = CLASSES.index("Malignant")

@@ -7,15 +7,15 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from lungct.body import SIDE, outline
-from lungct.network import LungResNet18
-from lungct.preprocess import to_input
-from lungct.window import LUNG
 
-from scripts.modelling.dataset import Cases
-from scripts.modelling.evidence import SIZE, explain
-from scripts.modelling.intervals import bound_scores
-from scripts.modelling.metrics import measure, select_classes, softmax
+from lungct.gate.body import SIDE, outline
+from lungct.model.network import LungResNet18
+from lungct.model.preprocess import to_input
+from lungct.window import LUNG
+from lungct_tools.modelling.dataset import Cases
+from lungct_tools.modelling.evidence import SIZE, explain
+from lungct_tools.modelling.intervals import bound_scores
+from lungct_tools.modelling.metrics import measure, select_classes, softmax
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from scripts.markdown import show
-from scripts.modelling.baselines import HISTOGRAM, NEAREST, OUTSIDE, SHARPNESS
-from scripts.modelling.metrics import NAMES, REPORTED_ACCURACY
+from lungct_tools.documents.markdown import show
+from lungct_tools.modelling.baselines import HISTOGRAM, NEAREST, OUTSIDE, SHARPNESS
+from lungct_tools.modelling.metrics import NAMES, REPORTED_ACCURACY
 
 LEAST = {
     "accuracy": ("accuracy, mean of folds", 0.85),

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
-from scripts.modelling.baselines import BASELINES, classify
-from scripts.modelling.dataset import CLASSES
-from scripts.modelling.intervals import bound_scores, resample_cases
-from scripts.modelling.judgement import Evaluation
-from scripts.modelling.metrics import (
+from lungct_tools.modelling.baselines import BASELINES, classify
+from lungct_tools.modelling.dataset import CLASSES
+from lungct_tools.modelling.intervals import bound_scores, resample_cases
+from lungct_tools.modelling.judgement import Evaluation
+from lungct_tools.modelling.metrics import (
     Decisions,
     count_confusion,
     decide_by,
@@ -24,7 +24,7 @@ from scripts.modelling.metrics import (
     softmax,
     trace_risk,
 )
-from scripts.modelling.targets import LEAST
+from lungct_tools.modelling.targets import LEAST
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -5,7 +5,8 @@
     lungct pacs listen --to ORTHANC@127.0.0.1:4242 --quiet 30          # C-STORE in and out
     lungct pacs pull http://127.0.0.1:8042/dicom-web --study 1.2.3     # QIDO-RS and WADO-RS in, results back there
     lungct pacs status                                                 # what the spool holds, by hashes
-    lungct pacs phantom OUT --count 30                                 # a drawn series to try it with
+
+A drawn series to try it with: lungct phantom OUT --series --count 30
 
 Exit codes: 0 done, 1 some slices refused, 2 nothing to score or wrong options, 3 server or archive down, 130 stopped by
 Ctrl-C (`listen` and `pull` go on where they stopped).
@@ -20,18 +21,17 @@ import sys
 from pathlib import Path
 
 from lungct import NOTICE
-
-from scripts.anatomy import NODULES
-from scripts.client import RefusedError, ServerError, TokenError
-from scripts.folder.journal import JournalError
-from scripts.folder.source import SourceError, open_source
-from scripts.instance import make_parser, positive, write_whole
-from scripts.pacs import listen, once, options, pull, service
-from scripts.pacs.dicomweb import ArchiveError, DicomWeb, is_here
-from scripts.pacs.phantoms import draw_volume
-from scripts.pacs.spool import FullError, Spool, SpoolError
-from scripts.pacs.status import read_numbers, survey
-from scripts.score import INTERRUPTED, stop_on_signals
+from lungct_client import RefusedError, ServerError, TokenError
+from lungct_tools.commandline import find_run, make_parser
+from lungct_tools.folder.journal import JournalError
+from lungct_tools.folder.score import INTERRUPTED, stop_on_signals
+from lungct_tools.folder.source import SourceError, open_source
+from lungct_tools.pacs import listen, once, options, pull, service
+from lungct_tools.pacs.dicomweb import ArchiveError, DicomWeb, is_here
+from lungct_tools.pacs.numbers import read_numbers, record_spool
+from lungct_tools.pacs.spool import FullError, Spool, SpoolError
+from lungct_tools.pacs.status import survey
+from lungct_tools.server.choice import ChoiceError
 
 GIGABYTE = 10**9
 
@@ -72,7 +72,8 @@ def run_listen(args: argparse.Namespace) -> int:
             spool, lambda: options.connect_scorer(args), options.choose(args), destinations, terms, args.concurrency
         ) as keeper,
     ):
-        record_spool(args, spool.root)
+        for run in args.run or [find_run()]:
+            record_spool(run, spool.root)
         listener = listen.Listener(spool, keeper.arrive, args.title, (args.address, args.port), context)
         print(f"pacs: {args.title} listens at {args.address}:{listener.port}. {NOTICE}", flush=True)
         try:
@@ -97,7 +98,7 @@ def run_pull(args: argparse.Namespace) -> int:
             terms._replace(quiet=0), args.concurrency,
         ) as keeper,
     ):  # fmt: skip
-        web = DicomWeb(args.archive, args.credentials, args.ca)
+        web = DicomWeb(args.archive, args.credentials, args.archive_ca)
         counts = pull.pull(web, {name: value for name, value in filters.items() if value}, spool, keeper.arrive)
         spool.note("pulled", **counts)
         print(f"pacs: {', '.join(f'{count} {name}' for name, count in sorted(counts.items())) or 'nothing matches'}.")
@@ -129,15 +130,6 @@ def run_status(args: argparse.Namespace) -> int:
     return 0
 
 
-def write_phantom(args: argparse.Namespace) -> int:
-    """`pacs phantom`."""
-    args.out.mkdir(parents=True, exist_ok=True)
-    for number, body in enumerate(draw_volume(args.count, args.nodule, args.size, args.seed), 1):
-        (args.out / f"{number:04}.dcm").write_bytes(body)
-    print(f"pacs: {args.count} drawn slices in {args.out}; no patient is behind them. {NOTICE}")
-    return 0
-
-
 def open_spool(args: argparse.Namespace) -> Spool:
     """The spool of the options, for this process alone."""
     spool = Spool(options.find_spool(args), int(args.quota * GIGABYTE))
@@ -145,13 +137,6 @@ def open_spool(args: argparse.Namespace) -> Spool:
         for version in (version for series in spool.series() for version in series.versions()):
             version.forget_refusals()
     return spool
-
-
-def record_spool(args: argparse.Namespace, root: Path) -> None:
-    """Tell the exporter of each server where the spool is."""
-    for run in args.run or [options.default_run()]:
-        if run.is_dir():
-            write_whole(run / "pacs.json", json.dumps({"spool": str(root.resolve())}))
 
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
@@ -188,14 +173,6 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     state.add_argument("--json", action="store_true", help="print it as JSON")
     state.set_defaults(act=run_status)
 
-    drawing = commands.add_parser("phantom", help="write a drawn CT series")
-    drawing.add_argument("out", type=Path, metavar="OUT")
-    for name, default in (("count", 30), ("size", 512)):
-        drawing.add_argument(f"--{name}", type=positive, default=default, help="default %(default)s")
-    drawing.add_argument("--seed", type=int, default=0, help="which anatomy (default %(default)s)")
-    drawing.add_argument("--nodule", choices=NODULES, default="spiculated", help="in every third slice (%(default)s)")
-    drawing.set_defaults(act=write_phantom)
-
 
 def _read_path(name: str) -> Path | None:
     return Path(os.environ[name]) if os.environ.get(name) else None
@@ -208,7 +185,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     try:
         return int(args.act(args))
-    except (SourceError, SpoolError, JournalError, FullError) as error:
+    except (ChoiceError, SourceError, SpoolError, JournalError, FullError) as error:
         print(f"pacs: {error}", file=sys.stderr)
         return 2
     except OSError as error:

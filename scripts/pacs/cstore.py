@@ -12,7 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, _config, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from scripts.pacs.dicomweb import ArchiveError, ArchiveRefusal
+from lungct_tools.pacs.dicomweb import ArchiveError, ArchiveRefusal
 
 TIMEOUT_S = 30.0
 _BUSY = range(0xA700, 0xA800)  # out of resources, PS3.4 table B.2-1

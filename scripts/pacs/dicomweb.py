@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from scripts.folder.source import MAX_BYTES
+from lungct_tools.folder.source import MAX_BYTES
 
 TIMEOUT_S = 60.0
 MOST_JSON = 64 * 2**20  # bytes of one answer to a query

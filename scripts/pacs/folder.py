@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 
 from pydicom.dataset import Dataset
 
-from scripts.folder.journal import Journal
-from scripts.folder.record import Row
+from lungct_tools.folder.journal import Journal
+from lungct_tools.folder.record import Row
 
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
 

@@ -10,11 +10,11 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
-from lungct.wire import receive, send
 from pydicom.dataset import Dataset
 
-from scripts.folder.source import UnreadableError
-from scripts.pacs import parser
+from lungct.pixels.wire import receive, send
+from lungct_tools.folder.source import UnreadableError
+from lungct_tools.pacs import parser
 
 
 class Headers:

@@ -13,13 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from scripts.client import ServerError, TokenError
-from scripts.folder.record import Row
-from scripts.pacs.folder import SeriesFolder
-from scripts.pacs.outbox import Outbox
-from scripts.pacs.results import Choice, make_version
-from scripts.pacs.scorer import Scorer
-from scripts.pacs.spool import Spool
+from lungct_client import ServerError, TokenError
+from lungct_tools.folder.record import Row
+from lungct_tools.pacs.folder import SeriesFolder
+from lungct_tools.pacs.outbox import Outbox
+from lungct_tools.pacs.results import Choice, make_version
+from lungct_tools.pacs.scorer import Scorer
+from lungct_tools.pacs.spool import Spool
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 SWEEP_S = 60.0  # between looks for what may be deleted

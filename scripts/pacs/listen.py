@@ -9,15 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lungct.pixeldata import SYNTAXES
 from pydicom.uid import CTImageStorage
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from scripts.folder.source import MAX_BYTES, UnreadableError
-from scripts.pacs.folder import SeriesFolder
-from scripts.pacs.headers import Headers
-from scripts.pacs.spool import FullError, Spool, SpoolError
+from lungct.pixels.pixeldata import SYNTAXES
+from lungct_tools.folder.source import MAX_BYTES, UnreadableError
+from lungct_tools.pacs.folder import SeriesFolder
+from lungct_tools.pacs.headers import Headers
+from lungct_tools.pacs.spool import FullError, Spool, SpoolError
 
 MOST_ASSOCIATIONS = 16
 MOST_PDU = 65536

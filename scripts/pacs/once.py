@@ -13,18 +13,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lungct import NOTICE
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
 
-from scripts.dicomout.assessment import Assessment, date_of
-from scripts.folder.header import hash_key
-from scripts.folder.scoring import run_ordered
-from scripts.folder.source import Source, SourceError, UnreadableError
-from scripts.instance import write_whole
-from scripts.pacs.headers import Headers
-from scripts.pacs.results import Choice, make_files
-from scripts.pacs.scorer import Scorer
+from lungct import NOTICE
+from lungct_tools.dicomout.assessment import Assessment, date_of
+from lungct_tools.folder.header import hash_key
+from lungct_tools.folder.scoring import run_ordered
+from lungct_tools.folder.source import Source, SourceError, UnreadableError
+from lungct_tools.pacs.headers import Headers
+from lungct_tools.pacs.results import Choice, make_files
+from lungct_tools.pacs.scorer import Scorer
+from lungct_tools.server.instance import write_whole
 
 SKIPPED = {"task.json", "result.json"}  # mercure's own
 Series = dict[str, tuple[str, Dataset]]  # name and header by SOP instance UID

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
-from scripts.dicomout.evidence import SIZES
-from scripts.dicomout.report import KINDS
-from scripts.folder.fleet import Fleet
-from scripts.health import connect
-from scripts.instance import ROOT, positive, window
-from scripts.pacs.cstore import Peer
-from scripts.pacs.dicomweb import is_here
-from scripts.pacs.keeper import Terms
-from scripts.pacs.outbox import Destination, StoreDestination, StowDestination
-from scripts.pacs.results import Choice
-from scripts.pacs.scorer import Scorer
-from scripts.pacs.spool import SpoolError
+from lungct_tools.commandline import find_run, positive, window
+from lungct_tools.dicomout.evidence import SIZES
+from lungct_tools.dicomout.report import KINDS
+from lungct_tools.folder.fleet import Fleet
+from lungct_tools.folder.score import choose_servers
+from lungct_tools.pacs.cstore import Peer
+from lungct_tools.pacs.dicomweb import is_here
+from lungct_tools.pacs.keeper import Terms
+from lungct_tools.pacs.outbox import Destination, StoreDestination, StowDestination
+from lungct_tools.pacs.results import Choice
+from lungct_tools.pacs.scorer import Scorer
+from lungct_tools.pacs.spool import SpoolError
+from lungct_tools.server.choice import add_server_options
 
 DEADLINE_S = 120.0
 HOUR_S = 3600.0
@@ -25,8 +25,7 @@ HOUR_S = 3600.0
 
 def add_result_options(parser: argparse.ArgumentParser) -> None:
     """Options of whatever makes results."""
-    run_help = f"folder of a server's run files; repeat for several servers (default: $LUNG_CT_RUN or {default_run()})"
-    parser.add_argument("--run", type=Path, action="append", help=run_help)
+    add_server_options(parser, several=True)
     parser.add_argument("--window", type=window, metavar="CENTRE,WIDTH", help="in HU, instead of the model's")
     parser.add_argument("--map", choices=SIZES, default=SIZES[0], help="full: at the slices' size, which OHIF overlays")
     parser.add_argument("--report", choices=tuple(KINDS), default=next(iter(KINDS)), help="SR (default %(default)s)")
@@ -45,7 +44,7 @@ def add_service_options(parser: argparse.ArgumentParser, to_help: str) -> None:
     parser.add_argument("--to", action="append", default=[], metavar="PEER", help=to_help)
     parser.add_argument("--title", default="LUNGCT", help="our AE title (default %(default)s)")
     parser.add_argument("--credentials", type=Path, help="file for DICOMweb: NAME:PASSWORD or Bearer TOKEN, mode 600")
-    parser.add_argument("--ca", type=Path, help="PEM file of who signed the archive's certificate")
+    parser.add_argument("--archive-ca", type=Path, help="PEM file of who signed the archive's certificate")
     parser.add_argument("--trust-network", action="store_true", help="allow unprotected links beyond this machine")
     parser.add_argument("--retry-refused", action="store_true", help="send results again that a peer refused")
     parser.add_argument(
@@ -54,10 +53,6 @@ def add_service_options(parser: argparse.ArgumentParser, to_help: str) -> None:
     parser.add_argument("--quota", type=float, default=20, help="GB that the spool may take (default %(default)s)")
     parser.add_argument("--keep", type=float, default=24, help="hours after the peer confirmed (default %(default)s)")
     parser.add_argument("--keep-failed", type=float, default=168, help="hours after a refusal (default %(default)s)")
-
-
-def default_run() -> Path:
-    return Path(os.environ.get("LUNG_CT_RUN", ROOT / ".run"))
 
 
 def choose(args: argparse.Namespace) -> Choice:
@@ -72,16 +67,12 @@ def read_terms(args: argparse.Namespace) -> Terms:
 
 def find_spool(args: argparse.Namespace) -> Path:
     """The spool's folder: of the option, else in the first server's run folder."""
-    runs = getattr(args, "run", None) or [default_run()]
-    return Path(args.spool or runs[0] / "pacs")
+    return Path(args.spool or (args.run or [find_run()])[0] / "pacs")
 
 
 def connect_scorer(args: argparse.Namespace) -> Scorer:
     """A scorer on the servers of the options; ServerError at once if one is not there."""
-    runs = args.run or [default_run()]
-    for each in runs:
-        connect(each)
-    return Scorer(Fleet(runs, DEADLINE_S), args.window)
+    return Scorer(Fleet(choose_servers(args), DEADLINE_S), args.window)
 
 
 def open_destinations(args: argparse.Namespace) -> list[Destination]:
@@ -90,7 +81,7 @@ def open_destinations(args: argparse.Namespace) -> list[Destination]:
     for text in args.to:
         if text.startswith(("http://", "https://")):
             check_link(text.startswith("https://") or is_here(text), text, args.trust_network)
-            found.append(StowDestination(text, args.credentials, args.ca))
+            found.append(StowDestination(text, args.credentials, args.archive_ca))
             continue
         try:
             peer = Peer.read(text)

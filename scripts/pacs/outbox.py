@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from scripts.pacs import cstore
-from scripts.pacs.dicomweb import ArchiveError, ArchiveRefusal, DicomWeb
-from scripts.pacs.folder import SeriesFolder, Version
-from scripts.pacs.spool import Spool
+from lungct_tools.pacs import cstore
+from lungct_tools.pacs.dicomweb import ArchiveError, ArchiveRefusal, DicomWeb
+from lungct_tools.pacs.folder import SeriesFolder, Version
+from lungct_tools.pacs.spool import Spool
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 300.0
 

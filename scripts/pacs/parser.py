@@ -1,4 +1,4 @@
-"""The child process that parses headers of files from outside: `python -P -m scripts.pacs.parser`, see `headers`.
+"""The child process that parses headers of files from outside: `python -P -m lungct_tools.pacs.parser`, see `headers`.
 
 What it answers is plain JSON of a few checked values, so a file can end this process and nothing else.
 """
@@ -17,13 +17,13 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from lungct.nursery import limit_memory
-from lungct.wire import CPU_SECONDS, receive, send
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
-from scripts.dicomout.assessment import KEYWORDS
+from lungct.pixels.nursery import limit_memory
+from lungct.pixels.wire import CPU_SECONDS, receive, send
+from lungct_tools.dicomout.assessment import KEYWORDS
 
 NEEDED = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 WALL_SECONDS = 6.0

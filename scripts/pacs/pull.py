@@ -10,11 +10,11 @@ from typing import Any
 
 from pydicom.uid import CTImageStorage
 
-from scripts.folder.source import UnreadableError
-from scripts.pacs.dicomweb import ArchiveError, ArchiveRefusal, DicomWeb
-from scripts.pacs.folder import SeriesFolder
-from scripts.pacs.headers import Headers
-from scripts.pacs.spool import Spool, hash_name
+from lungct_tools.folder.source import UnreadableError
+from lungct_tools.pacs.dicomweb import ArchiveError, ArchiveRefusal, DicomWeb
+from lungct_tools.pacs.folder import SeriesFolder
+from lungct_tools.pacs.headers import Headers
+from lungct_tools.pacs.spool import Spool, hash_name
 
 TRIES, PAUSE_S = 4, 0.5
 _STUDY, _SERIES, _OBJECT, _CLASS = "0020000D", "0020000E", "00080018", "00080016"

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 
-from scripts.dicomout.assessment import Assessment
-from scripts.dicomout.evidence import SIZES
-from scripts.dicomout.objects import build_objects, encode
-from scripts.dicomout.report import KINDS
-from scripts.pacs.folder import SeriesFolder, Version, moment_of
-from scripts.pacs.scorer import Scorer
-from scripts.pacs.spool import hash_name
+from lungct_tools.dicomout.assessment import Assessment
+from lungct_tools.dicomout.evidence import SIZES
+from lungct_tools.dicomout.objects import build_objects, encode
+from lungct_tools.dicomout.report import KINDS
+from lungct_tools.pacs.folder import SeriesFolder, Version, moment_of
+from lungct_tools.pacs.scorer import Scorer
+from lungct_tools.pacs.spool import hash_name
 
 _KINDS = {"1.2.840.10008.5.1.4.1.1.7": "capture", "1.2.840.10008.5.1.4.1.1.30": "map"}
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset
 
-from scripts.client import RefusedError, ServerError
-from scripts.dicomout.assessment import Algorithm, Assessment, Slice, roll_up
-from scripts.folder.fleet import Fleet
-from scripts.folder.record import Row
-from scripts.folder.scoring import Order, score_slice
-from scripts.folder.source import Source
+from lungct_client import RefusedError, ServerError
+from lungct_tools.dicomout.assessment import Algorithm, Assessment, Slice, roll_up
+from lungct_tools.folder.fleet import Fleet
+from lungct_tools.folder.record import Row
+from lungct_tools.folder.scoring import Order, score_slice
+from lungct_tools.folder.source import Source
 
 
 class _Recorder:

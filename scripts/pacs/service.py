@@ -6,12 +6,12 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from scripts.pacs.keeper import Keeper, Terms
-from scripts.pacs.outbox import Destination, Outbox
-from scripts.pacs.results import Choice
-from scripts.pacs.scorer import Scorer
-from scripts.pacs.spool import Spool
-from scripts.pacs.status import WRITE_S, write_numbers
+from lungct_tools.pacs.keeper import Keeper, Terms
+from lungct_tools.pacs.outbox import Destination, Outbox
+from lungct_tools.pacs.results import Choice
+from lungct_tools.pacs.scorer import Scorer
+from lungct_tools.pacs.spool import Spool
+from lungct_tools.pacs.status import WRITE_S, write_numbers
 
 TICK_S = 0.1
 DELIVER_S = 0.2

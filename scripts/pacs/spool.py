@@ -16,8 +16,8 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from scripts.folder.source import UnreadableError
-from scripts.pacs.folder import FILE_MODE, FOLDER_MODE, SeriesFolder
+from lungct_tools.folder.source import UnreadableError
+from lungct_tools.pacs.folder import FILE_MODE, FOLDER_MODE, SeriesFolder
 
 NAME_DIGITS = 24  # of SHA-256: 96 bits
 

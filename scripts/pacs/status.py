@@ -1,22 +1,18 @@
-"""What a spool holds: for people (`lungct pacs status`) and, as numbers, for the exporter."""
+"""What a spool holds: for people (`lungct pacs status`) and, as numbers in a file, for whoever watches."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import Metric
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-
-from scripts.pacs.folder import SeriesFolder, write_durably
-from scripts.pacs.spool import list_series
+from lungct_tools.pacs.folder import SeriesFolder, write_durably
+from lungct_tools.pacs.numbers import NUMBERS
+from lungct_tools.pacs.spool import list_series
 
 STATES = ("open", "unsent", "refused", "sent", "deleted")
-FRESH_S = 60.0  # older numbers are of a process that ended
 WRITE_S = 5.0
 
 
@@ -78,29 +74,4 @@ def write_numbers(root: Path, peers: set[str], scored: int, waiting_since: float
         "oldest_unsent_s": max(0.0, time.time() - waiting_since) if waiting_since else 0.0,
         "peers": sorted(peers),
     }
-    write_durably(root / "numbers.json", json.dumps(numbers).encode())
-
-
-def read_numbers(root: Path) -> Mapping[str, Any] | None:
-    """The last numbers; None where there are none."""
-    try:
-        return dict(json.loads((root / "numbers.json").read_text()))
-    except (OSError, ValueError):
-        return None
-
-
-def describe(root: Path) -> Iterator[Metric]:
-    """Metrics of a spool; only `lung_ct_pacs_up` 0 where no process keeps it."""
-    numbers = read_numbers(root)
-    up = bool(numbers) and time.time() - numbers["at"] < FRESH_S
-    yield GaugeMetricFamily("lung_ct_pacs_up", "1: a process keeps the spool", up)
-    if not numbers or not up:
-        return
-    series = GaugeMetricFamily("lung_ct_pacs_series", "Series in the spool by state", labels=("state",))
-    for state, count in numbers["states"].items():
-        series.add_metric((state,), count)
-    yield series
-    yield GaugeMetricFamily(
-        "lung_ct_pacs_oldest_unsent_seconds", "Age of the oldest result that a peer lacks", numbers["oldest_unsent_s"]
-    )
-    yield CounterMetricFamily("lung_ct_pacs_slices", "Slices scored since the process began", numbers["scored"])
+    write_durably(root / NUMBERS, json.dumps(numbers).encode())

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lungct.gate import SMOOTH
-
-from scripts.client import ServerDown, TokenError
+from lungct.gate.checks import SMOOTH
+from lungct_client import ServerDown, TokenError
 
 STILL_HERE = "Your files are still here: press Analyze again once it is ready."
 
@@ -25,8 +24,9 @@ def explain_failure(error: Exception) -> str:
 def explain_state(state: Mapping[str, Any]) -> str:
     """A sentence for the server's state: ready with what, or what to do."""
     if state["ready"]:
-        workers = len(state["workers"])
-        return f"Ready: model {state['version']} on {state['engine']}, {workers} worker{'s' if workers != 1 else ''}"
+        workers = len(state["workers"])  # none are told of a server behind a gateway
+        told = f", {workers} worker{'s' if workers != 1 else ''}" if workers else ""
+        return f"Ready: model {state['version']} on {state['engine']}{told}"
     if not state["live"]:
         return "Not running. Start it with `make serve`."
     if not state["workers"]:

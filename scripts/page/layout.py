@@ -1,44 +1,38 @@
-"""The page, as Streamlit runs it. Start it with `make ui` (scripts/app.py), which sets address, limits and privacy."""
+"""The page, as Streamlit runs it. Start it with `make ui` (lungct ui), which sets address, limits and privacy."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
+
 from lungct import NOTICE
 from lungct.window import Window
-
-from scripts.client import RefusedError, ServerError, TokenError
-from scripts.folder.record import order_classes
-from scripts.folder.source import MAX_BYTES
-from scripts.instance import ROOT, Instance
-from scripts.page import markup
-from scripts.page.advice import explain_failure, explain_state
-from scripts.page.overview import AT, SERIES, choose_finding, make_csv
-from scripts.page.study import MAX_TOTAL, Study, Upload, analyze, connect, unpack
-from scripts.page.viewer import show_finding
-from scripts.status import describe
+from lungct_client import RefusedError, ServerError, TokenError
+from lungct_tools.commandline import find_run
+from lungct_tools.folder.record import order_classes
+from lungct_tools.folder.source import MAX_BYTES
+from lungct_tools.page import markup
+from lungct_tools.page.advice import explain_failure, explain_state
+from lungct_tools.page.overview import AT, SERIES, choose_finding, make_csv
+from lungct_tools.page.study import MAX_TOTAL, Study, Upload, analyze, connect, unpack
+from lungct_tools.page.viewer import show_finding
+from lungct_tools.server.choice import read_environment
+from lungct_tools.server.status import describe
 
 STUDY, CONTRACT, NOTES, ASKED = "study", "contract", "notes", "asked"  # session state
 
 
-def find_run() -> Path:
-    """The run folder of the server that this page speaks of."""
-    return Path(os.environ.get("LUNG_CT_RUN", ROOT / ".run"))
-
-
 @st.cache_data(ttl=5, show_spinner=False)
-def read_state(run: Path) -> dict[str, Any]:
+def read_state() -> dict[str, Any]:
     """The server's state, asked for at most every few seconds, however many browsers look."""
-    return describe(Instance.read(run))
+    return describe(read_environment(find_run()))
 
 
 @st.fragment(run_every=15)
 def show_server() -> None:
     """The line that says whether the server is ready, and what to do when it is not."""
-    state = read_state(find_run())
+    state = read_state()
     colour = markup.READY if state["ready"] else markup.WAITING if state["live"] else markup.DOWN
     st.html(markup.show_state(explain_state(state), colour))
 
@@ -59,7 +53,7 @@ def score(uploads: list[Upload]) -> None:
     """Send everything to the server and keep what it says in this browser session."""
     read_state.clear()
     slices, notes = unpack(uploads)
-    client = connect(find_run())
+    client = connect(read_environment(find_run()))
     bar = st.progress(0.0, "Asking the server")
     try:
         contract = client.contract()

@@ -8,9 +8,9 @@ from typing import Any
 import altair as alt
 import streamlit as st
 
-from scripts.folder.record import order_classes, probability_column, write_csv
-from scripts.page.markup import plain
-from scripts.page.study import Finding, Study
+from lungct_tools.folder.record import order_classes, probability_column, write_csv
+from lungct_tools.page.markup import plain
+from lungct_tools.page.study import Finding, Study
 
 AT, SERIES = "at", "series"  # session state: number of the slice that is shown, from 1; which series
 

@@ -11,12 +11,14 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from lungct import NOTICE, render
-from lungct.gradcam import activate
-from lungct.preprocess import Geometry, place
-from lungct.render import COLORMAPS
-from lungct.window import Window
 from PIL import Image, ImageDraw, ImageFont
+
+from lungct import NOTICE
+from lungct.heatmap import render
+from lungct.heatmap.gradcam import activate
+from lungct.heatmap.render import COLORMAPS
+from lungct.model.preprocess import Geometry, place
+from lungct.window import Window
 
 UInt8 = npt.NDArray[np.uint8]
 

@@ -12,21 +12,20 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import groupby
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from lungct.errors import LungCTError
-from lungct.image import Slice, decode
+from lungct.pixels.image import Slice, decode
 from lungct.settings import Settings
 from lungct.window import Window
-
-from scripts.client import Client, RefusedError, ServerError, TokenError
-from scripts.folder.header import Place, find_place
-from scripts.folder.record import Row, describe_file, describe_reply
-from scripts.folder.source import Archive, SourceError, UnreadableError
-from scripts.page.advice import explain_failure
-from scripts.page.markup import plain
-from scripts.page.picture import make_thumbnail
+from lungct_client import Client, Gateway, Local, RefusedError, ServerError, TokenError
+from lungct_tools.folder.header import Place, find_place
+from lungct_tools.folder.record import Row, describe_file, describe_reply
+from lungct_tools.folder.source import Archive, SourceError, UnreadableError
+from lungct_tools.page.advice import explain_failure
+from lungct_tools.page.markup import plain
+from lungct_tools.page.picture import make_thumbnail
 
 MAX_SLICES, MAX_TOTAL = 1000, 512 * 2**20  # what one browser session may hold: slices, bytes
 IN_FLIGHT = 8
@@ -109,9 +108,9 @@ def unpack(uploads: Iterable[Upload]) -> tuple[list[Upload], list[str]]:
     return slices, notes
 
 
-def connect(run: Path) -> Client:
+def connect(server: Local | Gateway) -> Client:
     """A client for a person who waits: no attempt starts after DEADLINE_S, and none takes longer than that."""
-    return Client.of(run, deadline_s=DEADLINE_S, timeout_s=DEADLINE_S)
+    return Client(server, deadline_s=DEADLINE_S, timeout_s=DEADLINE_S)
 
 
 def analyze(client: Client, uploads: list[Upload], default: Window, advance: Callable[[int], None]) -> Study:

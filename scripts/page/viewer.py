@@ -6,14 +6,23 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import streamlit as st
-from lungct.image import Slice
-from lungct.window import Window
 
-from scripts.folder.header import list_tags
-from scripts.page import markup
-from scripts.page.advice import explain_decision
-from scripts.page.picture import COLOURS, VIEWS, ClassMap, UInt8, draw_overlay, make_map, make_sheet, sample_colours
-from scripts.page.study import Finding, view
+from lungct.pixels.image import Slice
+from lungct.window import Window
+from lungct_tools.folder.header import list_tags
+from lungct_tools.page import markup
+from lungct_tools.page.advice import explain_decision
+from lungct_tools.page.picture import (
+    COLOURS,
+    VIEWS,
+    ClassMap,
+    UInt8,
+    draw_overlay,
+    make_map,
+    make_sheet,
+    sample_colours,
+)
+from lungct_tools.page.study import Finding, view
 
 PREDICTED = "Predicted"
 MODEL_VIEW = "As the model"

@@ -10,8 +10,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.instance import ROOT, SOCKET_PATH_LIMIT, Instance, write_whole
-from scripts.tokens import Tokens
+from lungct_client import Tokens
+from lungct_tools import ROOT
+from lungct_tools.server.instance import SOCKET_PATH_LIMIT, Instance, write_whole
 
 TEMPLATE = ROOT / "config" / "nginx" / "nginx.conf"
 
@@ -28,7 +29,7 @@ class Nginx:
         instance: the server behind it.
         folder: private folder of settings, logs and temporary files.
         listen: address:port.
-        clients: nginx map lines, `"Bearer KEY" NAME;`, see scripts/keys.py.
+        clients: nginx map lines, `"Bearer KEY" NAME;`, see lungct key.
         certificate, certificate_key: PEM files.
         rate: requests/s of one client, and as many at once.
         uploads: private folder for large files while they arrive.

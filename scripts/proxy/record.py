@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from scripts.instance import write_whole
+from lungct_tools.server.instance import write_whole
 
 RECORD = "gateway/supervisor.json"
 
@@ -34,7 +34,7 @@ class Record:
 
     @property
     def options(self) -> str:
-        """Those of scripts/gateway.py that it was started with for good."""
+        """Those of lungct gateway that it was started with for good."""
         return f"--patience {self.patience_s:g} --notice {self.notice_s:g}" + " --supervised" * self.supervised
 
     @property
@@ -50,7 +50,8 @@ def find(run: Path) -> Record | None:
     """The gateway of this run folder; None if none runs."""
     with suppress(OSError, ValueError):
         record = Record(**json.loads((run / RECORD).read_text()))
-        if b"gateway.py" in Path(f"/proc/{record.pid}/cmdline").read_bytes():
+        words = Path(f"/proc/{record.pid}/cmdline").read_bytes().split(b"\0")
+        if b"gateway" in words and any(b"lungct" in word for word in words):
             return record
     return None
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from socketserver import ThreadingMixIn, UnixStreamServer
 from typing import Any
 
-from scripts.client import Client, RefusedError, ServerError, TokenError
-from scripts.health import check_live
-from scripts.instance import Instance
-from scripts.proxy.tally import Tally
+from lungct_client import Client, RefusedError, ServerError, TokenError
+from lungct_tools.proxy.tally import Tally
+from lungct_tools.server.health import check_live
+from lungct_tools.server.instance import Instance
 
 OPEN = ("/predictions/lung_ct", "/explanations/lung_ct", "/v2/models/lung_ct/infer")  # as in config/nginx/nginx.conf
 OURS = {"host", "connection", "authorization", "content-length"}  # headers that the second attempt sets itself
@@ -73,12 +73,21 @@ class _Answer(BaseHTTPRequestHandler):
         elif self.path == "/readyz":
             ready = self.server.readiness.ready
             self._send(200 if ready else 503, {"ready": ready})
+        elif self.path == "/model":  # asked with a client's key, see config/nginx/nginx.conf
+            self._describe()
         elif self.path == "/tally":  # for the exporter; nginx has no way to it
             self._send(200, self.server.tally.read())
         else:
             self.send_error(404)
 
     do_HEAD = do_GET  # noqa: N815 -- the base class asks for this name
+
+    def _describe(self) -> None:
+        """model.json of the model that is served, and its engine; 503 where the server does not tell."""
+        try:
+            self._send(200, self.server.client.contract())
+        except (ServerError, TokenError, RefusedError):
+            self.send_error(503)
 
     def do_POST(self) -> None:
         if self.path not in OPEN:  # TorchServe would get it with a good key

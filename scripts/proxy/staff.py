@@ -7,8 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from scripts.client import Client
-from scripts.instance import Instance
+from lungct_client import Client
+from lungct_tools.server.instance import Instance
 
 
 def read_settled(store: Path) -> int:

@@ -9,13 +9,13 @@ import threading
 import time
 from contextlib import suppress
 
-from scripts.health import UNREADY, check_ready
-from scripts.instance import Instance
-from scripts.proxy.nginx import Nginx
-from scripts.proxy.record import RECORD, Record
-from scripts.proxy.sidecar import Readiness, Sidecar
-from scripts.proxy.staff import Staff
-from scripts.proxy.watchdog import Watchdog, restart
+from lungct_tools.proxy.nginx import Nginx
+from lungct_tools.proxy.record import RECORD, Record
+from lungct_tools.proxy.sidecar import Readiness, Sidecar
+from lungct_tools.proxy.staff import Staff
+from lungct_tools.proxy.watchdog import Watchdog, restart
+from lungct_tools.server.health import UNREADY, check_ready
+from lungct_tools.server.instance import Instance
 
 LOOK_S, CHECK_S = 0.5, 5.0  # how often the process is looked at, and a canary slice is scored
 

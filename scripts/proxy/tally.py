@@ -22,7 +22,7 @@ REFUSALS = (
     "503",
     "504",
 )  # of nginx; there from the start, so that rates see the first
-TIMEOUT_S = 1  # with those of scripts/exporter.py under the scrape timeout of config/prometheus/prometheus.yml
+TIMEOUT_S = 1  # with those of lungct exporter under the scrape timeout of config/prometheus/prometheus.yml
 
 
 class Tally:

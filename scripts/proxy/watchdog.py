@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 import subprocess
-import sys
 import threading
 
-from scripts.instance import ROOT, Instance
-from scripts.stop import end, stop
+from lungct_tools.commandline import compose
+from lungct_tools.server.instance import Instance
+from lungct_tools.server.shutdown import end, stop
 
 LONGEST_S = 900.0
 
@@ -63,7 +63,7 @@ def restart(instance: Instance, supervised: bool, ended: threading.Event) -> Non
         end(now)
         return
     stop(now)
-    command = [sys.executable, str(ROOT / "scripts" / "serve.py"), *instance.options]
+    command = compose("serve", *instance.options)
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None:
         if ended.wait(0.1):

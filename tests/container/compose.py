@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from scripts.instance import ROOT
+from lungct_tools import ROOT
 from tests.container.podman import Podman
 
 FILE = ROOT / "compose.yaml"

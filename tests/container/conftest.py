@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from scripts.instance import find_ports
-from scripts.proxy.nginx import make_certificate
-from tests.calls import wait_until
+from lungct_tools.proxy.nginx import make_certificate
+from lungct_tools.server.instance import find_ports
 from tests.conftest import run_script
 from tests.container.compose import DECLARED, HERE, Compose
 from tests.container.podman import USER, Podman, reach, require_tools
+from tests.support.calls import wait_until
 
 
 @pytest.fixture(scope="package")
@@ -47,7 +47,7 @@ def deployment(podman, image, tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     folder = home / ".config" / "lung-ct"
     (folder / "tls").mkdir(parents=True)
-    added = run_script("keys", "add", "alice", "--clients", folder / "clients.map", "--run", home)
+    added = run_script("key", "add", "alice", "--clients", folder / "clients.map", "--run", home)
     assert added.returncode == 0, added.stderr
     for made, name in zip(make_certificate(folder / "tls"), ("tls.crt", "tls.key"), strict=True):
         made.rename(folder / "tls" / name)

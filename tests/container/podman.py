@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 
-from scripts.instance import ROOT
+from lungct_tools import ROOT
 
 TOOLS = ("podman", "runc", "mmdebstrap")
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")

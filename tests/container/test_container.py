@@ -11,12 +11,14 @@ import pytest
 import requests
 from compose_spec import PyCompose
 
-from scripts.anatomy import draw_slice
-from scripts.instance import DEFAULT_PORTS, EXPORTER_PORT, ROOT
-from scripts.phantom import write_png
-from tests.calls import wait_until
+from lungct_client import DEFAULT_PORTS
+from lungct_tools import ROOT
+from lungct_tools.phantom.anatomy import draw_slice
+from lungct_tools.phantom.files import write_png
+from lungct_tools.server.instance import EXPORTER_PORT
 from tests.container.compose import DECLARED, PATIENCE_S
 from tests.container.podman import USER, reach
+from tests.support.calls import wait_until
 
 LARGEST_MB = 950
 BUILD_TOOLS = ("/opt/tools", "/opt/venv/bin/uv", "/opt/venv/bin/torch-model-archiver", "/usr/bin/gcc", "/usr/bin/make")
@@ -24,9 +26,12 @@ BUILD_TOOLS = ("/opt/tools", "/opt/venv/bin/uv", "/opt/venv/bin/torch-model-arch
 LOOK = f"""for f in {" ".join(BUILD_TOOLS)}; do test -e $f && echo $f; done
 find / -xdev -name key_file.json -o -name clients.map -o -name '*.key'
 echo looked"""
-HEALTH = ("python", "scripts/health.py", "ready")
+LUNGCT = ("python", "-P", "-m", "lungct_tools")
+HEALTH = (*LUNGCT, "health", "ready")
 # Of the server, from inside its container.
-INSTANCE = "from scripts.health import *; import os; instance = Instance.read(Path(os.environ['LUNG_CT_RUN'])); "
+INSTANCE = (
+    "from lungct_tools.server.health import *; import os; instance = Instance.read(Path(os.environ['LUNG_CT_RUN'])); "
+)
 ops = [pytest.mark.ops, pytest.mark.server, pytest.mark.timeout(1500)]
 
 
@@ -47,7 +52,7 @@ class TestContainers:
         server = deployment.server
         write_png(draw_slice(3), tmp_path / "slice.png")
         podman.do("cp", tmp_path / "slice.png", f"{server}:/run/lung-ct/slice.png")
-        scored = podman.do("exec", server, "python", "scripts/predict.py", "/run/lung-ct/slice.png", "--json")
+        scored = podman.do("exec", server, *LUNGCT, "predict", "/run/lung-ct/slice.png", "--json")
         assert json.loads(scored)["label"] in ("Normal", "Benign", "Malignant")
         for container in (server, "lung-ct_gateway_1", "lung-ct_exporter_1"):
             assert podman.do("exec", container, "id", "--user") == str(USER)
@@ -90,14 +95,14 @@ class TestContainers:
         assert run("print(instance.pid)") != before
 
     def test_a_server_that_stays_without_workers_is_ended_and_started_again(self, podman, deployment):
-        def run(*command):
-            return podman("exec", deployment.server, "python", *command).stdout
+        def run(code):
+            return podman("exec", deployment.server, "python", "-c", INSTANCE + code).stdout
 
-        before = run("-c", INSTANCE + "print(instance.pid)")
-        run("scripts/scale.py", "0")
+        before = run("print(instance.pid)")
+        podman("exec", deployment.server, *LUNGCT, "scale", "0")
         wait_until(lambda: not deployment.is_ready(), 30, "not ready")
         wait_until(deployment.is_ready, PATIENCE_S + 120, "ready again")
-        assert run("-c", INSTANCE + "print(instance.pid)") not in ("", before)
+        assert run("print(instance.pid)") not in ("", before)
 
     def test_requests_are_logged_to_the_engine_and_no_log_grows_beside_the_tokens(self, podman, deployment):
         assert reach(f"https://127.0.0.1:{deployment.gateway}/models") == 401

@@ -9,12 +9,12 @@ from datetime import datetime
 
 import numpy as np
 import pytest
-from lungct.pipeline import Job, Pipeline
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from scripts.dicomout.assessment import KEYWORDS, Algorithm, Assessment, Slice, roll_up
-from scripts.folder.record import describe_file, describe_reply, order_classes
+from lungct.pipeline import Job, Pipeline
+from lungct_tools.dicomout.assessment import KEYWORDS, Algorithm, Assessment, Slice, roll_up
+from lungct_tools.folder.record import describe_file, describe_reply, order_classes
 
 GRID = {"X-Heatmap": "always", "X-Heatmap-Format": "grid"}
 MOMENT = datetime(2026, 3, 4, 5, 6, 7)

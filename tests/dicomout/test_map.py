@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from lungct.preprocess import place
 
-from scripts.dicomout.evidence import build_map
+from lungct.model.preprocess import place
+from lungct_tools.dicomout.evidence import build_map
 from tests.dicomout.conftest import score_slices
-from tests.dicomout.series import AXIAL, MIRRORED, OBLIQUE, STEP_MM, draw_series
+from tests.support.series import AXIAL, MIRRORED, OBLIQUE, STEP_MM, draw_series
 
 SERIES = {
     "axial": draw_series(3, AXIAL, name="axial"),

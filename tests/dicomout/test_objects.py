@@ -5,15 +5,15 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from lungct import NOTICE
 from PIL import Image
 from pydicom import dcmread
 
-from scripts.dicomout.assessment import date_of
-from scripts.dicomout.geometry import choose_stack
-from scripts.dicomout.objects import build_objects, encode
-from scripts.dicomout.overlay import name_directions
-from tests.dicomout.series import MIRRORED, OBLIQUE, draw_series, refused_slice
+from lungct import NOTICE
+from lungct_tools.dicomout.assessment import date_of
+from lungct_tools.dicomout.geometry import choose_stack
+from lungct_tools.dicomout.objects import build_objects, encode
+from lungct_tools.dicomout.overlay import name_directions
+from tests.support.series import MIRRORED, OBLIQUE, draw_series, refused_slice
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_another_engine_model_or_option_gives_other_uids(assessment, pictures, o
 
 
 def test_another_release_gives_other_uids(assessment, pictures, objects, monkeypatch):
-    monkeypatch.setattr("scripts.dicomout.uids.WRITER", "another")
+    monkeypatch.setattr("lungct_tools.dicomout.uids.WRITER", "another")
     assert not uids(build_objects(assessment, pictures)) & uids(objects)
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from scripts.dicomout.objects import build_objects, encode
-from tests.dicomout.series import MIRRORED, OBLIQUE, draw_series, refused_slice
+from lungct_tools.dicomout.objects import build_objects, encode
 from tests.dicomout.test_map import matrix_of_frame
+from tests.support.series import MIRRORED, OBLIQUE, draw_series, refused_slice
 
 pytestmark = pytest.mark.ops
 DCMQI = Path(sysconfig.get_path("purelib")) / "dcmqi" / "bin"

@@ -5,15 +5,15 @@ import io
 import numpy as np
 import pytest
 from highdicom import sr
-from lungct import NOTICE
 from pydicom import dcmread
 
-from scripts.dicomout import codes
-from scripts.dicomout.geometry import Cells, find_peak
-from scripts.dicomout.objects import encode
-from scripts.dicomout.report import build_report, choose
-from scripts.folder.rollup import RULE
-from tests.dicomout.series import draw_series, refused_slice
+from lungct import NOTICE
+from lungct_tools.dicomout import codes
+from lungct_tools.dicomout.geometry import Cells, find_peak
+from lungct_tools.dicomout.objects import encode
+from lungct_tools.dicomout.report import build_report, choose
+from lungct_tools.folder.rollup import RULE
+from tests.support.series import draw_series, refused_slice
 
 
 @pytest.fixture(scope="module")

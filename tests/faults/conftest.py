@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.calls import wait_until
 from tests.faults.readiness import Readiness
 from tests.faults.site import BACK_S, open_site
 from tests.faults.table import count, format_row, write_table
-from tests.traffic import Traffic
+from tests.support.calls import wait_until
+from tests.support.traffic import Traffic
 
 
 @pytest.fixture(scope="package")

@@ -3,7 +3,7 @@
 import threading
 import time
 
-from scripts.health import UNREADY
+from lungct_tools.server.health import UNREADY
 
 PAUSE_S = 0.1
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import psutil
 import yaml
 
-from scripts.client import Client
-from scripts.instance import ROOT, Instance, find_ports
-from scripts.proxy.record import find
-from tests.calls import wait_until
+from lungct_client import Client
+from lungct_tools import ROOT
+from lungct_tools.proxy.record import find
+from lungct_tools.server.instance import Instance, find_ports
 from tests.conftest import run_script
-from tests.gateways import Door, open_gateway, skip_without_nginx
+from tests.support.calls import wait_until
+from tests.support.gateways import Door, open_gateway, skip_without_nginx
 
 QUEUE, WORKERS, RETRY_S, PATIENCE_S = 32, 2, 5, 45  # longer than a worker takes to load on a busy machine
 BACK_S = 120  # to be ready again, on a machine that is busy with other things

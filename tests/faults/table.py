@@ -1,4 +1,4 @@
-"""README's table of faults, written by the tests that measured it."""
+"""The table of faults in docs/operations.md, written by the tests that measured it."""
 
 from pathlib import Path
 

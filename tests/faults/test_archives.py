@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 
-from scripts.instance import Instance, find_ports
+from lungct_tools.server.instance import Instance, find_ports
 from tests.conftest import run_script
 from tests.faults.site import build_store, change_archive, kill
 from tests.faults.table import format_row

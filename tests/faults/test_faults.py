@@ -1,4 +1,4 @@
-"""Break the real server behind the real gateway under load, and count. `make faults` writes README's table of it."""
+"""Break the real server behind the real gateway under load, and count. `make faults` writes the table of it."""
 
 import os
 import socket
@@ -13,15 +13,15 @@ from functools import partial
 import psutil
 import pytest
 
-from scripts.bench.load import TAIL_S, WARM_S, WRK_MISSING, Target, find_wrk, run_closed
-from scripts.proxy.record import reload
-from scripts.tokens import Tokens
-from tests.calls import wait_until
+from lungct_client import Tokens
+from lungct_tools.bench.load import TAIL_S, WARM_S, WRK_MISSING, Target, find_wrk, run_closed
+from lungct_tools.proxy.record import reload
 from tests.faults.site import BACK_S, CROWD, QUEUE, RETRY_S, GivenUp, kill
 from tests.faults.table import count, format_row
-from tests.gateways import stop_in_background
-from tests.pictures import encode
-from tests.traffic import Traffic, is_ended, strict_call
+from tests.support.calls import wait_until
+from tests.support.gateways import stop_in_background
+from tests.support.pictures import encode
+from tests.support.traffic import Traffic, is_ended, strict_call
 
 pytestmark = [pytest.mark.server, pytest.mark.ops, pytest.mark.timeout(600)]  # the site's start included
 

@@ -5,7 +5,7 @@ import socket
 import ssl
 from contextlib import contextmanager
 
-from scripts.proxy.nginx import TEMPLATE
+from lungct_tools.proxy.nginx import TEMPLATE
 
 KEYS = {name: pair * 32 for name, pair in (("alice", "ab"), ("bob", "cd"), ("carol", "ef"), ("dave", "01"))}
 KEY = KEYS["alice"]

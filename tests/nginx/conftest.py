@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import requests
 
-from tests.gateways import run_nginx, skip_without_nginx
 from tests.nginx.callers import KEY, KEYS
+from tests.support.gateways import run_nginx, skip_without_nginx
 
 
 class Recorder(BaseHTTPRequestHandler):

@@ -4,15 +4,15 @@ import re
 import socket
 
 import pytest
-from lungct.request import OPTIONS
 
-from scripts.instance import Instance
-from scripts.proxy.nginx import TEMPLATE, GatewayError, Nginx, make_certificate
-from scripts.proxy.sidecar import OPEN
-from scripts.proxy.tally import REFUSALS
-from scripts.proxy.tally import ask as ask_tally
-from tests.calls import wait_until
-from tests.gateways import ASTRAY
+from lungct.exchange.request import OPTIONS
+from lungct_tools.proxy.nginx import TEMPLATE, GatewayError, Nginx, make_certificate
+from lungct_tools.proxy.sidecar import OPEN
+from lungct_tools.proxy.tally import REFUSALS
+from lungct_tools.proxy.tally import ask as ask_tally
+from lungct_tools.server.instance import Instance
+from tests.support.calls import wait_until
+from tests.support.gateways import ASTRAY
 
 pytestmark = pytest.mark.ops
 HIDDEN = {"canary"}  # a monitor's own option: clients must not be able to hide from the metrics

@@ -8,12 +8,12 @@ import psutil
 import pytest
 import yaml
 
-from scripts.client import LARGE_AT_ONCE
-from scripts.instance import ROOT
-from scripts.proxy.nginx import TEMPLATE
-from tests.calls import wait_until
-from tests.gateways import assert_refusal
+from lungct_client.client import LARGE_AT_ONCE
+from lungct_tools import ROOT
+from lungct_tools.proxy.nginx import TEMPLATE
 from tests.nginx.callers import KEYS, LARGE, read_limit, uploading
+from tests.support.calls import wait_until
+from tests.support.gateways import assert_refusal
 
 pytestmark = pytest.mark.ops
 

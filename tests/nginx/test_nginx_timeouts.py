@@ -8,10 +8,10 @@ import ssl
 import pytest
 import requests
 
-from scripts.proxy import nginx
-from tests.calls import wait_until
-from tests.gateways import assert_refusal, run_nginx, skip_without_nginx
-from tests.traffic import is_ended
+from lungct_tools.proxy import nginx
+from tests.support.calls import wait_until
+from tests.support.gateways import assert_refusal, run_nginx, skip_without_nginx
+from tests.support.traffic import is_ended
 
 pytestmark = pytest.mark.ops
 KEY = "ab" * 32

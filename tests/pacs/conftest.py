@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from scripts.instance import ROOT
-from tests.calls import wait_until
+from lungct_tools import ROOT
+from lungct_tools.commandline import compose
 from tests.dicomout.conftest import assess  # noqa: F401 - a fixture
-from tests.pacs.orthanc import Orthanc, running
+from tests.support.calls import wait_until
+from tests.support.orthanc import Orthanc, running
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ class Listening:
 @contextmanager
 def listening(run: Path, spool: Path, *options: str) -> Iterator[Listening]:
     """`listen` on a free port until the block ends, by SIGTERM."""
-    command = [sys.executable, "-m", "scripts.pacs.command", "listen", "--run", str(run), "--spool", str(spool)]
+    command = [*compose("pacs"), "listen", "--run", str(run), "--spool", str(spool)]
     arguments = ["--port", "0", "--quiet", "1", *options]
     with subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:

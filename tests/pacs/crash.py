@@ -16,16 +16,16 @@ from pathlib import Path
 
 import requests
 
-from scripts.folder.fleet import Fleet
-from scripts.folder.journal import Journal
-from scripts.pacs.headers import Headers
-from scripts.pacs.keeper import Terms
-from scripts.pacs.outbox import StowDestination
-from scripts.pacs.results import Choice
-from scripts.pacs.scorer import Scorer
-from scripts.pacs.service import keeping, run
-from scripts.pacs.spool import Spool
-from tests.dicomout.series import draw_series
+from lungct_tools.folder.fleet import Fleet
+from lungct_tools.folder.journal import Journal
+from lungct_tools.pacs.headers import Headers
+from lungct_tools.pacs.keeper import Terms
+from lungct_tools.pacs.outbox import StowDestination
+from lungct_tools.pacs.results import Choice
+from lungct_tools.pacs.scorer import Scorer
+from lungct_tools.pacs.service import keeping, run
+from lungct_tools.pacs.spool import Spool
+from tests.support.series import draw_series
 
 STEPS = ((os, "fsync"), (os, "write"), (Path, "replace"), (Path, "rename"), (shutil, "rmtree"), (Journal, "append"),
          (requests.Session, "request"))  # fmt: skip

@@ -11,11 +11,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from scripts.instance import ROOT
-from scripts.pacs.phantoms import draw_volume, encode_slice
-from tests.calls import wait_until
+from lungct_tools import ROOT
+from lungct_tools.phantom.series import draw_volume, encode_slice
 from tests.pacs.conftest import listening
-from tests.pacs.orthanc import running
+from tests.support.calls import wait_until
+from tests.support.orthanc import running
 
 DRAWN = 20  # slices that differ; drawing them all would take minutes
 QUIET_S = 1.0

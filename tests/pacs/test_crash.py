@@ -8,15 +8,15 @@ import sys
 import pytest
 import requests
 
-from scripts.dicomout.uids import make_uid
-from scripts.instance import ROOT
+from lungct_tools import ROOT
+from lungct_tools.phantom.series import name_uid
 
 pytestmark = [pytest.mark.ops, pytest.mark.server]
 
 
 def count_objects(orthanc, name):
     """Instances by modality that the archive has of a study."""
-    answer = requests.get(f"{orthanc.web}/studies/{make_uid('study', name)}/instances", timeout=30)
+    answer = requests.get(f"{orthanc.web}/studies/{name_uid('study', name)}/instances", timeout=30)
     kinds = [each["00080060"]["Value"][0] for each in answer.json()]
     return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
 

@@ -7,11 +7,11 @@ import signal
 import pytest
 from pydicom import dcmread
 
-from scripts.folder.source import UnreadableError
-from scripts.pacs.headers import Headers
-from scripts.pacs.phantoms import encode_slice
-from tests.dicomout.series import draw_series
-from tests.dicoms import HU, build_bomb, build_ct, save
+from lungct_tools.folder.source import UnreadableError
+from lungct_tools.pacs.headers import Headers
+from lungct_tools.phantom.series import encode_slice
+from tests.support.dicoms import HU, build_bomb, build_ct, save
+from tests.support.series import draw_series
 
 
 @pytest.fixture(scope="module")

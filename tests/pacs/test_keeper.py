@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from scripts.client import ServerDown
-from scripts.folder.fleet import Fleet
-from scripts.instance import ROOT
-from scripts.pacs.keeper import Keeper, Terms
-from scripts.pacs.outbox import Outbox
-from scripts.pacs.results import Choice
-from scripts.pacs.scorer import Scorer
-from scripts.pacs.spool import Spool
-from tests.calls import wait_until
+from lungct_client import ServerDown
+from lungct_tools import ROOT
+from lungct_tools.folder.fleet import Fleet
+from lungct_tools.pacs.keeper import Keeper, Terms
+from lungct_tools.pacs.outbox import Outbox
+from lungct_tools.pacs.results import Choice
+from lungct_tools.pacs.scorer import Scorer
+from lungct_tools.pacs.spool import Spool
 from tests.dicomout.conftest import read_header
-from tests.dicomout.series import draw_series
+from tests.support.calls import wait_until
+from tests.support.series import draw_series
 
 pytestmark = pytest.mark.server
 FILES = draw_series(3, name="kept")
@@ -64,7 +64,7 @@ def settle(keeper, series):
 
 
 def test_slices_are_scored_while_others_arrive_and_the_result_waits_for_quiet(spool, server):
-    keeper, _ = keep(spool, lambda: Scorer(Fleet([server.run], 60)), Terms(3600, 1, 1))
+    keeper, _ = keep(spool, lambda: Scorer(Fleet([server], 60)), Terms(3600, 1, 1))
     series = arrive(spool, keeper, FILES[0])
 
     def scored():
@@ -85,7 +85,7 @@ def test_a_server_that_is_away_makes_nothing_fail(spool, server):
         tries.append(1)
         if len(tries) < 3:
             raise ServerDown("away")
-        return Scorer(Fleet([server.run], 60))
+        return Scorer(Fleet([server], 60))
 
     keeper, _ = keep(spool, connect)
     series = arrive(spool, keeper, *FILES)
@@ -97,11 +97,11 @@ def test_a_server_that_is_away_makes_nothing_fail(spool, server):
 
 
 def test_other_weights_are_asked_again_and_never_mixed(spool, server):
-    keeper, _ = keep(spool, lambda: Scorer(Fleet([server.run], 60)))
+    keeper, _ = keep(spool, lambda: Scorer(Fleet([server], 60)))
     series = arrive(spool, keeper, *FILES)
     old = {"file": min(series.slices()), "label": "Normal", "weights_sha256": "0" * 64}
     series.append(old)
-    keeper, _ = keep(spool, lambda: Scorer(Fleet([server.run], 60)))  # a new process after the model was changed
+    keeper, _ = keep(spool, lambda: Scorer(Fleet([server], 60)))  # a new process after the model was changed
     settle(keeper, series)
     keeper.close()
     assert {row["weights_sha256"] for row in series.rows().values()} != {old["weights_sha256"]}
@@ -110,7 +110,7 @@ def test_other_weights_are_asked_again_and_never_mixed(spool, server):
 
 def test_a_series_is_deleted_when_its_peer_confirmed_and_the_time_is_over(spool, server):
     peer = Peer()
-    keeper, outbox = keep(spool, lambda: Scorer(Fleet([server.run], 60)), Terms(0, 0, 3600), [peer])
+    keeper, outbox = keep(spool, lambda: Scorer(Fleet([server], 60)), Terms(0, 0, 3600), [peer])
     series = arrive(spool, keeper, *FILES)
     settle(keeper, series)
     keeper.sweep()
@@ -130,7 +130,7 @@ def test_a_series_is_deleted_when_its_peer_confirmed_and_the_time_is_over(spool,
 
 def test_a_result_that_a_peer_refused_is_kept_longer(spool, server):
     peer = Peer()
-    keeper, _ = keep(spool, lambda: Scorer(Fleet([server.run], 60)), Terms(0, 0, 3600), [peer])
+    keeper, _ = keep(spool, lambda: Scorer(Fleet([server], 60)), Terms(0, 0, 3600), [peer])
     series = arrive(spool, keeper, *FILES[:1])
     settle(keeper, series)
     series.versions()[0].note_refusal("peer", "0xA900")
@@ -141,7 +141,7 @@ def test_a_result_that_a_peer_refused_is_kept_longer(spool, server):
 
 
 def test_a_series_that_cannot_be_built_stops_no_other(spool, server):
-    keeper, _ = keep(spool, lambda: Scorer(Fleet([server.run], 60)))
+    keeper, _ = keep(spool, lambda: Scorer(Fleet([server], 60)))
     broken, good = arrive(spool, keeper, *FILES), arrive(spool, keeper, *draw_series(2, name="good"))
     for path in (broken.root / "in").glob("*.json"):
         path.write_text("{")
@@ -162,16 +162,16 @@ def test_a_series_that_cannot_be_built_stops_no_other(spool, server):
 FULL = """
 import json, os, subprocess, sys, threading
 from pathlib import Path
-from scripts.folder.fleet import Fleet
-from scripts.pacs.spool import Spool
-from scripts.pacs.scorer import Scorer
-from tests.dicomout.series import draw_series
+from lungct_tools.folder.fleet import Fleet
+from lungct_tools.pacs.spool import Spool
+from lungct_tools.pacs.scorer import Scorer
+from tests.support.series import draw_series
 from tests.pacs.test_keeper import arrive, keep, settle
 
 run, root = Path(sys.argv[1]), Path(sys.argv[2])
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", root], check=True)
 with Spool(root, 10**9) as spool:
-    keeper, _ = keep(spool, lambda: Scorer(Fleet([run], 60)))
+    keeper, _ = keep(spool, lambda: Scorer(Fleet([Local.read(run)], 60)))
     series = arrive(spool, keeper, *draw_series(3, name="full"))
     while keeper._pause_s < 4:
         keeper.tick()

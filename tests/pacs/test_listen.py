@@ -4,18 +4,18 @@ import io
 import json
 import shutil
 import subprocess
-import sys
 
 import pytest
 from pydicom import dcmread, uid
 from pynetdicom import AE
 
-from scripts.dicomout.uids import make_uid
-from scripts.instance import ROOT
-from scripts.pacs.command import main
-from tests.dicomout.series import draw_series, refused_slice
-from tests.dicoms import LOSSLESS, build_of, save
+from lungct_tools import ROOT
+from lungct_tools.commandline import compose
+from lungct_tools.pacs.command import main
+from lungct_tools.phantom.series import name_uid
 from tests.pacs.conftest import listening, write
+from tests.support.dicoms import LOSSLESS, build_of, save
+from tests.support.series import draw_series, refused_slice
 
 pytestmark = [pytest.mark.ops, pytest.mark.server]
 if not shutil.which("storescu"):
@@ -25,15 +25,15 @@ if not shutil.which("storescu"):
 def name_slice(body, name, number=0):
     """The file with UIDs of a series of its own."""
     data = dcmread(io.BytesIO(body))
-    data.StudyInstanceUID, data.SeriesInstanceUID = make_uid("study", name), make_uid("series", name)
-    data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = make_uid("slice", name, number)
+    data.StudyInstanceUID, data.SeriesInstanceUID = name_uid("study", name), name_uid("series", name)
+    data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = name_uid("slice", name, number)
     return save(data)
 
 
 def rows_of(listener, body):
     """What the listener says of a slice: its rows by the journal of its series."""
     header = dcmread(io.BytesIO(body), stop_before_pixels=True)
-    command = [sys.executable, "-m", "scripts.pacs.command", "status", "--identify", "--json", "--spool"]
+    command = [*compose("pacs"), "status", "--identify", "--json", "--spool"]
     status = subprocess.run([*command, str(listener.spool)], cwd=ROOT, capture_output=True, text=True, check=True)
     return [s for s in json.loads(status.stdout)["series"] if s.get("series_uid") == header.SeriesInstanceUID]
 

@@ -3,15 +3,15 @@
 import json
 import os
 import subprocess
-import sys
 
 import pytest
 from pydicom import dcmread
 
-from scripts.instance import ROOT
-from scripts.pacs.command import main
-from tests.dicomout.series import OBLIQUE, draw_series, refused_slice
-from tests.dicoms import build_ct
+from lungct_tools import ROOT
+from lungct_tools.commandline import compose
+from lungct_tools.pacs.command import main
+from tests.support.dicoms import build_ct
+from tests.support.series import OBLIQUE, draw_series, refused_slice
 
 pytestmark = pytest.mark.server
 PEOPLE = ("PHANTOM", "2.25.")
@@ -59,7 +59,7 @@ def test_neither_the_summary_nor_a_files_name_tells_who_it_is(done):
 
 def test_as_a_mercure_module_it_writes_the_same_bytes(server, scans, done, tmp_path):
     environment = {**os.environ, "MERCURE_IN_DIR": str(scans), "MERCURE_OUT_DIR": str(tmp_path)}
-    command = [sys.executable, "-m", "scripts.pacs.command", "once", "--run", str(server.run)]
+    command = [*compose("pacs"), "once", "--run", str(server.run)]
     ended = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 1, ended.stderr
     assert not any(word in ended.stdout + ended.stderr for word in PEOPLE)

@@ -8,14 +8,14 @@ import pytest
 from pydicom import uid
 from pynetdicom import AE, evt
 
-from scripts.dicomout.objects import build_objects, encode
-from scripts.instance import find_ports
-from scripts.pacs import cstore
-from scripts.pacs.dicomweb import ArchiveError, ArchiveRefusal, DicomWeb, read_credentials, read_part
-from scripts.pacs.folder import SeriesFolder
-from scripts.pacs.outbox import Outbox, StoreDestination, StowDestination
-from scripts.pacs.spool import Spool
-from tests.dicomout.series import draw_series
+from lungct_tools.dicomout.objects import build_objects, encode
+from lungct_tools.pacs import cstore
+from lungct_tools.pacs.dicomweb import ArchiveError, ArchiveRefusal, DicomWeb, read_credentials, read_part
+from lungct_tools.pacs.folder import SeriesFolder
+from lungct_tools.pacs.outbox import Outbox, StoreDestination, StowDestination
+from lungct_tools.pacs.spool import Spool
+from lungct_tools.server.instance import find_ports
+from tests.support.series import draw_series
 
 KINDS = [uid.ParametricMapStorage, uid.Comprehensive3DSRStorage]
 

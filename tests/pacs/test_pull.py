@@ -2,21 +2,21 @@
 
 import json
 import subprocess
-import sys
 
 import pytest
 from pydicom import uid
 
-from scripts.dicomout.uids import make_uid
-from scripts.instance import ROOT
-from scripts.pacs import pull
-from scripts.pacs.command import main
-from scripts.pacs.dicomweb import ArchiveError, DicomWeb
-from scripts.pacs.spool import Spool
-from tests.dicomout.series import draw_series
-from tests.dicoms import build_of
+from lungct_tools import ROOT
+from lungct_tools.commandline import compose
+from lungct_tools.pacs import pull
+from lungct_tools.pacs.command import main
+from lungct_tools.pacs.dicomweb import ArchiveError, DicomWeb
+from lungct_tools.pacs.spool import Spool
+from lungct_tools.phantom.series import name_uid
 from tests.pacs.test_listen import name_slice
 from tests.pacs.test_outbox import reply, web
+from tests.support.dicoms import build_of
+from tests.support.series import draw_series
 
 pytestmark = pytest.mark.ops
 STUDY, OTHER = draw_series(3, name="pulled"), draw_series(1, name="not asked for", StudyDate="20240506")
@@ -42,7 +42,7 @@ def fetch(archive, spool, **filters):
 
 
 def test_a_study_comes_as_the_bytes_that_the_archive_holds(filled, spool):
-    counts, came = fetch(filled, spool, StudyInstanceUID=make_uid("study", "pulled"))
+    counts, came = fetch(filled, spool, StudyInstanceUID=name_uid("study", "pulled"))
     assert counts == {"fetched": 3}
     kept = {filled.ask(f"/instances/{each}/tags?simplify")["SOPInstanceUID"]: each for each in filled.ask("/instances")}
     assert len(kept) == 4
@@ -50,7 +50,7 @@ def test_a_study_comes_as_the_bytes_that_the_archive_holds(filled, spool):
 
 
 def test_what_is_there_is_not_asked_for_again(filled, spool):
-    fetch(filled, spool, StudyInstanceUID=make_uid("study", "pulled"))
+    fetch(filled, spool, StudyInstanceUID=name_uid("study", "pulled"))
     counts, came = fetch(filled, spool)
     assert counts == {"known": 3, "fetched": 1}
     assert len(came) == 1
@@ -70,7 +70,7 @@ def test_compressed_slices_come_in_their_own_syntax(archive, spool, syntax):
 
 
 def test_other_modalities_and_our_own_results_are_left(archive, spool, assess):
-    from scripts.dicomout.objects import build_objects, encode
+    from lungct_tools.dicomout.objects import build_objects, encode
 
     for body in STUDY:
         archive.add(body)
@@ -127,7 +127,7 @@ def test_an_archive_that_fails_for_a_moment_is_asked_again_and_one_that_stays_aw
 
 @pytest.mark.server
 def test_pull_brings_results_back_to_the_archive_and_a_second_one_finds_nothing_to_do(server, filled, tmp_path):
-    command = [sys.executable, "-m", "scripts.pacs.command", "pull", filled.web, "--study", make_uid("study", "pulled")]
+    command = [*compose("pacs"), "pull", filled.web, "--study", name_uid("study", "pulled")]
     for told in ("3 fetched", "3 known"):
         done = subprocess.run(
             [*command, "--run", str(server.run), "--spool", str(tmp_path / "spool")],

@@ -6,11 +6,12 @@ import json
 import pytest
 from pydicom import dcmread
 
-from scripts.pacs.folder import SeriesFolder
-from scripts.pacs.spool import FullError, Spool, SpoolError, hash_name
-from scripts.pacs.status import describe, judge, survey, write_numbers
+from lungct_tools.pacs.folder import SeriesFolder
+from lungct_tools.pacs.numbers import describe
+from lungct_tools.pacs.spool import FullError, Spool, SpoolError, hash_name
+from lungct_tools.pacs.status import judge, survey, write_numbers
 from tests.dicomout.conftest import read_header
-from tests.dicomout.series import draw_series
+from tests.support.series import draw_series
 
 FILES = draw_series(3, name="spool")
 

@@ -1,0 +1,19 @@
+"""In goes what a client sent, out comes what it asks for; in goes what was found, out comes the reply."""
+
+from lungct.exchange import oip
+from lungct.exchange.request import ScoreRequest, parse
+from lungct.exchange.result import JSON, Heatmap, Reply, band, build_heatmap, build_score, encode_json, refuse
+
+__all__ = [
+    "JSON",
+    "Heatmap",
+    "Reply",
+    "ScoreRequest",
+    "band",
+    "build_heatmap",
+    "build_score",
+    "encode_json",
+    "oip",
+    "parse",
+    "refuse",
+]

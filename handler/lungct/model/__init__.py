@@ -1,0 +1,30 @@
+"""In goes a model folder, out come its verified contract, weights, statistics, and training's own preprocessing.
+
+`network`, which needs torch, is imported by its own name, where torch computes.
+"""
+
+from lungct.model.calibration import softmax
+from lungct.model.contract import ModelContract
+from lungct.model.folder import QUANTISED, ModelFolder, load_model_folder
+from lungct.model.preprocess import MEAN, STD, Placement, normalize, place, to_input
+from lungct.model.statistics import Statistics
+from lungct.model.weights import FEATURES, Floats, fold_batchnorm, list_convolutions
+
+__all__ = [
+    "FEATURES",
+    "MEAN",
+    "QUANTISED",
+    "STD",
+    "Floats",
+    "ModelContract",
+    "ModelFolder",
+    "Placement",
+    "Statistics",
+    "fold_batchnorm",
+    "list_convolutions",
+    "load_model_folder",
+    "normalize",
+    "place",
+    "softmax",
+    "to_input",
+]

@@ -1,0 +1,10 @@
+"""In go a file's bytes and how it is to be read, out comes one gray slice with what was done to render it.
+
+Nothing in here knows the network. Files whose decoding could crash or stall are read in child processes.
+"""
+
+from lungct.pixels.image import Slice, decode
+from lungct.pixels.reader import prove, warm
+from lungct.pixels.rendering import Asked
+
+__all__ = ["Asked", "Slice", "decode", "prove", "warm"]

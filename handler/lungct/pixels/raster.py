@@ -1,0 +1,179 @@
+"""PNG, JPEG, TIFF, BMP and WebP -> gray pixels, with Pillow as the reference."""
+
+from __future__ import annotations
+
+import io
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from PIL import BmpImagePlugin, Image, ImageOps, TiffImagePlugin, WebPImagePlugin
+
+from lungct.errors import LungCTError
+from lungct.pixels.rendering import Rendering, Rule, Terms, check_size, translate_faults
+from lungct.window import Window
+
+UInt8 = npt.NDArray[np.uint8]
+Values = npt.NDArray[Any]
+
+# Pillow would else import all of its forty plugins for the first TIFF it meets.
+PLUGINS = (BmpImagePlugin, TiffImagePlugin, WebPImagePlugin)
+
+BITS, PHOTOMETRIC, ORIENTATION, SAMPLE_FORMAT = 258, 262, 274, 339  # tags of TIFF 6.0 and EXIF
+WHITE_IS_ZERO = 0  # value of PhotometricInterpretation
+UNSIGNED, SIGNED = 1, 2  # values of SampleFormat
+METADATA = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}  # where Pillow looks for an orientation
+COLOUR_STEP = 24  # gray levels between channels; JPEG's rounding makes less
+
+HU_BELOW = -500  # lung and air lie below; no other common meaning of pixel values does
+OFFSET = 1024  # scanners store HU + 1024 in unsigned pixels
+
+
+def render(body: bytes, kind: str, terms: Terms) -> Rendering:
+    """Decode one picture.
+
+    Eight-bit pictures are taken as finished gray levels, colour by Pillow's luma (ITU-R 601-2). More bits are HU
+    where a window was asked for; else `interpret` decides, and a warning states how.
+
+    Args:
+        body: the file.
+        kind: Pillow's name of its format.
+        terms: limits, and the window for pictures of more than 8 bits.
+
+    Raises:
+        LungCTError: too_many_pixels, corrupt_image, unsupported_format (several pages), bad_option (a window for
+            finished gray levels, a frame of a picture).
+    """
+    sentence = f"The {kind} is damaged, cut short or of a layout we do not read; export the slice as 8-bit gray PNG."
+    with translate_faults(sentence), Image.open(io.BytesIO(body), formats=(kind,)) as picture:
+        check_size(picture.height, picture.width, terms.settings)
+        check_options(picture, terms)
+        deep = has_deep_channels(picture)
+        warnings = ["The picture was turned as its orientation tag says."] if turn(picture) else []
+        if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
+            found = render_values(to_values(picture), terms, inverted=_tag(picture, PHOTOMETRIC) == WHITE_IS_ZERO)
+            return found._replace(warnings=(*warnings, *found.warnings))
+        if terms.window:
+            raise LungCTError(
+                "bad_option",
+                "X-Window needs HU, and this file holds finished 8-bit gray levels; leave it out, or send the DICOM.",
+            )
+        if deep:
+            warnings.append("Of 16 bits a channel the upper 8 were used, as finished gray levels.")
+        pixels, more = to_gray(picture)
+        return Rendering(pixels, None, "as is", (*warnings, *more))
+
+
+def check_options(picture: Image.Image, terms: Terms) -> None:
+    """LungCTError for several pages, for a frame number or for a window that only DICOM has."""
+    if getattr(picture, "is_animated", False):
+        raise LungCTError("unsupported_format", "The file holds several pictures; send one slice a request.")
+    if terms.frame:
+        raise LungCTError("bad_option", "X-Frame is for multi-frame DICOM; this file holds one picture.")
+    if terms.window == "file":
+        raise LungCTError("bad_option", "X-Window: file is for DICOM; a picture proposes no window.")
+
+
+def turn(picture: Image.Image) -> bool:
+    """Load the picture and turn or mirror it as its metadata ask; whether they did."""
+    turned = _tag(picture, ORIENTATION) in range(2, 9)  # TIFF: Pillow turns it while loading
+    picture.load()
+    if picture.info.keys() & METADATA and picture.getexif().get(ORIENTATION) in range(2, 9):
+        ImageOps.exif_transpose(picture, in_place=True)
+        turned = True
+    return turned
+
+
+def has_deep_channels(picture: Image.Image) -> bool:
+    """Whether a picture, not loaded yet, has more than 8 bits a channel; of colours Pillow keeps the upper 8."""
+    tiles = getattr(picture, "tile", [])
+    return (tiles and ";16" in str(tiles[0][3])) or (_tag(picture, BITS) or 8) > 8
+
+
+def to_gray(picture: Image.Image) -> tuple[UInt8, list[str]]:
+    """(H, W) uint8 luma of a picture of at most 8 bits a channel, and warnings on what was dropped."""
+    if picture.mode == "L":  # convert() would copy, which costs a quarter of a JPEG's decoding
+        if _tag(picture, SAMPLE_FORMAT) == SIGNED:
+            raise LungCTError("unsupported_format", "Signed 8-bit TIFF is not read; export the slice as 16-bit TIFF.")
+        return np.asarray(picture), []
+    if picture.mode == "1":
+        return np.asarray(picture.convert("L")), []
+    warnings = []
+    bands = picture.getbands()
+    if bands[-1] in "Aa" and picture.getchannel(len(bands) - 1).getextrema()[0] != 255:
+        warnings.append("Transparency was ignored.")
+    if not picture.mode.startswith("L"):
+        channels = np.asarray(picture.convert("RGB"))[::4, ::4]
+        if (channels.max(2) - channels.min(2)).max(initial=0) > COLOUR_STEP:
+            warnings.append("The picture is coloured; only its luma was used.")
+    return np.asarray(picture.convert("L")), warnings
+
+
+def to_values(picture: Image.Image) -> Values:
+    """(H, W) pixel values of more than 8 bits: int32, int64 or float32. LungCTError for values that are no numbers."""
+    values = np.asarray(picture)
+    if picture.mode != "F":
+        # Pillow keeps unsigned 32-bit TIFF in signed pixels.
+        unsigned = picture.mode == "I" and _tag(picture, SAMPLE_FORMAT) == UNSIGNED
+        return values.view(np.uint32).astype(np.int64) if unsigned else values.astype(np.int32)
+    if not np.isfinite(values).all():
+        raise LungCTError("corrupt_image", "Some pixels are no numbers (NaN or infinite); replace them by air, -1024.")
+    return values
+
+
+def render_values(values: Values, terms: Terms, inverted: bool) -> Rendering:
+    """Render (H, W) values of more than 8 bits: HU if a window was asked for, else by `interpret`."""
+    if isinstance(terms.window, Window):
+        warning = "Pixel values were taken as HU, because a window was asked for."
+        return Rendering(terms.window.render(values), *terms.choose(), (warning,))
+    return interpret(values, terms.default, inverted)
+
+
+def interpret(values: Values, default: Window, inverted: bool = False) -> Rendering:
+    """The default rule for values of more than 8 bits. The first that fits:
+
+    1. integers from 0 to 255 are finished gray levels;
+    2. integers that are all multiples of 257 are 8-bit gray levels spread over 16 bits (PNG 3rd ed., 13.12);
+    3. values that go below -500, within 16 bits, are HU;
+    4. values that lie as a CT's do with 1024 added (`has_offset`) are HU + 1024;
+    5. others are stretched, the smallest to 0 and the largest to 255.
+
+    Args:
+        values: (H, W) int32, int64 or float32.
+        default: the model's window.
+        inverted: the file says that 0 is white. HU do not care: they mean the same however they are shown.
+    """
+    low, high = float(values.min()), float(values.max())
+    whole = values.dtype.kind == "i" and low >= 0
+    unit = "More than 8 bits a pixel: the values"
+    gray: Values
+    if whole and high <= 255:
+        gray, rule, warning = values, "as is", f"{unit} were taken as finished gray levels."
+    elif whole and high <= 65535 and not (values % 257).any():
+        gray, rule, warning = values // 257, "as is", f"{unit} were taken as finished gray levels times 257."
+    elif -32768 <= low < HU_BELOW and high <= 32767:
+        warning = f"{unit} were taken as HU, at the model's window; send X-Window to say so, or DICOM to be sure."
+        return Rendering(default.render(values), default, "model window", (warning,))
+    elif has_offset(values):
+        warning = f"{unit} were taken as HU + 1024, at the model's window; send DICOM to be sure."
+        return Rendering(default.render(values - OFFSET), default, "model window", (warning,))
+    else:
+        gray = np.floor((values.astype(np.float64) - low) * (255 / max(high - low, 1e-30)) + 0.5)
+        rule, warning = "stretch", f"{unit} have no known meaning and were stretched to gray; send X-Window or DICOM."
+    shown = gray.astype(np.uint8)
+    return Rendering(255 - shown if inverted else shown, None, cast(Rule, rule), (warning,))
+
+
+def has_offset(values: Values) -> bool:
+    """Whether non-negative values look like HU + 1024: a twentieth or more air or lung, and as much soft tissue."""
+    if values.min() < 0 or values.max() > 8191:
+        return False
+    air_or_lung = (values <= OFFSET - 600).mean()
+    soft_tissue = ((values >= OFFSET - 150) & (values <= OFFSET + 150)).mean()
+    return bool(air_or_lung >= 0.05 and soft_tissue >= 0.05)
+
+
+def _tag(picture: Image.Image, number: int) -> Any:
+    """The first value of a TIFF tag, None without the tag or in other formats."""
+    value = getattr(picture, "tag_v2", {}).get(number)
+    return value[0] if isinstance(value, tuple) else value

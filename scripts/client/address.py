@@ -1,0 +1,66 @@
+"""Where a server is: on this machine, told by its run folder, or behind a gateway on another."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from lungct_client.errors import ServerError
+
+DEFAULT_PORTS = (8080, 8081, 8082, 7070, 7071)
+
+
+def default_ports() -> tuple[int, ...]:
+    """Five ports from LUNG_CT_PORTS, else TorchServe's own."""
+    return tuple(map(int, os.environ.get("LUNG_CT_PORTS", "").split())) or DEFAULT_PORTS
+
+
+@dataclass(frozen=True)
+class Local:
+    """A server on this machine.
+
+    Attributes:
+        run: folder of its run files, with its tokens.
+        ports: inference, management, metrics, gRPC inference, gRPC management; all on loopback.
+    """
+
+    run: Path
+    ports: tuple[int, ...] = DEFAULT_PORTS
+
+    def url(self, api: str) -> str:
+        """Base address of the "inference", "management" or "metrics" API."""
+        return f"http://127.0.0.1:{self.ports[('inference', 'management', 'metrics').index(api)]}"
+
+    @property
+    def keys(self) -> Path:
+        return self.run / "key_file.json"
+
+    @classmethod
+    def read(cls, run: Path) -> Local:
+        """The server recorded in `run`, or one on the default ports if none was started."""
+        try:
+            return cls(run, tuple(json.loads((run / "instance.json").read_text())["ports"]))
+        except FileNotFoundError:
+            return cls(run, default_ports())
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A server on another machine, behind its gateway: the inference API only.
+
+    Attributes:
+        address: https://host:port.
+        key: of this client, from the operator.
+        ca: PEM file of who signed the gateway's certificate, if the system does not trust them.
+    """
+
+    address: str
+    key: str
+    ca: Path | None = None
+
+    def url(self, api: str) -> str:
+        if api != "inference":
+            raise ServerError(f"A gateway does not open the {api} API; ask the server's own machine.")
+        return self.address.rstrip("/")

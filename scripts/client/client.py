@@ -1,0 +1,187 @@
+"""Calls to the server's three APIs: tokens, timeouts, retries and typed errors are taken care of."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from lungct_client.address import Gateway, Local
+from lungct_client.errors import RefusedError, ServerBusy, ServerDown, ServerError, ServerSilent, TokenError
+from lungct_client.tokens import Tokens
+
+# Trying again is right: the queue is full, a worker is missing, the gateway limits our rate or its server restarts;
+BUSY = {429, 502, 503, 504}
+# a worker died. With "error" in its body a 500 is the handler's own: the same file would fail again.
+FAILED = {500, 507}
+MAX_BYTES = 32 * 2**20  # a file; max_bytes of config/model-config.yaml
+# Java holds what waits and copies what goes to a worker: ten files of MAX_BYTES at once are more than its heap.
+LARGE, LARGE_AT_ONCE = 1_000_000, 4
+
+
+class Client:
+    """Speaks to one server. May be shared by threads: each has a connection of its own."""
+
+    def __init__(self, server: Local | Gateway, deadline_s: float = 60, timeout_s: float = 30) -> None:
+        """Args: no attempt of a call starts later than `deadline_s` after the first; each may take `timeout_s`."""
+        self._server = server
+        self._tokens = Tokens(server.keys) if isinstance(server, Local) else None
+        self._deadline_s, self._timeout_s = deadline_s, timeout_s
+        ca = server.ca if isinstance(server, Gateway) else None
+        self._verify = str(ca) if ca else True  # said with each request: REQUESTS_CA_BUNDLE would beat the session's
+        self._local = threading.local()
+        self._large = threading.BoundedSemaphore(LARGE_AT_ONCE)
+
+    @classmethod
+    def of(cls, run: Path, **options: float) -> Client:
+        """A client of the server whose run folder this is."""
+        return cls(Local.read(run), **options)
+
+    def predict(self, body: bytes, **options: str) -> dict[str, Any]:
+        """Score one file; `options` are README's header options: heatmap="always", window="-600,1500".
+
+        Raises:
+            RefusedError: the server refused the file.
+            ServerError: no good answer by the deadline.
+            TokenError: the server does not accept our token, and it could not be renewed.
+        """
+        return dict(self._post(body, _as_headers(options)).json())
+
+    def overlay(self, body: bytes, kind: str = "png", **options: str) -> bytes:
+        """The heatmap over the slice as an encoded picture, "png" or "jpeg". Raises what `predict` raises."""
+        headers = {**_as_headers(options), "Accept": f"image/{kind}"}
+        return self._post(body, headers).content
+
+    def _post(self, body: bytes, headers: Mapping[str, str]) -> requests.Response:
+        if len(body) > MAX_BYTES:  # TorchServe closes the connection in the middle of such an upload
+            raise RefusedError(
+                413, "too_many_bytes", f"The file is larger than {MAX_BYTES} bytes; send one slice.", None
+            )
+        with self._large if len(body) >= LARGE else nullcontext():
+            return self.call("POST", "inference", "/predictions/lung_ct", data=body, headers=headers)
+
+    def describe(self) -> dict[str, Any]:
+        """TorchServe's description of the model: workers, their state, batch settings. Raises what `call` raises."""
+        return dict(self.call("GET", "management", "/models/lung_ct").json()[0])
+
+    def contract(self) -> dict[str, Any]:
+        """model.json of the model that is served, and its engine. Raises what `call` raises."""
+        if isinstance(self._server, Gateway):
+            return dict(self.call("GET", "inference", "/model").json())
+        answer = self.call("GET", "management", "/models/lung_ct", params={"customized": "true"}).json()[0]
+        return dict(answer["customizedMetadata"])
+
+    def scale(self, workers: int) -> None:
+        """Ask for a number of workers; they are not ready yet when this returns. Raises what `call` raises."""
+        self.call("PUT", "management", "/models/lung_ct", params={"min_worker": workers, "max_worker": workers})
+
+    def metrics(self) -> str:
+        """All metrics in Prometheus' text format. Raises what `call` raises."""
+        return self.call("GET", "metrics", "/metrics").text
+
+    def ping(self) -> None:
+        """Ask the server whether it is there, which says little of its workers.
+
+        TorchServe's /ping is 200 while they crash and start again, and 500, a ServerError here, once it has given them
+        up.
+        Raises what `call` raises.
+        """
+        self.call("GET", "inference", "/healthz" if isinstance(self._server, Gateway) else "/ping")
+
+    def call(self, method: str, api: str, path: str, **arguments: Any) -> requests.Response:
+        """One API call, retried with back-off and jitter while the server is busy or loses a worker.
+
+        Raises:
+            RefusedError: any other answer of 400 or more; trying again would not help.
+            ServerError: no good answer by the deadline: ServerDown, ServerSilent, ServerBusy, or a worker that failed.
+            TokenError: the server does not accept our token, and it could not be renewed.
+        """
+        ends = time.monotonic() + self._deadline_s
+        renewed = False
+        for attempt in count():
+            token = self._choose_token(api)
+            try:
+                return self._attempt(method, api, path, token, **arguments)
+            except TokenError:
+                if renewed or self._tokens is None:
+                    raise
+                self._tokens.renew(api, token, self._server.url("management"))
+                renewed = True
+            except ServerError as error:
+                asked = error.retry_after_s if isinstance(error, ServerBusy) else 0
+                pause = asked + min(2.0, 0.05 * 2**attempt) * random.uniform(0.5, 1.5)  # noqa: S311 -- jitter
+                if time.monotonic() + pause > ends:
+                    raise
+                time.sleep(pause)
+        raise AssertionError("count() does not end")
+
+    def _attempt(
+        self, method: str, api: str, path: str, token: str, headers: Mapping[str, str] | None = None, **arguments: Any
+    ) -> requests.Response:
+        """The answer, if it is a good one; else the error that says whether trying again can help."""
+        authorization = {"Authorization": f"Bearer {token}"} if token else {}
+        try:
+            answer = self._session.request(
+                method,
+                self._server.url(api) + path,
+                headers={**(headers or {}), **authorization},
+                timeout=self._timeout_s,
+                verify=self._verify,
+                **arguments,
+            )
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+            here = isinstance(self._server, Local)
+            advice = "start it with `make serve`" if here else "is it up, and its certificate trusted?"
+            raise ServerDown(f"No server at {self._server.url(api)}; {advice}.") from error
+        except requests.Timeout as error:
+            raise ServerSilent(f"No answer within {self._timeout_s:g} s.") from error
+        if answer.status_code < 400:
+            return answer
+        problem = _read_error(answer)
+        message = str(problem.get("message", answer.reason))
+        if problem.get("type") == "InvalidKeyException":
+            raise TokenError("The server does not accept our token.")
+        failed = answer.status_code in FAILED and "error" not in problem
+        if failed or problem.get("type") == "InternalServerException":  # also a 503: the handler itself raised
+            raise ServerError(f"{answer.status_code}: {message}")
+        if answer.status_code in BUSY:
+            raise ServerBusy(f"{answer.status_code}: {message}", _read_pause(answer))
+        code = str(problem.get("error") or problem.get("type") or "unknown")
+        raise RefusedError(answer.status_code, code, message, problem.get("request_id"))
+
+    def _choose_token(self, api: str) -> str:
+        if isinstance(self._server, Gateway):
+            return self._server.key
+        return "" if api == "metrics" or self._tokens is None else self._tokens.read(api)
+
+    @property
+    def _session(self) -> requests.Session:
+        if not hasattr(self._local, "session"):
+            self._local.session = requests.Session()
+            self._local.session.trust_env = isinstance(self._server, Gateway)  # no proxy between us and loopback
+        return self._local.session  # type: ignore[no-any-return]
+
+
+def _as_headers(options: Mapping[str, str]) -> dict[str, str]:
+    named = {"X-" + name.replace("_", "-").title(): value for name, value in options.items()}
+    return {"Content-Type": "application/octet-stream", **named}
+
+
+def _read_pause(answer: requests.Response) -> float:
+    """Seconds that the server asks to wait; 0 where it does not, or names a date (RFC 9110, 10.2.3)."""
+    asked = answer.headers.get("Retry-After", "")
+    return float(asked) if asked.isdecimal() else 0.0
+
+
+def _read_error(answer: requests.Response) -> dict[str, Any]:
+    try:
+        return dict(answer.json())
+    except ValueError:
+        return {}

@@ -1,0 +1,57 @@
+"""TorchServe's own keys: read, and renewed by one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from lungct_client.errors import TokenError
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """TorchServe's key_file.json. The API key renews the other two, which expire after an hour."""
+
+    path: Path
+
+    def read(self, kind: str) -> str:
+        """The present "inference", "management" or "API" key; "" when there is no file yet."""
+        for _ in range(50):
+            try:
+                return str(json.loads(self.path.read_text())[kind]["key"])
+            except (OSError, KeyError):
+                return ""
+            except ValueError:  # TorchServe is writing it: two keys expire at once, and it knows no atomic replacement
+                time.sleep(0.01)
+        return ""
+
+    def renew(self, kind: str, rejected: str, management_url: str) -> str:
+        """A fresh key; TokenError when there is none to be had.
+
+        Renewing kills the old one for everybody, so only one process does it at a time.
+        """
+        if not self.path.is_file():
+            raise TokenError(f"No server was started from {self.path.parent}; see --run.")
+        with (self.path.parent / "key_file.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if (current := self.read(kind)) != rejected:
+                return current  # somebody else was faster
+            if not self._ask(kind, management_url):
+                raise TokenError(f"The {kind} token was rejected and could not be renewed; restart the server.")
+            return self.read(kind)
+
+    def _ask(self, kind: str, management_url: str) -> bool:
+        """Have TorchServe write a fresh key into its file; whether it did."""
+        headers = {"Authorization": f"Bearer {self.read('API')}"}
+        with requests.Session() as session:
+            session.trust_env = False  # no proxy between us and loopback
+            try:
+                answer = session.get(f"{management_url}/token", params={"type": kind}, headers=headers, timeout=10)
+            except requests.RequestException:
+                return False
+        return answer.status_code == 200

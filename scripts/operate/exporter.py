@@ -1,0 +1,195 @@
+"""Export what TorchServe has no metric for: queue, READY workers, a canary, the model's promises, gateway, PACS.
+
+    lungct exporter                          # http://127.0.0.1:8083/metrics, beside the server of .run
+    lungct exporter --run /tmp/b --port 9083
+
+Every scrape asks the server once: its description, then one canary slice; and the gateway, if one was ever started from
+the run folder. So scrape every 15 s or slower; on a GPU each description starts nvidia-smi for every worker. Server and
+gateway may stop and start again meanwhile.
+
+Exit codes: 0 stopped by Ctrl-C or SIGTERM, 2 the port is in use.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Histogram, Metric, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from lungct_client import Client, ServerBusy
+from lungct_tools.commandline import add_run_option, make_parser
+from lungct_tools.pacs.numbers import describe as describe_spool
+from lungct_tools.pacs.numbers import find_spool
+from lungct_tools.proxy.door import find_door, look
+from lungct_tools.proxy.tally import ask
+from lungct_tools.server.health import UNREADY, count_ready, score_canary
+from lungct_tools.server.instance import EXPORTER_PORT, Instance
+from lungct_tools.server.processes import find_processes, read_resident
+
+# The first two together, and the last, stay under the scrape timeout of config/prometheus/prometheus.yml.
+DESCRIBE_TIMEOUT_S = 3
+CANARY_TIMEOUT_S = 10
+GATEWAY_TIMEOUT_S = 4
+PARTS = {"java": b"-Dmodel_server_home", "worker": b"model_service_worker"}  # by their command lines
+CANARY_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, CANARY_TIMEOUT_S)
+
+
+class ServerCollector(Collector):
+    """Asks one server at each scrape; what it could not learn it leaves out, so that nothing stale is shown."""
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+        self._canary_seconds = Histogram(
+            "lung_ct_canary_seconds",
+            "Seconds from sending the canary slice to its reply, queue and batch included; a failed one counts too",
+            buckets=CANARY_BUCKETS,
+            registry=None,
+        )
+        self._contract: Mapping[str, Any] = {}
+
+    def collect(self) -> Iterator[Metric]:
+        """Metrics of this moment; `lung_ct_ready` is always among them."""
+        with ThreadPoolExecutor(1) as meanwhile:
+            gateway = meanwhile.submit(lambda: list(describe_gateway(self._run)))
+            yield from self._describe_server()
+            yield from gateway.result()
+        if spool := find_spool(self._run):
+            yield from describe_spool(spool)
+
+    def _describe_server(self) -> Iterator[Metric]:
+        instance = Instance.read(self._run)  # a server that was started again has other ports and tokens
+        enough = ready = False
+        if instance.running:
+            yield describe_memory(instance.pid)
+        try:
+            description = Client(instance, deadline_s=0, timeout_s=DESCRIBE_TIMEOUT_S).describe()
+            yield from describe_workers(description)
+            enough = count_ready(description) >= max(1, description["minWorkers"])
+            reply = self._time_canary(Client(instance, deadline_s=0, timeout_s=CANARY_TIMEOUT_S), instance)
+            yield from self._describe_model(reply["model"], instance)
+            ready = enough
+        except ServerBusy:
+            ready = enough  # busy is not broken
+        except UNREADY:
+            pass  # told by lung_ct_ready; lungct health says why
+        yield GaugeMetricFamily(
+            "lung_ct_ready", "1: all wanted workers are READY and score: the canary, or batches before it", ready
+        )
+        yield from self._canary_seconds.collect()
+
+    def _time_canary(self, client: Client, instance: Instance) -> dict[str, Any]:
+        with self._canary_seconds.time():
+            return score_canary(client, instance)
+
+    def _describe_model(self, served: Mapping[str, str], instance: Instance) -> Iterator[Metric]:
+        """What the model card leads us to expect, asked for again only when other weights are served."""
+        if served["weights_sha256"] != self._contract.get("files", {}).get("weights.safetensors"):
+            self._contract = Client(instance, deadline_s=0, timeout_s=DESCRIBE_TIMEOUT_S).contract()
+        info = GaugeMetricFamily("lung_ct_model_info", "1; the model that is served", labels=tuple(served))
+        info.add_metric(tuple(served.values()), 1)
+        yield info
+        promised = self._contract.get("metrics", {})  # an imported checkpoint has none
+        if "reported_share" in promised:
+            yield GaugeMetricFamily(
+                "lung_ct_expected_refer_share",
+                "Share of slices referred in cross-validation",
+                1 - promised["reported_share"],
+            )
+        if "accuracy" in promised:
+            yield GaugeMetricFamily(
+                "lung_ct_expected_confidence",
+                "Accuracy in cross-validation, which a calibrated model's mean confidence equals",
+                promised["accuracy"],
+            )
+
+
+def describe_workers(description: Mapping[str, Any]) -> Iterator[Metric]:
+    """Queue and workers from TorchServe's description of the model."""
+    queue = description["jobQueueStatus"]
+    pending = queue["pendingRequests"]
+    yield GaugeMetricFamily("lung_ct_queue_pending", "Requests that wait for a worker", pending)
+    yield GaugeMetricFamily(
+        "lung_ct_queue_capacity", "Requests that may wait; one more gets 503", pending + queue["remainingCapacity"]
+    )
+    yield GaugeMetricFamily("lung_ct_workers_ready", "Workers that are READY", count_ready(description))
+    yield GaugeMetricFamily("lung_ct_workers_wanted", "Workers that were asked for", description["minWorkers"])
+    resident = GaugeMetricFamily(
+        "lung_ct_worker_resident_bytes",
+        "Resident memory of a worker process; TorchServe measures it once a minute",
+        labels=("worker", "pid"),  # a worker that was started again is another process: growth starts anew
+    )
+    for worker in description["workers"]:
+        if worker["memoryUsage"]:
+            resident.add_metric((worker["id"], str(worker["pid"])), worker["memoryUsage"])
+    yield resident
+
+
+def describe_memory(group: int) -> Metric:
+    """Memory of the server by part; "other": its launcher, and the readers of uploads and whence they fork."""
+    held = Counter(dict.fromkeys((*PARTS, "other"), 0))
+    for folder in find_processes(group):
+        with suppress(OSError):  # ended meanwhile
+            command = (folder / "cmdline").read_bytes()
+            part = next((name for name, mark in PARTS.items() if mark in command), "other")
+            held[part] += read_resident(folder)
+    metric = GaugeMetricFamily(
+        "lung_ct_server_memory_bytes",
+        "Resident memory of all the server's processes; shared pages count in each",
+        labels=("part",),
+    )
+    for part, size in held.items():
+        metric.add_metric((part,), size)
+    return metric
+
+
+def describe_gateway(run: Path) -> Iterator[Metric]:
+    """The gateway that was started last from the run folder, whether or not it still runs; nothing if none was."""
+    door = find_door(run)
+    if door is None:
+        return
+    sight = look(door, GATEWAY_TIMEOUT_S)
+    yield GaugeMetricFamily("lung_ct_gateway_up", "1: the gateway answers", sight.up)
+    if sight.expiry is not None:
+        yield GaugeMetricFamily(
+            "lung_ct_gateway_certificate_expiry_timestamp_seconds",
+            "When the certificate that the gateway shows ends, as Unix time",
+            sight.expiry,
+        )
+    if counts := ask(run):
+        answered = CounterMetricFamily(
+            "lung_ct_gateway_responses", "Answers of the gateway, its own refusals included", labels=("status",)
+        )
+        for status, count in counts.items():
+            answered.add_metric((status,), count)
+        yield answered
+
+
+def main() -> int:
+    parser = make_parser(__doc__)
+    add_run_option(parser)
+    parser.add_argument("--port", type=int, default=EXPORTER_PORT, help="default: %(default)s")
+    parser.add_argument("--address", default="127.0.0.1", help="to listen at: it knows no keys (default %(default)s)")
+    args = parser.parse_args()
+    stopping = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stopping)  # before there are threads that could take them
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(ServerCollector(args.run))
+    try:
+        server, thread = start_http_server(args.port, addr=args.address, registry=registry)
+    except OSError:
+        print(f"exporter: port {args.port} is in use; choose another with --port.", file=sys.stderr)
+        return 2
+    print(f"exporter: http://{args.address}:{args.port}/metrics", flush=True)
+    signal.sigwait(stopping)
+    server.shutdown()
+    thread.join()
+    return 0

@@ -1,0 +1,54 @@
+"""Open the page for people: upload slices, read classes, probabilities and heatmaps. Research use only.
+
+    lungct ui
+    lungct ui --port 8600 --run /tmp/b
+
+It listens on this machine only, keeps uploads in memory until the browser tab is closed, takes slices up to 32 MB and
+ZIPs up to 512 MB, and sends no usage statistics. The server must run: `make serve`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from lungct_tools import TOOLS
+from lungct_tools.commandline import make_parser
+from lungct_tools.page.study import MAX_TOTAL
+from lungct_tools.server.choice import ChoiceError, add_server_options, choose_server, write_environment
+
+PAGE = TOOLS / "page" / "layout.py"
+SETTINGS = {
+    "server.address": "127.0.0.1",
+    "server.headless": "true",
+    "server.maxUploadSize": MAX_TOTAL >> 20,
+    "server.fileWatcherType": "none",
+    "browser.gatherUsageStats": "false",
+    "client.showErrorDetails": "none",  # a traceback could quote a file name
+    "client.toolbarMode": "minimal",
+    "theme.base": "light",
+    "theme.primaryColor": "#0b5cad",
+    "theme.textColor": "#1b2430",
+}
+
+
+def make_command(port: int) -> list[str]:
+    """The command that serves the page."""
+    options = {**SETTINGS, "server.port": port}
+    flags = [f"--{name}={value}" for name, value in options.items()]
+    return [sys.executable, "-P", "-m", "streamlit", "run", str(PAGE), *flags]
+
+
+def main() -> int:
+    parser = make_parser(__doc__)
+    add_server_options(parser)
+    parser.add_argument("--port", type=int, default=8501, help="port on loopback (default %(default)s)")
+    args = parser.parse_args()
+    try:
+        choose_server(args)
+    except ChoiceError as error:
+        print(f"ui: {error}", file=sys.stderr)
+        return 2
+    command = make_command(args.port)
+    environment = {**os.environ, "LUNG_CT_RUN": str(args.run.resolve()), **write_environment(args)}
+    return os.execve(command[0], command, environment)  # noqa: S606 - no shell wanted

@@ -1,0 +1,132 @@
+"""Put the gateway before the server that runs: TLS, a key for each client, limits, readiness, restarts.
+
+    make gateway                                # for trials: https://127.0.0.1:8443 with a self-signed certificate
+    make gateway ARGS='--listen 0.0.0.0:443 --certificate chain.pem --certificate-key key.pem'
+    lungct gateway --foreground      # for supervisors; SIGTERM drains it
+
+Run again, it takes over new certificates and settings and opens its logs anew; requests in flight are finished under
+the old ones. --patience, --notice and --supervised alone stay what they were until `make stop`, which drains the
+gateway before it stops the server. Keys for clients: `make key NAME=alice`.
+
+Exit codes: 0 it runs, or was drained, 1 nginx ended by itself, 2 it cannot start as it is set up.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from lungct_tools.commandline import add_run_option, compose, make_parser
+from lungct_tools.proxy.keys import add_clients_option, read_clients, write_clients
+from lungct_tools.proxy.nginx import GatewayError, Nginx, make_certificate
+from lungct_tools.proxy.record import Record, find, reload
+from lungct_tools.proxy.supervisor import Supervisor
+from lungct_tools.server.instance import Instance
+from lungct_tools.server.serve import answers
+
+ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- of every address, the one to look at
+
+
+def read_address(listen: str) -> tuple[str, int]:
+    """Host and port of `--listen`."""
+    host, _, port = listen.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isdecimal():
+        raise GatewayError(f"--listen must be address:port, such as 127.0.0.1:8443 or [::1]:8443, not {listen}.")
+    return host, int(port)
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def warn_root(host: str) -> None:
+    """Tell root that others reach a program of root's: the workers, too, read what is for its owner only."""
+    if os.getuid() == 0 and not is_loopback(host):
+        sentence = "root's nginx, workers included, can be reached from other machines; run the gateway as another user"
+        sysctl = "sysctl net.ipv4.ip_unprivileged_port_start=443 opens ports from 443 on to all users"
+        print(f"gateway: {sentence} ({sysctl}).", file=sys.stderr)
+
+
+def check_change(running: Record | None, nginx: Nginx, door: tuple[str, int], wanted: Record) -> None:
+    """GatewayError for what a gateway that runs cannot change, and for an address that another program has."""
+    if running and running.options != wanted.options:
+        raise GatewayError(f"The gateway that runs has {running.options}; give the same, or `make stop` first.")
+    if answers(*door) and not (running and nginx.listens_there):
+        raise GatewayError(f"{nginx.listen} is in use; choose another --listen, or stop what listens there.")
+
+
+def start(run: Path, door: tuple[str, int]) -> None:
+    """Run this command again in the background until it listens; GatewayError when it does not, and it is ended."""
+    log = run / "gateway" / "supervisor.log"
+    command = compose("gateway", *sys.argv[1:], "--foreground")
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+    ends = time.monotonic() + 30
+    while not (find(run) and answers(*door)):
+        if process.poll() is not None or time.monotonic() > ends:
+            process.terminate()
+            process.wait()
+            raise GatewayError(log.read_text().strip() or f"It does not listen; see {log}.")
+        time.sleep(0.05)
+
+
+def main() -> int:
+    parser = make_parser(__doc__)
+    add_run_option(parser)
+    add_clients_option(parser)
+    parser.add_argument("--listen", default="127.0.0.1:8443", help="address:port (default %(default)s)")
+    parser.add_argument("--certificate", type=Path, help="PEM file, chain included (default: self-signed, for trials)")
+    parser.add_argument("--certificate-key", type=Path, help="PEM file of its private key")
+    parser.add_argument("--rate", type=int, default=100, help="requests/s of one client (default %(default)s)")
+    parser.add_argument(
+        "--patience", type=float, default=60, help="seconds not ready before a restart (60); inf: never"
+    )
+    parser.add_argument(
+        "--supervised", action="store_true", help="others start a server that has ended: a restart only ends it"
+    )
+    parser.add_argument("--notice", type=float, default=0, help="seconds of 'not ready' before a drain (default 0)")
+    parser.add_argument("--foreground", action="store_true", help="stay; SIGTERM drains")
+    parser.add_argument("--console", action="store_true", help="log to standard output and error, for containers")
+    parser.add_argument(
+        "--uploads", type=Path, help="folder of your own for large uploads (default: in the run folder)"
+    )
+    args = parser.parse_args()
+    if (args.certificate is None) != (args.certificate_key is None):
+        parser.error("--certificate and --certificate-key go together")
+    run = args.run.resolve()
+    folder = run / "gateway"
+    try:
+        host, port = read_address(args.listen)
+        door = (ANY.get(host, host), port)
+        instance = Instance.read(run)
+        if not instance.running:
+            raise GatewayError("No server runs; start it with `make serve`.")
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if not args.clients.is_file():  # a mounted secret is there and cannot be written
+            write_clients(args.clients, {})
+        pair = (args.certificate, args.certificate_key) if args.certificate else make_certificate(folder)
+        certificate, key = (path.resolve() for path in pair)
+        clients, uploads = args.clients.resolve(), (args.uploads or folder / "uploads").resolve()
+        nginx = Nginx(instance, folder, args.listen, clients, certificate, key, args.rate, uploads, args.console)
+        record = Record(os.getpid(), args.patience, args.notice, args.supervised)
+        check_change(None if args.foreground else find(run), nginx, door, record)
+        nginx.write()
+        warn_root(host)
+        if args.foreground:
+            return Supervisor(nginx, record).run()
+        if not reload(run):
+            start(run, door)
+    except GatewayError as error:
+        print(f"gateway: {error}", file=sys.stderr)
+        return 2
+    trust = f"; clients trust {certificate}" if args.certificate is None else ""
+    print(f"gateway: https://{args.listen}{trust}; {len(read_clients(args.clients))} clients have a key")
+    return 0

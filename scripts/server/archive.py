@@ -1,0 +1,96 @@
+"""Pack the handler, a verified model folder and the settings into lung_ct.mar with torch-model-archiver.
+
+lungct archive
+lungct archive --model my_model --out my_store
+
+An archive that `make update` put there stays, unless --force is given.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from lungct.errors import ModelFolderError
+from lungct.model.contract import CONTRACT
+from lungct.model.folder import load_model_folder
+from lungct_tools import ROOT
+from lungct_tools.commandline import make_parser
+
+
+def newest(*places: Path) -> float:
+    """Time of the latest change in files and folders."""
+    files = [f for place in places for f in ([place] if place.is_file() else place.rglob("*"))]
+    return max(f.stat().st_mtime for f in files if "__pycache__" not in f.parts)
+
+
+def holds(target: Path, model: Path, settings: Path) -> bool:
+    """Whether the archive holds this model and these settings."""
+    try:
+        with zipfile.ZipFile(target) as archive:  # model.json has the hash of every file of its model
+            return all(archive.read(path.name) == path.read_bytes() for path in (model / CONTRACT, settings))
+    except (KeyError, OSError, zipfile.BadZipFile):
+        return False
+
+
+def came_by_update(target: Path) -> bool:
+    """Whether lungct update put the archive there: it copies the one before to .previous after the new one."""
+    previous = target.with_name(f"{target.name}.previous")
+    return previous.is_file() and previous.stat().st_mtime >= target.stat().st_mtime
+
+
+def build(model: Path, out: Path, settings: Path) -> Path:
+    """Write `out`/lung_ct.mar in one stroke; ModelFolderError when the model folder does not verify."""
+    contract = load_model_folder(model).contract
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as staging, tempfile.TemporaryDirectory(dir=out) as export:
+        package = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / "handler" / "lungct", Path(staging) / "lungct", ignore=package)
+        for name in (CONTRACT, *contract.files):
+            shutil.copy(model / name, staging)
+        arguments = {
+            "--model-name": contract.name,
+            "--version": contract.version,
+            "--handler": ROOT / "handler" / "lung_ct_handler.py",
+            "--extra-files": staging,
+            "--config-file": settings,
+            "--export-path": export,
+        }
+        archiver = Path(sys.executable).parent / "torch-model-archiver"
+        command = [archiver, *(str(part) for pair in arguments.items() for part in pair)]
+        # It works in one folder of TMPDIR by the model's name, where two at once break each other.
+        subprocess.run(command, env={**os.environ, "TMPDIR": export}, check=True)
+        return (Path(export) / f"{contract.name}.mar").replace(out / f"{contract.name}.mar")
+
+
+def main() -> int:
+    parser = make_parser(__doc__)
+    parser.add_argument("--model", type=Path, default=ROOT / "model_store" / "lung_ct", help="model folder")
+    parser.add_argument("--out", type=Path, default=ROOT / "model_store", help="folder of the archive")
+    parser.add_argument("--settings", type=Path, default=ROOT / "config" / "model-config.yaml")
+    parser.add_argument("--force", action="store_true", help="build even when nothing changed")
+    args = parser.parse_args()
+    target = args.out / "lung_ct.mar"
+    if not args.force and target.is_file():
+        same = holds(target, args.model, args.settings)
+        if same and target.stat().st_mtime > newest(ROOT / "handler", args.model, args.settings):
+            print(f"archive: {target} is up to date")
+            return 0
+        if not same and came_by_update(target):
+            print(
+                f"archive: {target} holds another model or other settings, put there by `make update`; "
+                f"`make archive ARGS=--force` builds that of {args.model}"
+            )
+            return 0
+    try:
+        target = build(args.model, args.out, args.settings)
+    except (ModelFolderError, OSError, subprocess.CalledProcessError) as error:
+        print(f"archive: {error}", file=sys.stderr)
+        return 1
+    print(f"archive: wrote {target} ({target.stat().st_size / 1e6:.1f} MB)")
+    return 0

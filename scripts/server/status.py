@@ -1,0 +1,93 @@
+"""Show the server: ready or not and why, model, engine, workers.
+
+    lungct status [--json]
+
+Exit codes: 0 ready, 1 not ready.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from lungct_client import Client, Gateway, Local, RefusedError, ServerError, TokenError
+from lungct_tools.commandline import add_run_option, make_parser
+from lungct_tools.server.health import check_live, check_ready
+from lungct_tools.server.instance import Instance
+from lungct_tools.server.processes import read_resident
+
+
+def describe(server: Local | Gateway) -> dict[str, Any]:
+    """State, model and workers as one document; of a server behind a gateway no workers are told."""
+    if isinstance(server, Gateway):
+        return describe_remote(Client(server, deadline_s=0))
+    instance = Instance.read(server.run)
+    if (reason := check_live(instance)) is not None:
+        return {"live": False, "ready": False, "reason": reason, "workers": []}
+    reason = check_ready(instance)
+    document: dict[str, Any] = {"live": True, "ready": reason is None, "reason": reason, "workers": []}
+    client = Client(instance, deadline_s=0)
+    try:
+        document["workers"] = client.describe()["workers"]
+        contract = client.contract() if reason is None else {}
+    except (ServerError, RefusedError, TokenError) as error:
+        return {**document, "reason": document["reason"] or str(error)}
+    return {**document, **{k: contract[k] for k in ("version", "engine", "classes") if k in contract}}
+
+
+def describe_remote(client: Client) -> dict[str, Any]:
+    """State and model of a server behind a gateway."""
+    document: dict[str, Any] = {"live": False, "ready": False, "reason": None, "workers": []}
+    try:
+        client.ping()
+        document["live"] = True
+        contract = client.contract()
+        client.call("GET", "inference", "/readyz")
+    except (ServerError, RefusedError, TokenError) as error:
+        return {**document, "reason": str(error)}
+    return {**document, "ready": True, **{k: contract[k] for k in ("version", "engine", "classes")}}
+
+
+def show_workers(workers: list[dict[str, Any]]) -> Table:
+    """A line a worker, with its memory of now: TorchServe's own figure may be of before it loaded the model."""
+    table = Table("worker", "status", "pid", "memory MB", "GPU")
+    for worker in workers:
+        colour = "green" if worker["status"] == "READY" else "yellow"
+        table.add_row(
+            worker["id"],
+            f"[{colour}]{worker['status']}[/]",
+            str(worker["pid"]),
+            show_memory(worker["pid"]),
+            str(worker["gpu"]),
+        )
+    return table
+
+
+def show_memory(pid: int) -> str:
+    """MB of a process, "?" when it has ended."""
+    try:
+        return f"{read_resident(Path(f'/proc/{pid}')) / 1e6:.0f}"
+    except OSError:
+        return "?"
+
+
+def main() -> int:
+    parser = make_parser(__doc__)
+    add_run_option(parser)
+    parser.add_argument("--json", action="store_true", help="print the state as JSON")
+    args = parser.parse_args()
+    document = describe(Instance.read(args.run))
+    if args.json:
+        print(json.dumps(document))
+    else:
+        console = Console()
+        console.print("[green]ready[/]" if document["ready"] else f"[yellow]not ready[/]: {document['reason']}")
+        if "engine" in document:
+            console.print(f"model {document['version']} on {document['engine']}: {', '.join(document['classes'])}")
+        if document["workers"]:
+            console.print(show_workers(document["workers"]))
+    return 0 if document["ready"] else 1

@@ -1,0 +1,175 @@
+import base64
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lungct.errors import LungCTError
+from lungct.exchange.request import parse
+from lungct.window import Window
+
+CLASSES = ("Benign", "Malignant", "Normal")
+
+
+def refused(row, headers=None):
+    with pytest.raises(LungCTError) as caught:
+        parse(row, headers or {}, CLASSES)
+    return caught.value.code
+
+
+@pytest.mark.parametrize("field", ["body", "data", "file"])
+def test_the_file_may_be_the_body_or_a_form_field(field):
+    assert parse({field: bytearray(b"bytes")}, {}, CLASSES).body == b"bytes"
+
+
+def test_headers_are_matched_in_any_case():
+    request = parse({"body": b"x"}, {"x-HEATMAP": "Always", "X-heatmap-class": "benign", "ACCEPT": "*/*"}, CLASSES)
+    assert (request.heatmap, request.heatmap_class, request.accept) == ("always", "Benign", "application/json")
+
+
+def test_form_fields_are_options_without_x_and_with_underscores():
+    row = {"data": b"x", "heatmap": bytearray(b"abnormal"), "heatmap_colormap": bytearray(b"viridis"), "note": b"\xff"}
+    request = parse(row, {"data": {"content-type": "image/png"}}, CLASSES)
+    assert (request.heatmap, request.heatmap_colormap) == ("abnormal", "viridis")
+
+
+def test_json_carries_the_file_in_base64_with_options_beside_it():
+    body = {"data": base64.b64encode(b"file").decode(), "heatmap": "always", "window": "40,400"}
+    request = parse({"body": body}, {"Content-Type": "application/json"}, CLASSES)
+    assert (request.body, request.heatmap, request.window) == (b"file", "always", Window(40, 400))
+
+
+def test_explanations_always_get_a_heatmap():
+    assert parse({"body": b"x"}, {"explain": "True"}, CLASSES).heatmap == "always"
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("image/png", "image/png"),
+        ("image/webp, image/jpeg;q=0.8", "image/jpeg"),
+        ("image/png, application/json", "application/json"),
+        ("image/png, */*", "application/json"),
+        ("", "application/json"),
+    ],
+)
+def test_a_client_that_accepts_only_pictures_gets_the_overlay(accept, expected):
+    request = parse({"body": b"x"}, {"Accept": accept}, CLASSES)
+    assert request.accept == expected
+    assert request.heatmap == ("none" if expected == "application/json" else "always")
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("X-Heatmap", "yes"),
+        ("X-Heatmap-Class", "Cancer"),
+        ("X-Heatmap-Method", "magic"),
+        ("X-Heatmap-Format", "gif"),
+        ("X-Heatmap-Size", "huge"),
+        ("X-Heatmap-Colormap", "rainbow"),
+        ("X-Window", "40"),
+        ("X-Window", "40,0"),
+        ("X-Window", "nan,400"),
+        ("X-Frame", "-1"),
+        ("X-Frame", "9" * 5000),
+    ],
+)
+def test_an_option_we_do_not_know_is_refused_by_name(header, value):
+    with pytest.raises(LungCTError, match=header) as caught:
+        parse({"body": b"x"}, {header: value}, CLASSES)
+    assert caught.value.code == "bad_option"
+
+
+@pytest.mark.parametrize("row", [{}, {"body": b""}, {"data": bytearray()}, {"body": {"heatmap": "none"}}])
+def test_no_bytes_is_an_empty_body_and_says_how_to_send_them(row):
+    assert refused(row) == "empty_body"
+
+
+def test_a_text_body_is_refused_with_the_right_content_type_named():
+    with pytest.raises(LungCTError, match="application/octet-stream") as caught:
+        parse({"body": "hello"}, {"Content-Type": "text/plain"}, CLASSES)
+    assert caught.value.code == "unsupported_format"
+
+
+@pytest.mark.parametrize("body", [bytearray(b"{bad"), [1, 2, 3], 12, "x", None])
+def test_json_that_is_no_object_is_refused(body):
+    assert refused({"body": body}, {"Content-Type": "application/json"}) == "bad_option"
+
+
+def test_bad_base64_is_a_corrupt_image():
+    assert refused({"body": {"data": "###"}}) == "corrupt_image"
+
+
+def test_the_window_of_the_file_itself_may_be_asked_for():
+    assert parse({"body": b"x"}, {"X-Window": " File "}, CLASSES).window == "file"
+
+
+@pytest.mark.parametrize("second", ["file", "other"])
+def test_several_files_in_one_request_are_refused_with_the_folder_tool_named(second):
+    parts = {name: {"content-type": "image/png"} for name in ("data", second)}
+    with pytest.raises(LungCTError, match="make score") as caught:
+        parse({"data": b"one", second: b"two"}, parts, CLASSES)
+    assert caught.value.code == "bad_option"
+
+
+def test_a_text_field_that_is_no_option_is_not_taken_for_a_file():
+    parts = {"data": {"content-type": "image/png"}, "note": {"content-type": "text/plain"}}
+    assert parse({"data": b"one", "note": b"two"}, parts, CLASSES).body == b"one"
+
+
+def test_json_without_its_content_type_is_read_too():
+    body = json.dumps({"data": base64.b64encode(b"file").decode()}).encode()
+    assert parse({"body": bytearray(body)}, {}, CLASSES).body == b"file"
+
+
+def oip(**changes):
+    tensor = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [base64.b64encode(b"file").decode()]}
+    return {"id": "7", "inputs": [{**tensor, **changes}], "parameters": {"heatmap": "always"}}
+
+
+def test_an_open_inference_request_is_one_bytes_tensor_with_options_as_parameters():
+    request = parse({"body": oip()}, {}, CLASSES)
+    assert (request.body, request.heatmap, request.protocol, request.inference_id) == (b"file", "always", "oip", "7")
+
+
+@pytest.mark.parametrize("changes", [{"datatype": "FP32"}, {"data": []}, {"data": ["YQ==", "YQ=="]}, {"data": "YQ=="}])
+def test_any_other_tensor_is_a_bad_option(changes):
+    assert refused({"body": oip(**changes)}) == "bad_option"
+
+
+def test_the_binary_tensor_extension_is_read():
+    header = json.dumps({"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "parameters": {}}]}).encode()
+    body = header + (4).to_bytes(4, "little") + b"file"
+    headers = {"Inference-Header-Content-Length": str(len(header))}
+    assert parse({"body": bytearray(body)}, headers, CLASSES).body == b"file"
+    assert refused({"body": bytearray(body + b"more")}, headers) == "bad_option"
+    assert refused({"body": bytearray(body)}, {**headers, "Inference-Header-Content-Length": "x"}) == "bad_option"
+    deep = bytearray(b"[" * 10**5)  # deeper than a parser may go
+    assert refused({"body": deep}, {"Inference-Header-Content-Length": str(len(deep))}) == "bad_option"
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=12), inner, max_size=3),
+    max_leaves=8,
+)
+names = st.sampled_from(["body", "data", "file", "inputs", "heatmap", "window", "frame", "heatmap_class"])
+
+
+@given(
+    row=st.dictionaries(names, anything, max_size=4),
+    headers=st.dictionaries(
+        st.sampled_from(
+            ["X-Heatmap", "X-Frame", "X-Window", "Accept", "inference-header-content-length", "Content-Type"]
+        ),
+        st.text() | st.just("application/json"),
+        max_size=4,
+    ),
+)
+def test_whatever_arrives_is_a_request_or_an_error_with_a_code(row, headers):
+    try:
+        assert parse(row, headers, CLASSES).body
+    except LungCTError as error:
+        assert error.status in (400, 415, 422)

@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+
+from lungct.exchange.result import build_score
+from lungct.model.contract import WEIGHTS, ModelContract
+from lungct.pixels.image import Slice
+
+SLICE = Slice(np.zeros((4, 4), np.uint8), "PNG", None, "")
+LIMITS = {"Benign": 2.0, "Malignant": 0.5, "Normal": 0.9}
+
+
+def decide(label, confidence, limits, alike=True):
+    """The decision on a slice that is called `label` with this confidence."""
+    contract = ModelContract("1", refer_below=limits, files={WEIGHTS: ""})
+    rest = (1 - confidence) / 2
+    probabilities = np.array([confidence if name == label else rest for name in contract.classes])
+    return build_score(probabilities, SLICE, (), alike, contract, "torch")["decision"]
+
+
+@pytest.mark.parametrize(
+    ("label", "confidence", "decision"),
+    [
+        ("Malignant", 0.6, "report"),
+        ("Malignant", 0.5, "report"),
+        ("Malignant", 0.49, "refer"),
+        ("Normal", 0.89, "refer"),
+        ("Normal", 0.9, "report"),
+        ("Benign", 1.0, "refer"),
+    ],
+)
+def test_each_class_is_reported_from_its_own_limit_on_and_one_over_1_is_never_reached(label, confidence, decision):
+    assert decide(label, confidence, LIMITS) == decision
+    assert decide(label, confidence, LIMITS, alike=False) == "refer"
+
+
+def test_a_model_without_limits_reports_every_slice_that_is_like_its_training_data():
+    assert decide("Benign", 0.4, {}) == "report"

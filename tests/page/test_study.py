@@ -1,0 +1,194 @@
+"""What the page draws, orders, unpacks and says, without Streamlit."""
+
+import csv
+import io
+import json
+import socket
+import time
+import warnings
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lungct import NOTICE
+from lungct.gate.checks import SMOOTH, UNLIKE
+from lungct.heatmap.gradcam import activate
+from lungct.heatmap.render import overlay, spread
+from lungct.model.preprocess import place
+from lungct.pipeline import Job
+from lungct.pixels.image import decode
+from lungct.settings import Settings
+from lungct_client import ServerError, ServerSilent
+from lungct_tools.folder.header import find_place, list_tags
+from lungct_tools.page import markup
+from lungct_tools.page.advice import explain_decision, explain_failure, explain_state
+from lungct_tools.page.overview import make_csv
+from lungct_tools.page.picture import COLOURS, VIEWS, draw_overlay, make_map, make_sheet, sample_colours
+from lungct_tools.page.study import MAX_SLICES, Finding, Study, Upload, connect, unpack, view
+from lungct_tools.phantom.anatomy import draw_slice
+from lungct_tools.phantom.files import encode_dicom
+from lungct_tools.server.instance import Instance
+from tests.support.dicoms import build_ct
+
+
+@pytest.fixture(scope="module")
+def dicom():
+    return encode_dicom(draw_slice(3, "spiculated", 256))
+
+
+def test_the_page_draws_what_the_server_draws(pipeline, slices, phantoms):
+    options = {"X-Heatmap": "always", "X-Heatmap-Class": "Malignant", "X-Heatmap-Format": "grid"}
+    reply = json.loads(pipeline.score([Job({"body": slices[0]}, options)]).replies[0].body)
+    options |= {"X-Heatmap-Format": "png", "X-Heatmap-Colormap": "viridis"}
+    row = Job({"body": slices[0]}, {**options, "Accept": "image/png"})
+    served = np.asarray(Image.open(io.BytesIO(pipeline.score([row]).replies[0].body)))
+    drawn = make_map(reply["heatmap"], "Malignant", phantoms[0].shape, pipeline.contract.geometry)
+    ours = draw_overlay(phantoms[0], drawn, "viridis", 0.5)
+    assert np.abs(ours.astype(int) - served.astype(int)).max() <= 2  # the grid is rounded to five digits
+
+
+def test_a_map_lies_on_the_slice_and_not_on_its_padding():
+    grid = np.zeros((7, 7), np.float32)
+    grid[3, 3] = 1
+    drawn = make_map({"grids": {"A": grid.tolist()}}, "A", (100, 300), "pad")
+    assert drawn.levels.shape == (100, 300)
+    assert np.unravel_index(drawn.levels.argmax(), (100, 300)) == pytest.approx((50, 150), abs=2)
+    assert (drawn.levels == spread(activate(grid).map, place(100, 300, "pad"))).all()
+    assert overlay(np.zeros((100, 300), np.uint8), drawn.levels, "jet").shape == (100, 300, 3)
+
+
+@pytest.mark.parametrize("colours", COLOURS)
+def test_the_colour_bar_runs_from_low_to_high_and_safe_maps_get_lighter(colours):
+    found = [tuple(map(int, colour[4:-1].split(","))) for colour in sample_colours(colours)]
+    lightness = [0.3 * r + 0.59 * g + 0.11 * b for r, g, b in found]
+    assert len(set(found)) == 9
+    assert (lightness == sorted(lightness)) == (colours != "jet")
+
+
+def test_the_picture_to_keep_carries_the_notice(phantoms):
+    sheet = make_sheet(phantoms[0], None, "jet", ("line",))
+    assert NOTICE.encode() in sheet
+    alone, both = Image.open(io.BytesIO(sheet)), make_sheet(phantoms[0], np.zeros((512, 512, 3), np.uint8), "jet", ())
+    assert Image.open(io.BytesIO(both)).width > 1.9 * alone.width
+
+
+def test_the_csv_carries_the_notice_in_every_line_and_quotes_no_tag(pipeline, slices, dicom):
+    def score(body):
+        return json.loads(pipeline.score([Job({"body": body}, {})]).replies[0].body)
+
+    findings = [Finding(Upload("a.png", slices[0]), reply=score(slices[0]))]
+    findings += [Finding(Upload("b", dicom), find_place(dicom), score(dicom))]
+    findings += [Finding(Upload("c.txt", b"x"), error="unsupported_format", message="No.")]
+    text = make_csv(Study(findings), json.loads(pipeline.describe()))
+    lines = list(csv.DictReader(io.StringIO(text)))
+    assert [line["file"] for line in lines] == ["a.png", "c.txt", "b"]
+    assert {line["notice"] for line in lines} == {NOTICE}
+    assert float(lines[0]["probability_Malignant"]) == findings[0].reply["probabilities"]["Malignant"]
+    assert lines[1]["error"] == "unsupported_format"
+    assert find_place(dicom).series not in text
+    assert "PHANTOM" not in text
+
+
+def test_a_dicom_series_runs_from_head_to_feet_whatever_the_names_are(dicom):
+    place_ = find_place(dicom)
+    assert place_.study
+    findings = [Finding(Upload(name, b""), place_._replace(order=-z)) for name, z in (("a", 10.0), ("b", 30.0))]
+    other = Finding(Upload("c", b""), place_._replace(series="1.2.3"))
+    assert [[f.name for f in group] for group in Study([*findings, other]).series()] in (
+        [["b", "a"], ["c"]],
+        [["c"], ["b", "a"]],
+    )
+
+
+def test_slices_without_header_are_ordered_as_a_person_counts():
+    names = ["s10.png", "s9.png", "s1.png"]
+    assert [f.name for f in Study([Finding(Upload(name, b"")) for name in names]).series()[0]] == names[::-1]
+
+
+def test_a_name_with_a_raised_number_has_its_place_too():
+    names = ["1²10.png", "1²2.png"]
+    assert [f.name for f in Study([Finding(Upload(name, b"")) for name in names]).series()[0]] == names[::-1]
+
+
+def test_a_series_of_refused_files_comes_after_those_that_were_scored(dicom):
+    refused = Finding(Upload("readme.txt", b"x"), error="unsupported_format")
+    scored = Finding(Upload("slice", dicom), find_place(dicom), {"label": "Normal"})
+    assert Study([refused, scored]).series() == [[scored], [refused]]
+
+
+def test_a_page_holds_a_limited_number_of_slices_and_names_the_way_for_more():
+    found, notes = unpack(Upload(f"{number}", b"x") for number in range(MAX_SLICES + 5))
+    assert len(found) == MAX_SLICES
+    assert "make score" in notes[0]
+
+
+def test_a_damaged_zip_is_a_note_in_which_names_stay_text_and_not_the_end():
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("![x](http://tracker.example/p.png)", b"a" * 1000)
+    broken = stream.getvalue().replace(b"a" * 1000, b"b" * 1000)
+    found, notes = unpack([Upload("broken.zip", broken), Upload("fine.png", b"x")])
+    assert [upload_.name for upload_ in found] == ["fine.png"]
+    assert "pack it again" in notes[0]
+    assert "![" not in notes[0]  # Markdown for a picture that the browser would fetch
+
+
+@pytest.mark.parametrize("number", [["4", "2"], None])
+def test_a_slice_whose_place_cannot_be_told_is_at_nought(number):
+    with warnings.catch_warnings(action="ignore"):
+        body = build_ct(InstanceNumber=number)
+    assert find_place(body).order == 0
+
+
+def test_headers_of_other_files_are_no_headers(slices):
+    assert find_place(slices[0]) is None
+    assert find_place(b"junk") is None
+    assert list_tags(b"\0" * 128 + b"DICM" + b"\xff" * 50) == []
+
+
+def test_a_server_that_hangs_holds_the_page_up_no_longer_than_a_person_waits(monkeypatch, tmp_path):
+    monkeypatch.setattr("lungct_tools.page.study.DEADLINE_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        Instance(tmp_path, (silent.getsockname()[1],) * 5).write()
+        started = time.monotonic()
+        with pytest.raises(ServerSilent):
+            connect(tmp_path).contract()
+    assert time.monotonic() - started < 10
+
+
+def test_every_state_and_decision_has_words():
+    assert "busy" in explain_failure(ServerError("x"))
+    loading = {"live": True, "ready": False, "reason": "0 of 1 workers are READY", "workers": [{}]}
+    assert "may still be loading" in explain_state(loading)
+    assert "make scale WORKERS=1" in explain_state({**loading, "workers": []})
+    assert "Not running" in explain_state({**loading, "live": False, "workers": []})
+    limits = {"Normal": 2.0, "Malignant": 0.5}
+    sure = {"decision": "report", "label": "Malignant", "confidence": 0.9, "warnings": [UNLIKE]}
+    assert explain_decision(sure, limits)[0] == "Report"
+    assert "No limit" in explain_decision(sure, {})[1]
+    assert "below" in explain_decision({**sure, "decision": "refer", "confidence": 0.4}, limits)[1]
+    assert "all of them" in explain_decision({**sure, "decision": "refer", "label": "Normal"}, limits)[1]
+    assert "unlike" in explain_decision({**sure, "decision": "refer"}, limits)[1]
+    assert "smoother" in explain_decision({**sure, "decision": "refer", "warnings": [SMOOTH]}, limits)[1]
+
+
+def test_what_comes_from_outside_is_escaped():
+    evil = "<script>alert(1)</script>"
+    pieces = (
+        markup.show_class(evil, 0.5),
+        markup.show_bars({evil: 0.5}, evil),
+        markup.show_scale([], evil),
+        markup.show_state(evil, "red"),
+        markup.show_decision("refer", evil, evil),
+    )
+    assert not any("<script" in piece for piece in pieces)
+
+
+def test_a_slice_is_looked_at_as_the_model_sees_it_unless_another_window_is_chosen(dicom, pipeline):
+    default = pipeline.contract.window
+    seen = decode(dicom, None, None, default, Settings()).pixels
+    assert (view(Upload("a", dicom), None, default).pixels == seen).all()
+    assert (view(Upload("a", dicom), VIEWS["Bone"], default).pixels != seen).any()
+    assert view(Upload("a", b"junk"), None, default) is None

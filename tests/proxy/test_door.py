@@ -1,0 +1,64 @@
+"""The gateway as the exporter looks at it: where it is, and what passes for an answer."""
+
+import socket
+import ssl
+import threading
+
+import pytest
+
+from lungct_tools.proxy.door import Sight, find_door, look
+from lungct_tools.proxy.nginx import make_certificate
+from lungct_tools.server.instance import find_ports
+
+
+@pytest.mark.parametrize(
+    ("listen", "door"),
+    [
+        ("127.0.0.1:8443", ("127.0.0.1", 8443)),
+        ("0.0.0.0:443", ("127.0.0.1", 443)),
+        ("10.1.2.3:443", ("10.1.2.3", 443)),
+        ("[::]:443", ("::1", 443)),
+        ("[fd00::7]:443", ("fd00::7", 443)),
+    ],
+)
+def test_the_door_is_where_the_settings_say(listen, door, tmp_path):
+    (tmp_path / "gateway").mkdir()
+    (tmp_path / "gateway" / "nginx.conf").write_text(f"http {{\n    server {{\n        listen {listen} ssl;\n")
+    assert find_door(tmp_path) == door
+
+
+def test_where_no_gateway_ever_ran_none_is_looked_for(tmp_path):
+    assert find_door(tmp_path) is None
+
+
+def test_a_closed_door_is_down(tmp_path):
+    assert look(("127.0.0.1", find_ports(1)[0]), 1) == Sight(up=False, expiry=None)
+
+
+@pytest.mark.parametrize(
+    ("body", "up"),
+    [
+        (b'{"ready": true}', True),
+        (b'{"ready": false}', True),  # the server is not; the gateway is
+        (b'{"error": "unavailable"}', False),  # nginx alone, without its supervisor
+        (b"<html>", False),
+        (None, False),
+    ],
+)
+def test_only_the_supervisors_own_word_counts_as_an_answer(body, up, tmp_path):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*make_certificate(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer():
+            with context.wrap_socket(listening.accept()[0], server_side=True) as caller:
+                caller.recv(4096)
+                if body is not None:
+                    caller.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        sight = look(listening.getsockname(), 5)
+        thread.join()
+    assert sight.up == up
+    assert sight.expiry is not None

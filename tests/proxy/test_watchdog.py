@@ -1,0 +1,73 @@
+"""When the watchdog restarts a server, and when it leaves it alone."""
+
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from lungct_tools.proxy.watchdog import LONGEST_S, Watchdog, restart
+from lungct_tools.server.instance import Instance
+
+pytestmark = pytest.mark.ops
+SICK = "0 of 1 workers are READY"
+
+
+def restarts(watchdog, seconds, running=True, reason=SICK):
+    """At which seconds it restarts a server that stays as it is."""
+    return [now for now in range(seconds) if watchdog.is_due(reason, running, now)]
+
+
+def test_a_ready_server_is_left_alone():
+    assert restarts(Watchdog(60), 500, reason=None) == []
+
+
+def test_a_server_that_is_not_ready_gets_its_time_and_after_each_restart_twice_as_much():
+    assert restarts(Watchdog(60), 500) == [60, 180, 420]
+
+
+def test_the_pauses_do_not_grow_for_ever():
+    found = restarts(Watchdog(60), 10_000)
+    assert found[-1] - found[-2] == LONGEST_S
+
+
+def test_a_server_that_is_gone_is_started_at_once_and_then_with_patience():
+    assert restarts(Watchdog(60), 200, running=False) == [0, 120]
+
+
+def test_infinite_patience_leaves_restarts_to_others():
+    assert restarts(Watchdog(float("inf")), 10_000) == []
+    assert restarts(Watchdog(float("inf")), 10_000, running=False) == []
+
+
+def test_a_supervised_server_is_ended_when_it_is_sick_and_left_to_others_when_it_is_gone():
+    watchdog = Watchdog(60, supervised=True)
+    assert restarts(watchdog, 100) == [60]
+    assert restarts(watchdog, 10_000, running=False) == []
+    assert restarts(watchdog, 300) == [120], "the next one gets its time from its start, and twice as much"
+
+
+def test_a_supervised_server_is_ended_whole_and_what_the_next_one_wrote_stays(tmp_path):
+    command = [sys.executable, "-c", "import time; time.sleep(600)", "torchserve"]
+    with subprocess.Popen(command, start_new_session=True) as process:
+        instance = Instance(tmp_path, pid=process.pid)
+        instance.write()
+        instance.keys.write_text("{}")
+        restart(instance, True, threading.Event())
+        assert not instance.running
+    assert (instance.keys.is_file(), Instance.read(tmp_path)) == (True, instance)
+
+
+def test_one_that_dies_while_it_is_not_ready_is_started_at_once():
+    watchdog = Watchdog(60)
+    assert not watchdog.is_due(SICK, True, 0)
+    assert watchdog.is_due(SICK, False, 5)
+
+
+def test_a_server_that_recovered_starts_anew():
+    watchdog = Watchdog(60)
+    assert restarts(watchdog, 100) == [60]
+    assert not watchdog.is_due(None, True, 100)
+    assert not watchdog.is_due(SICK, True, 1000)
+    assert not watchdog.is_due(SICK, True, 1059)
+    assert watchdog.is_due(SICK, True, 1060)

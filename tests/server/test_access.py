@@ -1,0 +1,101 @@
+"""The real TorchServe: who may ask what, what it listens on, and what its log never says."""
+
+import json
+import shutil
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+
+from lungct_client import Client, Tokens
+from tests.support.calls import post, token, wait_until
+
+pytestmark = pytest.mark.server
+
+
+def test_curls_default_content_type_loses_the_body_and_the_answer_says_what_to_do(server):
+    answer = post(server, b"plain", **{"Content-Type": "application/x-www-form-urlencoded"})
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "empty_body"
+    assert "curl -T" in answer.json()["message"]
+
+
+def test_every_api_but_metrics_wants_its_own_token(server, slices):
+    models = server.url("management") + "/models"
+    assert requests.post(server.url("inference") + "/predictions/lung_ct", slices[0], timeout=10).status_code == 400
+    assert requests.get(models, timeout=10).status_code == 400
+    assert requests.get(models, headers=token(server, "inference"), timeout=10).status_code == 400
+    assert requests.get(models, headers=token(server, "management"), timeout=10).status_code == 200
+    assert requests.get(server.url("metrics") + "/metrics", timeout=10).status_code == 200
+
+
+def test_nothing_can_be_loaded_over_the_network(server):
+    """Neither from an address, where somebody listens who would be asked, nor a file that lies beside our archive."""
+    store = Path(server.options[server.options.index("--store") + 1])
+    for name in ("other.mar", "other.war"):
+        shutil.copy(store / "lung_ct.mar", store / name)
+
+    def manage(method, path):
+        url = server.url("management") + path
+        return requests.request(method, url, headers=token(server, "management"), timeout=30)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        far = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        for path in (f"/models?url={far}/x.mar", "/models?url=other.mar"):
+            assert manage("POST", path).status_code == 405, path  # enable_model_api=false
+        for path in (f"/workflows?url={far}/x.war", "/workflows?url=other.war", f"/workflows?url={store}/other.war"):
+            assert manage("POST", path).status_code in (400, 403, 404), path
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+    assert manage("DELETE", "/models/lung_ct").status_code == 405
+    assert [model["modelName"] for model in manage("GET", "/models").json()["models"]] == ["lung_ct"]
+    assert manage("GET", "/workflows").json()["workflows"] == []
+
+
+def test_the_server_listens_on_loopback_only(server):
+    listening = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            local, state = line.split()[1], line.split()[3]
+            address, port = local.rsplit(":", 1)
+            if state == "0A" and int(port, 16) in server.ports:
+                listening.add(address)
+    loopback = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
+    assert listening
+    assert listening <= loopback
+
+
+def test_token_file_and_run_folder_are_private(server):
+    assert server.keys.stat().st_mode & 0o077 == 0
+    assert server.run.stat().st_mode & 0o077 == 0
+    assert Path(server.temp).stat().st_mode & 0o077 == 0
+
+
+def test_an_expired_token_is_renewed_by_the_client_once(server, slices):
+    keys = json.loads(server.keys.read_text())
+    keys["inference"]["key"] = "expired1"
+    server.keys.write_text(json.dumps(keys))
+    client = Client(server)
+    with ThreadPoolExecutor(8) as pool:
+        labels = set(pool.map(lambda _: client.predict(slices[0])["label"], range(16)))
+    assert len(labels) == 1
+    renewed = Tokens(server.keys).read("inference")
+    assert renewed != "expired1"
+    # whoever comes with the old key takes the new one and does not kill it by renewing again
+    assert Tokens(server.keys).renew("inference", "expired1", server.url("management")) == renewed
+
+
+def test_uploads_are_never_quoted_in_the_log_and_requests_leave_no_line(server, slices):
+    before = len(server.log.read_text().splitlines())
+    for _ in range(5):
+        post(server, slices[0])
+    post(server, b"PATIENT^NAME")
+    post(server, b"a=%ZZ PATIENT^NAME", **{"Content-Type": "application/x-www-form-urlencoded"})
+    wait_until(lambda: "request not readable" in server.log.read_text(), 20, "the log line")
+    added = server.log.read_text().splitlines()[before:]
+    assert sum("request not readable" in line for line in added) == 1
+    assert not any("Backend received inference" in line or "[METRICS]" in line for line in added)
+    assert "PATIENT" not in server.log.read_text()

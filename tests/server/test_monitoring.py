@@ -1,0 +1,229 @@
+"""Rules, alerts, runbook and dashboard as files: they agree with each other, the settings and the model card."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import promql_parser
+import pytest
+import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from lungct_client import DEFAULT_PORTS
+from lungct_tools import ROOT
+from lungct_tools.commandline import COMMANDS
+from lungct_tools.operate.exporter import CANARY_TIMEOUT_S, DESCRIBE_TIMEOUT_S, GATEWAY_TIMEOUT_S
+from lungct_tools.proxy.tally import TIMEOUT_S
+from lungct_tools.server.instance import EXPORTER_PORT
+from tests.conftest import MODEL
+from tests.support.watching import collect
+
+FOLDER = ROOT / "config" / "prometheus"
+CONFIG = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
+DASHBOARD = json.loads((ROOT / "config" / "grafana" / "dashboards" / "lung_ct.json").read_text())
+PROVISIONING = ROOT / "config" / "grafana" / "provisioning"
+
+pytestmark = pytest.mark.ops
+
+
+def read_rules(name):
+    groups = yaml.safe_load((FOLDER / name).read_text())["groups"]
+    return {rule.get("alert") or rule["record"]: rule for group in groups for rule in group["rules"]}
+
+
+ALERTS, RECORDED = read_rules("alerts.yml"), read_rules("recording.yml")
+
+
+def find_threshold(alert):
+    return float(re.search(r"> ([0-9.]+)", ALERTS[alert]["expr"])[1])
+
+
+def promtool(*arguments):
+    if shutil.which("promtool") is None:
+        pytest.skip("promtool is not installed: apt-get install prometheus")
+    return subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+def test_prometheus_accepts_settings_and_rules():
+    checked = promtool("check", "config", FOLDER / "prometheus.yml")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("path", sorted((FOLDER / "tests").glob("*.yml")), ids=lambda path: path.stem)
+def test_alerts_fire_when_they_should_and_only_then(path):
+    tested = promtool("test", "rules", path)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def test_the_autoscalers_query_gives_the_mean_wait_of_each_pod_and_refusals_do_not_thin_it_out(tmp_path):
+    (rule,) = yaml.safe_load((ROOT / "config" / "kubernetes" / "prometheus" / "adapter.yaml").read_text())["rules"][
+        "custom"
+    ]
+    filled = {"<<.GroupBy>>": "pod", "<<.LabelMatchers>>": 'namespace="lung-ct",pod=~"busy|idle"'}
+    query = re.sub("<<.+?>>", lambda hole: filled[hole[0]], rule["metricsQuery"])
+
+    def rising(metric, pod, step, **labels):
+        told = {"namespace": "lung-ct", "pod": pod, **labels}
+        series = ",".join(f'{name}="{value}"' for name, value in told.items())
+        return {"series": f"{metric}{{{series}}}", "values": f"0+{step}x20"}
+
+    case = {
+        "interval": "15s",
+        "input_series": [
+            rising("ts_queue_latency_microseconds", "busy", 10_000_000),
+            rising("ts_inference_requests_total", "busy", 1000),
+            rising("lung_ct_requests_total", "busy", 16, Outcome="report"),
+            rising("lung_ct_requests_total", "busy", 4, Outcome="canary"),
+            rising("ts_queue_latency_microseconds", "idle", 0),
+            rising("lung_ct_requests_total", "idle", 0, Outcome="report"),
+        ],
+        "promql_expr_test": [
+            {"expr": query, "eval_time": "4m", "exp_samples": [{"labels": '{pod="busy"}', "value": 0.5}]}
+        ],
+    }
+    (tmp_path / "adapter.yml").write_text(yaml.safe_dump({"tests": [case]}))
+    tested = promtool("test", "rules", tmp_path / "adapter.yml")
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def test_every_alert_is_tested_firing_and_not_firing():
+    fires, stays = set(), set()
+    for path in (FOLDER / "tests").glob("*.yml"):
+        for case in yaml.safe_load(path.read_text())["tests"]:
+            for expected in case.get("alert_rule_test", []):
+                (fires if expected.get("exp_alerts") else stays).add(expected["alertname"])
+    assert fires == stays == set(ALERTS)
+
+
+def test_every_alert_has_its_paragraph_in_the_runbook_and_a_row_on_the_page_of_operations():
+    paragraphs = dict(re.findall(r"^## (\w+)\n\n(.+?)(?=\n\n## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL))
+    page = (ROOT / "docs" / "operations.md").read_text()
+    assert set(paragraphs) == set(ALERTS)
+    for name, rule in ALERTS.items():
+        assert rule["annotations"]["runbook_url"] == f"docs/runbook.md#{name.lower()}"
+        assert rule["labels"]["severity"] in ("page", "ticket")
+        assert len(paragraphs[name]) > 200, name
+        assert f"| `{name}` | {rule['labels']['severity']} |" in page, name
+
+
+def test_scripts_and_targets_that_the_runbook_names_exist():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z-]+)", RUNBOOK)) <= targets
+    assert set(re.findall(r"\blungct ([a-z]+)", RUNBOOK)) <= COMMANDS.keys()
+
+
+def test_prometheus_scrapes_the_ports_that_server_and_exporter_listen_on():
+    targets = {job["job_name"]: job["static_configs"][0] for job in CONFIG["scrape_configs"]}
+    assert targets["lung_ct"]["targets"] == [f"127.0.0.1:{DEFAULT_PORTS[2]}"]
+    assert targets["lung_ct_exporter"]["targets"] == [f"127.0.0.1:{EXPORTER_PORT}"]
+    assert len({job["labels"]["server"] for job in targets.values()}) == 1
+
+
+def test_a_scrape_outlasts_the_exporters_own_timeouts():
+    limit = int(CONFIG["global"]["scrape_timeout"].rstrip("s"))
+    assert limit > CANARY_TIMEOUT_S + DESCRIBE_TIMEOUT_S
+    assert limit > 3 * GATEWAY_TIMEOUT_S + TIMEOUT_S, "it connects, shakes hands and asks, and then for counts"
+
+
+def test_drift_tolerances_are_wider_than_the_model_cards_own_uncertainty():
+    judged = json.loads((MODEL / "evaluation.json").read_text())["cross_validation"]
+
+    def half_width(name):
+        return max(abs(bound - judged["scores"][name]) for bound in judged["intervals"][name])
+
+    assert find_threshold("LungCTReferDrift") > half_width("reported_share")
+    # mean confidence and accuracy differ by the calibration error at most
+    assert find_threshold("LungCTConfidenceDrift") > max(half_width("accuracy"), judged["scores"]["ece"])
+
+
+def test_rules_and_alerts_use_each_others_names_only():
+    """A misspelt recording rule would never fire and never complain."""
+    for rule in (*ALERTS.values(), *RECORDED.values()):
+        used = {name for name in find_metrics(rule["expr"]) if ":" in name}
+        assert used <= set(RECORDED), rule
+
+
+def find_metrics(expression):
+    """Names of all metrics in a PromQL expression."""
+    if isinstance(expression, str):
+        expression = promql_parser.parse(expression)
+    if isinstance(expression, promql_parser.VectorSelector):
+        return {expression.name}
+    parts = [getattr(expression, name, None) for name in ("lhs", "rhs", "expr", "vector_selector")]
+    found = [find_metrics(part) for part in (*parts, *getattr(expression, "args", ())) if part is not None]
+    return set().union(*found)
+
+
+def find_expressions():
+    """(panel title, expression) of every query of the dashboard, its variables filled in."""
+    return [
+        (panel["title"], target["expr"].replace("$server", ".*").replace("$__rate_interval", "1m"))
+        for panel in DASHBOARD["panels"]
+        for target in panel.get("targets", ())
+    ]
+
+
+def test_every_metric_is_found_wherever_it_stands_in_an_expression():
+    found = find_metrics("sum by (x) (rate(a[5m] offset 1h)) / on (x) (-b or vector(0)) > max_over_time((c)[5m:1m])")
+    assert found == {"a", "b", "c"}
+
+
+def test_the_dashboard_keeps_every_field_when_grafanas_own_types_read_and_write_it():
+    written = json.loads(JSONEncoder(sort_keys=True).encode(Dashboard.from_json(DASHBOARD)))
+    assert find_lost(DASHBOARD, written) == []
+
+
+def test_gpus_are_measured_without_the_packages_that_torchserve_forgot_to_ask_for(tmp_path):
+    found = collect(tmp_path, "echo '0, 1024, 4096, 37'; echo '1, 0, 4096, 0'")
+    gauges = yaml.safe_load((ROOT / "config" / "metrics.yaml").read_text())["ts_metrics"]["gauge"]
+    assert {name for name, _ in found} <= {metric["name"] for metric in gauges}
+    of_gpus = {key: value for key, value in found.items() if key[0].startswith("GPU")}
+    assert of_gpus == {
+        ("GPUMemoryUtilization", "Level:Host,device_id:0"): 25,
+        ("GPUMemoryUsed", "Level:Host,device_id:0"): 1024,
+        ("GPUUtilization", "Level:Host,device_id:0"): 37,
+        ("GPUMemoryUtilization", "Level:Host,device_id:1"): 0,
+        ("GPUMemoryUsed", "Level:Host,device_id:1"): 0,
+        ("GPUUtilization", "Level:Host,device_id:1"): 0,
+    }
+
+
+@pytest.mark.parametrize("answer", ["exit 9", "echo 'Failed to initialize NVML'", "echo '0, [N/A], [N/A], [N/A]'"])
+def test_a_gpu_that_tells_nothing_does_not_take_the_machines_other_metrics_along(tmp_path, answer):
+    names = {name for name, _ in collect(tmp_path, answer)}
+    assert {"CPUUtilization", "MemoryUtilization", "DiskUtilization"} <= names
+    assert not any(name.startswith("GPU") for name in names)
+
+
+def find_lost(before, after, place="$"):
+    """Places in `before` whose value is not the same in `after`; what `after` adds does not count."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        return [lost for key in before for lost in find_lost(before[key], after.get(key), f"{place}.{key}")]
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        return [
+            lost for i, pair in enumerate(zip(before, after, strict=True)) for lost in find_lost(*pair, f"{place}[{i}]")
+        ]
+    return [] if before == after else [place]
+
+
+def test_panels_do_not_overlap_and_have_their_own_ids():
+    panels = DASHBOARD["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    cells = [
+        (x, y)
+        for box in (panel["gridPos"] for panel in panels)
+        for x in range(box["x"], box["x"] + box["w"])
+        for y in range(box["y"], box["y"] + box["h"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24
+
+
+def test_grafana_is_provisioned_with_the_source_that_the_dashboard_asks_for():
+    source = yaml.safe_load((PROVISIONING / "datasources" / "prometheus.yml").read_text())["datasources"][0]
+    chosen = {v["name"]: v["current"]["value"] for v in DASHBOARD["templating"]["list"]}
+    assert source["uid"] == chosen["datasource"]
+    assert source["jsonData"]["timeInterval"] == CONFIG["global"]["scrape_interval"]

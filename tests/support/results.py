@@ -1,0 +1,71 @@
+"""A result of the benchmark that is made up, so that each verdict on it is known."""
+
+from lungct_tools.bench import rates
+from lungct_tools.bench.stages import REST
+from lungct_tools.bench.targets import CLASSES, GRIDS, JPEG
+
+
+def measured(rate, latency=(10.0, 11.0, 12.0)):
+    return {"rate": [rate, rate], "latency_ms": [latency, latency], "errors": 0, "load_ms": 0.1}
+
+
+def make_result():
+    """Everything exactly good enough."""
+    parts = {"decode": 1.0, "inference": 2.0, "render": 0.1, REST: 0.4}
+    kinds = ("classes, 1 caller", *(f"classes{more}, 32 callers" for more in ("", " + grids", " + JPEG overlay")))
+    return {
+        "date": "2026-01-01",
+        "machine": {"processor": "P", "instructions": ["avx2"], "cores": 2, "python": "3", "torch": "2", "slices": "s"},
+        "repeats": 2,
+        "quick": False,
+        "engine": "openvino-int8",
+        "minutes": 27.2,
+        "limits": {
+            rates.LIMIT: {"best": "16 x 2", "matrix": {"16 x 2": [200.0], "16 x 1": [100.0]}},
+            rates.LIMIT_FP32: {"best": "8 x 2", "matrix": {"8 x 2": [90.0]}},
+        },
+        "rates": {
+            rates.LIMIT: measured(200.0),
+            rates.LIMIT_FP32: measured(100.0),
+            rates.NETWORK: measured(250.0),
+            rates.FORWARD: measured(40.0),
+            CLASSES: measured(170.0),
+            rates.FP32: measured(80.0),
+            rates.FP32_GRIDS: measured(76.0),
+            GRIDS: measured(162.0),
+            JPEG: measured(120.0),
+            rates.PAGE: measured(20.0),
+            rates.PAGE_CAM: measured(8.0),
+            rates.STOCK: measured(40.0),
+            rates.LITSERVE: measured(50.0),
+        },
+        "beside": {
+            rates.SINGLE: measured(100.0),
+            rates.ALONE: measured(80.0, (14.0, 15.0, 16.0)),
+            CLASSES: measured(160.0),
+            GRIDS: measured(152.0),
+        },
+        "open": [{"share": 0.5, "asked": 85.0, **measured(85.0, (9.0, 10.0, 11.0))}],
+        "stages": {kind: parts for kind in kinds},
+        "empty_ms": 3.0,
+        "peers": {
+            rates.STOCK: {"1 x 2": [40.0], "2 x 1": [45.0]},
+            rates.LITSERVE: {"1 x 2": [50.0], "2 x 1": [49.0]},
+        },
+        "sides": {
+            "in-process": {"256": {"rate": [300.0, 300.0], "p50": [50.0, 52.0], "errors": 0}},
+            "served": {"256": {"rate": [250.0, 250.0], "p50": [120.0, 124.0], "errors": 0}},
+        },
+        "settings": {
+            "batch 16, delay 1 ms": {
+                "1": {"rate": [80.0, 82.0], "p50": [14.0, 14.0], "errors": 0},
+                "32": {"rate": [160.0, 160.0], "p50": [200.0, 200.0], "errors": 0},
+            },
+            "2 workers x 1 thread": {
+                "1": {"rate": [79.0, 83.0], "p50": [14.0, 14.0], "errors": 0},
+                "32": {"rate": [175.0, 175.0], "p50": [180.0, 180.0], "errors": 0},
+            },
+        },
+        "endurance": {"requests": 10_000, "errors": 0, "early_mb": 500.0, "late_mb": 510.0},
+        "cold": {"make serve": [8.0, 9.0], "worker killed": [4.0, 5.0]},
+    }

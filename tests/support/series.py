@@ -1,0 +1,35 @@
+"""Whole series of phantom slices, as a scanner would send them. No patient is behind any of them."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from lungct_tools.phantom.anatomy import SLICE_MM, draw_slice
+from lungct_tools.phantom.series import AXIAL as AXIAL
+from lungct_tools.phantom.series import encode_slice, name_uid
+
+STEP_MM = SLICE_MM
+TILT = float(np.radians(20))
+OBLIQUE = (1, 0, 0, 0, float(np.cos(TILT)), float(np.sin(TILT)))  # a tilted gantry
+MIRRORED = (-1, 0, 0, 0, -1, 0)  # prone
+NODULES = ("none", "smooth", "spiculated")
+
+
+@cache
+def draw_series(
+    count: int = 4, orientation: tuple[float, ...] = AXIAL, rows: int = 256, name: str = "a", **elements: object
+) -> tuple[bytes, ...]:
+    """CT files of 256 columns; fewer `rows` than that make the server pad the slice."""
+    return tuple(
+        encode_slice(draw_slice(number, NODULES[number % 3], 256)[:rows], number, name, orientation, **elements)
+        for number in range(count)
+    )
+
+
+def refused_slice(name: str = "a") -> bytes:
+    """A localiser of the same series, which the server refuses."""
+    kind = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    uid = name_uid("slice", name, "localiser")
+    return encode_slice(draw_slice(0, "none", 256), 98, name, ImageType=kind, SOPInstanceUID=uid)
