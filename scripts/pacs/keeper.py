@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from lungct_client import ServerError, TokenError
+from lungct_client import RefusedError, ServerError, TokenError
 from lungct_tools.folder.record import Row
 from lungct_tools.pacs.folder import SeriesFolder
 from lungct_tools.pacs.outbox import Outbox
@@ -21,6 +21,7 @@ from lungct_tools.pacs.results import Choice, make_version
 from lungct_tools.pacs.scorer import Scorer
 from lungct_tools.pacs.spool import Spool
 
+AWAY = (ServerError, TokenError, RefusedError)  # RefusedError: the gateway does not know our key
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 SWEEP_S = 60.0  # between looks for what may be deleted
 
@@ -115,7 +116,7 @@ class Keeper:
             for each in self._list_open():
                 if self._is_due(each, self._scorer.weights_sha256):
                     self._build(each, self._scorer)
-        except (ServerError, TokenError, OSError) as error:  # no server, or a full disk: nothing is half done
+        except (*AWAY, OSError) as error:  # no server, or a full disk: nothing is half done
             self._pause(type(error).__name__)
 
     def idle(self) -> bool:
@@ -124,6 +125,12 @@ class Keeper:
             all(each.slices <= each.covered or each.slices == each.stuck for each in self._list_open())
             and not self._outbox.waiting()
         )
+
+    def waits_since(self) -> float | None:
+        """Unix time of the oldest: a result that a peer lacks, or the last slice of a series without one; None."""
+        moments = [version.built_at() for version in self._outbox.waiting()]
+        moments += [each.arrived for each in self._list_open() if not each.slices <= each.covered]
+        return min(moments, default=None)
 
     def refusals(self) -> int:
         """Results that a peer will not have."""
@@ -174,7 +181,7 @@ class Keeper:
             self._remember(each, name, row)
             if row.get("weights_sha256", scorer.weights_sha256) != scorer.weights_sha256:
                 self._scorer = None  # the servers were given another model
-        except (ServerError, TokenError, OSError) as error:
+        except (*AWAY, OSError) as error:
             self._pause(type(error).__name__)
         finally:
             with self._mutex:
@@ -183,7 +190,7 @@ class Keeper:
     def _ask(self, each: _Open, name: str, scorer: Scorer) -> Row:
         try:
             return scorer.score(each.folder, name)
-        except (ServerError, TokenError, OSError):
+        except (*AWAY, OSError):
             raise
         except Exception as error:  # noqa: BLE001 - a fault of ours must not lose the slice, nor ask for it forever
             self._spool.note("fault", each.folder, reason=type(error).__name__)
@@ -203,7 +210,7 @@ class Keeper:
         names = set(each.slices)
         try:
             version = make_version(each.folder, names, scorer, self._choice)
-        except (ServerError, TokenError, OSError):
+        except (*AWAY, OSError):
             raise
         except Exception as error:  # noqa: BLE001 - one series must not stop the others
             each.stuck = names

@@ -50,7 +50,9 @@ def describe(root: Path) -> Iterator[Metric]:
         series.add_metric((state,), count)
     yield series
     yield GaugeMetricFamily(
-        "lung_ct_pacs_oldest_unsent_seconds", "Age of the oldest result that a peer lacks", numbers["oldest_unsent_s"]
+        "lung_ct_pacs_oldest_unsent_seconds",
+        "Age of the oldest series without its result, or result that a peer lacks",
+        numbers["oldest_unsent_s"],
     )
     yield CounterMetricFamily("lung_ct_pacs_slices", "Slices scored since the process began", numbers["scored"])
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,23 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset
 
-from lungct_client import RefusedError, ServerError
+from lungct_client import RefusedError, ServerError, TokenError
 from lungct_tools.dicomout.assessment import Algorithm, Assessment, Slice, roll_up
 from lungct_tools.folder.fleet import Fleet
 from lungct_tools.folder.record import Row
 from lungct_tools.folder.scoring import Order, score_slice
 from lungct_tools.folder.source import Source
+
+
+@contextmanager
+def _known() -> Iterator[None]:
+    """A gateway that no longer knows our key has refused us, and no slice."""
+    try:
+        yield
+    except RefusedError as error:
+        if error.status in (401, 403):
+            raise TokenError(str(error)) from None
+        raise
 
 
 class _Recorder:
@@ -27,7 +38,8 @@ class _Recorder:
         self.grids: dict[str, Any] = {}
 
     def predict(self, body: bytes, **options: str) -> dict[str, Any]:
-        reply = self._fleet.predict(body, heatmap="always", heatmap_format="grid", **options)
+        with _known():
+            reply = self._fleet.predict(body, heatmap="always", heatmap_format="grid", **options)
         self.grids = reply.pop("heatmap")["grids"]
         return reply
 
@@ -59,7 +71,7 @@ class Scorer:
         body, failure = source.read(name), None
         for client in self._fleet.clients:
             try:
-                with suppress(RefusedError):
+                with suppress(RefusedError), _known():
                     return client.overlay(body, "png", **self._order.headers())
                 return None
             except ServerError as error:

@@ -44,7 +44,7 @@ def keeping(
         keeper.close()
         for thread in threads:
             thread.join(timeout=5)  # a peer that hangs is not waited for: what it did not confirm is sent again
-        _write(spool, keeper, outbox)
+        _write(spool, keeper, outbox, ended=True)
 
 
 def run(keeper: Keeper, stop: threading.Event, until_idle: bool) -> None:
@@ -55,10 +55,9 @@ def run(keeper: Keeper, stop: threading.Event, until_idle: bool) -> None:
             return
 
 
-def _write(spool: Spool, keeper: Keeper, outbox: Outbox) -> None:
-    oldest = min((version.built_at() for version in outbox.waiting()), default=None)
+def _write(spool: Spool, keeper: Keeper, outbox: Outbox, ended: bool = False) -> None:
     try:
-        write_numbers(spool.root, set(outbox.peers), keeper.scored, oldest)
+        write_numbers(spool.root, set(outbox.peers), keeper.scored, keeper.waits_since(), ended)
     except OSError as error:  # a full disk must not end the thread
         spool.note("numbers_unwritten", reason=type(error).__name__)
 

@@ -59,16 +59,17 @@ def survey(root: Path, peers: set[str] | None, identify: bool = False) -> list[d
     return found
 
 
-def write_numbers(root: Path, peers: set[str], scored: int, waiting_since: float | None) -> None:
+def write_numbers(root: Path, peers: set[str], scored: int, waiting_since: float | None, ended: bool = False) -> None:
     """The numbers of this moment, for the exporter.
 
     Args:
         scored: slices since the process began.
-        waiting_since: Unix time of the oldest result that a peer lacks.
+        waiting_since: Unix time since when the oldest series waits for its result, or a result for its peer.
+        ended: nobody keeps the spool from now on.
     """
     states = Counter(judge(series, peers) for series in list_series(root))
     numbers = {
-        "at": time.time(),
+        "at": 0.0 if ended else time.time(),
         "states": {state: states[state] for state in STATES},
         "scored": scored,
         "oldest_unsent_s": max(0.0, time.time() - waiting_since) if waiting_since else 0.0,

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from datetime import datetime
 
 import numpy as np
 import pytest
-from pydicom import dcmread
-from pydicom.dataset import Dataset
 
 from lungct.pipeline import Job, Pipeline
-from lungct_tools.dicomout.assessment import KEYWORDS, Algorithm, Assessment, Slice, roll_up
+from lungct_tools.dicomout.assessment import Algorithm, Assessment, Slice, roll_up
 from lungct_tools.folder.record import describe_file, describe_reply, order_classes
+from tests.support.series import read_header
 
 GRID = {"X-Heatmap": "always", "X-Heatmap-Format": "grid"}
 MOMENT = datetime(2026, 3, 4, 5, 6, 7)
-
-
-def read_header(body: bytes) -> Dataset:
-    return dcmread(io.BytesIO(body), stop_before_pixels=True, specific_tags=list(KEYWORDS))
 
 
 def score_slices(pipeline: Pipeline, files: tuple[bytes, ...]) -> tuple[list[Slice], list[dict]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import requests
 
+from lungct_client import Local
 from lungct_tools.folder.fleet import Fleet
 from lungct_tools.folder.journal import Journal
 from lungct_tools.pacs.headers import Headers
@@ -57,11 +58,11 @@ def watch(met: Callable[[str], None]) -> None:
         setattr(owner, name, wrapped)
 
 
-def take(root: Path, name: str, runs: list[Path], archive: str) -> None:
+def take(root: Path, name: str, server: Local, archive: str) -> None:
     """A sender sends two slices, as often as it must, and the keeper brings them to the archive."""
     with Spool(root, 10**9) as spool, Headers() as headers:
         destination = StowDestination(archive, None, None)
-        connect = lambda: Scorer(Fleet(runs, 60))  # noqa: E731
+        connect = lambda: Scorer(Fleet([server], 60))  # noqa: E731
         terms = Terms(quiet=0.2, keep=3600, keep_failed=3600)
         with keeping(spool, connect, Choice(), [destination], terms, 2) as keeper:
             for body in draw_series(2, name=name):
@@ -84,14 +85,14 @@ def fork(act: Callable[[], None]) -> int:
     return os.waitpid(child, 0)[1]
 
 
-def list_steps(root: Path, runs: list[Path], archive: str) -> list[str]:
+def list_steps(root: Path, server: Local, archive: str) -> list[str]:
     """The places of all steps of an undisturbed run, in the order of their first time."""
     found = root / "steps"
 
     def act() -> None:
         seen: dict[str, None] = {}
         watch(lambda place: seen.setdefault(place))
-        take(root / "whole", "whole", runs, archive)
+        take(root / "whole", "whole", server, archive)
         found.write_text("\n".join(seen))
 
     assert fork(act) == 0
@@ -99,8 +100,8 @@ def list_steps(root: Path, runs: list[Path], archive: str) -> list[str]:
 
 
 def main() -> None:
-    run_folder, root, archive = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-    for number, place in enumerate(list_steps(root, [run_folder], archive)):
+    server, root, archive = Local.read(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3]
+    for number, place in enumerate(list_steps(root, server, archive)):
         spool, name = root / str(number), f"crash {number}"
 
         def die(here: str, place: str = place) -> None:
@@ -109,10 +110,10 @@ def main() -> None:
 
         def killed(spool: Path = spool, name: str = name) -> None:
             watch(die)
-            take(spool, name, [run_folder], archive)
+            take(spool, name, server, archive)
 
         first = fork(killed)
-        second = fork(lambda spool=spool, name=name: take(spool, name, [run_folder], archive))
+        second = fork(lambda spool=spool, name=name: take(spool, name, server, archive))
         versions = sorted(path.name for path in spool.glob("series/*/out/*"))
         row = {"place": place, "first": first, "second": second, "name": name, "versions": versions}
         sys.stdout.write(json.dumps(row) + "\n")

@@ -12,9 +12,10 @@ import time
 from pathlib import Path
 
 from lungct_tools import ROOT
+from lungct_tools.commandline import compose
 from lungct_tools.phantom.series import draw_volume, encode_slice
-from tests.pacs.conftest import listening
 from tests.support.calls import wait_until
+from tests.support.listening import listening
 from tests.support.orthanc import running
 
 DRAWN = 20  # slices that differ; drawing them all would take minutes
@@ -49,7 +50,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temp:
         root = Path(temp)
         paths = write_series(root / "in", count, "speed")
-        command = [sys.executable, "scripts/score.py", str(root / "in"), "--run", str(run), "--format", "jsonl"]
+        command = compose("score", root / "in", "--run", run, "--format", "jsonl")
         for name in ("warm", "score"):
             started = time.monotonic()
             subprocess.run([*command, str(root / name)], cwd=ROOT, check=True, capture_output=True)

@@ -16,9 +16,8 @@ from lungct_tools.pacs.outbox import Outbox
 from lungct_tools.pacs.results import Choice
 from lungct_tools.pacs.scorer import Scorer
 from lungct_tools.pacs.spool import Spool
-from tests.dicomout.conftest import read_header
 from tests.support.calls import wait_until
-from tests.support.series import draw_series
+from tests.support.series import draw_series, read_header
 
 pytestmark = pytest.mark.server
 FILES = draw_series(3, name="kept")
@@ -160,8 +159,9 @@ def test_a_series_that_cannot_be_built_stops_no_other(spool, server):
 
 
 FULL = """
-import json, os, subprocess, sys, threading
+import json, subprocess, sys, threading
 from pathlib import Path
+from lungct_client import Local
 from lungct_tools.folder.fleet import Fleet
 from lungct_tools.pacs.spool import Spool
 from lungct_tools.pacs.scorer import Scorer

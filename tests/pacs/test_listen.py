@@ -12,22 +12,14 @@ from pynetdicom import AE
 from lungct_tools import ROOT
 from lungct_tools.commandline import compose
 from lungct_tools.pacs.command import main
-from lungct_tools.phantom.series import name_uid
-from tests.pacs.conftest import listening, write
+from tests.pacs.conftest import write
 from tests.support.dicoms import LOSSLESS, build_of, save
-from tests.support.series import draw_series, refused_slice
+from tests.support.listening import listening
+from tests.support.series import draw_series, name_slice, refused_slice
 
 pytestmark = [pytest.mark.ops, pytest.mark.server]
 if not shutil.which("storescu"):
     pytestmark.append(pytest.mark.skip(reason="dcmtk is not installed: apt-get install dcmtk"))
-
-
-def name_slice(body, name, number=0):
-    """The file with UIDs of a series of its own."""
-    data = dcmread(io.BytesIO(body))
-    data.StudyInstanceUID, data.SeriesInstanceUID = name_uid("study", name), name_uid("series", name)
-    data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = name_uid("slice", name, number)
-    return save(data)
 
 
 def rows_of(listener, body):

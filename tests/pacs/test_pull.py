@@ -13,10 +13,9 @@ from lungct_tools.pacs.command import main
 from lungct_tools.pacs.dicomweb import ArchiveError, DicomWeb
 from lungct_tools.pacs.spool import Spool
 from lungct_tools.phantom.series import name_uid
-from tests.pacs.test_listen import name_slice
-from tests.pacs.test_outbox import reply, web
 from tests.support.dicoms import build_of
-from tests.support.series import draw_series
+from tests.support.peers import reply, web
+from tests.support.series import draw_series, name_slice
 
 pytestmark = pytest.mark.ops
 STUDY, OTHER = draw_series(3, name="pulled"), draw_series(1, name="not asked for", StudyDate="20240506")

@@ -10,8 +10,7 @@ from lungct_tools.pacs.folder import SeriesFolder
 from lungct_tools.pacs.numbers import describe
 from lungct_tools.pacs.spool import FullError, Spool, SpoolError, hash_name
 from lungct_tools.pacs.status import judge, survey, write_numbers
-from tests.dicomout.conftest import read_header
-from tests.support.series import draw_series
+from tests.support.series import draw_series, read_header
 
 FILES = draw_series(3, name="spool")
 
@@ -142,10 +141,12 @@ def test_metrics_count_series_by_state(spool):
     assert states == {"open": 1, "unsent": 0, "refused": 0, "sent": 0, "deleted": 0}
 
 
-def test_numbers_of_a_process_that_ended_are_not_shown(spool, tmp_path):
-    write_numbers(spool.root, set(), 7, None)
+@pytest.mark.parametrize("ended", [True, False])
+def test_numbers_of_a_process_that_ended_are_not_shown(spool, tmp_path, ended):
+    write_numbers(spool.root, set(), 7, None, ended)
     document = json.loads((spool.root / "numbers.json").read_text())
-    (spool.root / "numbers.json").write_text(json.dumps({**document, "at": document["at"] - 3600}))
+    if not ended:  # it was killed an hour ago
+        (spool.root / "numbers.json").write_text(json.dumps({**document, "at": document["at"] - 3600}))
     for root in (spool.root, tmp_path / "none"):
         assert [(s.name, s.value) for m in describe(root) for s in m.samples] == [("lung_ct_pacs_up", 0)]
 

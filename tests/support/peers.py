@@ -1,0 +1,74 @@
+"""Peers that listen and answer what a test wants: real ones, of C-STORE and of HTTP."""
+
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from pydicom import uid
+from pynetdicom import AE, evt
+
+KINDS = [uid.ParametricMapStorage, uid.Comprehensive3DSRStorage]
+
+
+@contextmanager
+def peer(answer, kinds=KINDS, port=0):
+    """A real SCP: `answer(event)` is its status. Yields its name and what it was sent."""
+    node, got = AE("PEER"), []
+    for kind in kinds:
+        node.add_supported_context(kind)
+
+    def store(event):
+        got.append(event.request.AffectedSOPInstanceUID)
+        return answer(event)
+
+    server = node.start_server(("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_STORE, store)])
+    try:
+        yield f"PEER@127.0.0.1:{server.server_address[1]}", got
+    finally:
+        node.shutdown()
+
+
+@contextmanager
+def web(answer):
+    """A real HTTP server: `answer(handler)` writes the response. Yields its address and the paths asked."""
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            asked.append((self.path, self.headers.get("Authorization")))
+            answer(self)
+
+        do_GET = do_POST
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/dicom-web", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def reply(status, body=b"", **headers):
+    def answer(handler):
+        handler.send_response(status)
+        for name, value in headers.items():
+            handler.send_header(name, value)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answer
+
+
+class Clock:
+    """Seconds that pass when they are told to."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
