@@ -27,6 +27,7 @@ from lungct_tools.folder.journal import JournalError
 from lungct_tools.folder.score import INTERRUPTED, stop_on_signals
 from lungct_tools.folder.source import SourceError, open_source
 from lungct_tools.pacs import listen, once, options, pull, service
+from lungct_tools.pacs.commitment import Commitments
 from lungct_tools.pacs.dicomweb import ArchiveError, DicomWeb, is_here
 from lungct_tools.pacs.numbers import read_numbers, record_spool
 from lungct_tools.pacs.spool import FullError, Spool, SpoolError
@@ -63,7 +64,10 @@ def run_listen(args: argparse.Namespace) -> int:
         raise SpoolError("TLS needs all of --tls-cert, --tls-key and --tls-ca.")
     listen.check_address(args.address, all(tls), args.trust_network)
     context = listen.secure(*tls) if all(tls) else None
-    destinations = options.open_destinations(args)
+    commitments = Commitments()
+    destinations = options.open_destinations(args, commitments)
+    for away in (each.name for each in destinations if not each.answers()):
+        print(f"pacs: {away} does not answer now; results wait until it does.", file=sys.stderr, flush=True)
     stop = stop_on_signals()
     terms = options.read_terms(args)
     with (
@@ -74,7 +78,8 @@ def run_listen(args: argparse.Namespace) -> int:
     ):
         for run in args.run or [find_run()]:
             record_spool(run, spool.root)
-        listener = listen.Listener(spool, keeper.arrive, args.title, (args.address, args.port), context)
+        place = (args.address, args.port)
+        listener = listen.Listener(spool, keeper.arrive, commitments, args.title, place, context)
         print(f"pacs: {args.title} listens at {args.address}:{listener.port}. {NOTICE}", flush=True)
         try:
             service.run(keeper, stop, until_idle=False)

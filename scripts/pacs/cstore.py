@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydicom.filereader import read_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian
-from pynetdicom import AE, _config, build_context
+from pynetdicom import AE, _config, build_context, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
+from lungct_tools.pacs.commitment import PUSH_MODEL, Commitments
 from lungct_tools.pacs.dicomweb import ArchiveError, ArchiveRefusal
 
-TIMEOUT_S = 30.0
+TIMEOUT_S, COMMIT_S, ECHO_S = 30.0, 20.0, 5.0
 _BUSY = range(0xA700, 0xA800)  # out of resources, PS3.4 table B.2-1
 _config.STORE_SEND_CHUNKED_DATASET = True  # the file itself, not pydicom's idea of it
 
@@ -35,23 +36,26 @@ class Peer(NamedTuple):
         return cls(found[1], found[2], int(found[3]))
 
 
-def store(peer: Peer, title: str, files: Sequence[tuple[str, Path]], context: ssl.SSLContext | None = None) -> None:
-    """Store files of ours; returns when the peer has confirmed each.
+def store(peer: Peer, title: str, files: Sequence[tuple[str, Path]], commitments: Commitments | None = None) -> bool:
+    """Store files of ours; returns when the peer has confirmed each: whether it has promised to keep them.
 
     Args:
         title: our AE title.
         files: SOP class UID and path, explicit little endian.
+        commitments: asks for that promise, if the peer offers it.
 
     Raises:
         ArchiveError: try again later.
         ArchiveRefusal: the peer will not have them.
     """
-    node = AE(title)
-    node.acse_timeout = node.dimse_timeout = node.network_timeout = node.connection_timeout = TIMEOUT_S
+    node = _make_node(title, TIMEOUT_S)
     kinds = sorted({kind for kind, _ in files})
     node.requested_contexts = [build_context(kind, ExplicitVRLittleEndian) for kind in kinds]
-    arguments: dict[str, Any] = {"tls_args": (context, None)} if context else {}
-    link = node.associate(peer.host, peer.port, ae_title=peer.title, **arguments)
+    handlers: list[Any] = []
+    if commitments:
+        node.add_requested_context(PUSH_MODEL)
+        handlers.append((evt.EVT_N_EVENT_REPORT, commitments.hear))
+    link = node.associate(peer.host, peer.port, ae_title=peer.title, evt_handlers=handlers)
     if link.is_rejected:
         raise ArchiveError("The peer rejects the association; is our AE title known to it?")
     if not link.is_established:
@@ -62,11 +66,26 @@ def store(peer: Peer, title: str, files: Sequence[tuple[str, Path]], context: ss
             raise ArchiveRefusal(f"The peer does not take objects of class {', '.join(missing)}.")
         for _, path in files:
             _check(link.send_c_store(path))
+        return bool(commitments) and PUSH_MODEL in taken and _commit(link, files, commitments)
     except (RuntimeError, ValueError) as error:  # the association ended meanwhile
         raise ArchiveError(f"The association ended: {type(error).__name__}.") from None
     finally:
         if link.is_established:
             link.release()
+
+
+def _commit(link: Any, files: Sequence[tuple[str, Path]], commitments: Commitments) -> bool:
+    references = [(kind, read_file_meta_info(path).MediaStorageSOPInstanceUID) for kind, path in files]
+    failed = commitments.ask(link, references, COMMIT_S)
+    if failed:
+        raise ArchiveError(f"The peer does not keep {failed} of {len(files)} objects.")
+    return failed == 0
+
+
+def _make_node(title: str, timeout_s: float) -> AE:
+    node = AE(title)
+    node.acse_timeout = node.dimse_timeout = node.network_timeout = node.connection_timeout = timeout_s
+    return node
 
 
 def _check(status: Any) -> None:
@@ -80,8 +99,7 @@ def _check(status: Any) -> None:
 
 def echo(peer: Peer, title: str) -> bool:
     """Whether a peer answers C-ECHO."""
-    node = AE(title)
-    node.acse_timeout = node.dimse_timeout = node.network_timeout = node.connection_timeout = 5
+    node = _make_node(title, ECHO_S)
     node.add_requested_context(Verification)
     link = node.associate(peer.host, peer.port, ae_title=peer.title)
     if not link.is_established:

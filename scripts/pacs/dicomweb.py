@@ -17,7 +17,7 @@ import requests
 
 from lungct_tools.folder.source import MAX_BYTES
 
-TIMEOUT_S = 60.0
+TIMEOUT_S, ECHO_S = 60.0, 5.0
 MOST_JSON = 64 * 2**20  # bytes of one answer to a query
 _DICOM, _JSON = "application/dicom", "application/dicom+json"
 _CONTENT = (400, 413, 415, 422)  # statuses that are about what was sent; others are about us or the archive
@@ -67,6 +67,14 @@ class DicomWeb:
         if len(_list_items(document, "00081199")) < len(files):
             raise ArchiveError("The archive did not confirm every object.")
 
+    def answers(self) -> bool:
+        """Whether the archive is there and lets us in."""
+        try:
+            self._ask("GET", "/studies", {"Accept": _JSON}, timeout_s=ECHO_S, params={"limit": "1"})
+        except (ArchiveError, ArchiveRefusal):
+            return False
+        return True
+
     def search(self, level: str, filters: Mapping[str, str]) -> list[dict[str, Any]]:
         """DICOM JSON of what matches: "/studies", "/studies/UID/series", ... (PS3.18 10.6)."""
         found: list[dict[str, Any]] = []
@@ -89,12 +97,18 @@ class DicomWeb:
         return read_part(answer.headers.get("Content-Type", ""), answer.content)
 
     def _ask(
-        self, method: str, path: str, headers: Mapping[str, str], most: int = MOST_JSON, **arguments: Any
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        most: int = MOST_JSON,
+        timeout_s: float = TIMEOUT_S,
+        **arguments: Any,
     ) -> requests.Response:
         url = self.address + path
         try:
             with self._session.request(
-                method, url, headers=dict(headers), timeout=TIMEOUT_S, verify=self._verify, allow_redirects=False,
+                method, url, headers=dict(headers), timeout=timeout_s, verify=self._verify, allow_redirects=False,
                 stream=True, **arguments,
             ) as answer:  # fmt: skip
                 answer._content = _read_bounded(answer, most)

@@ -15,6 +15,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from lungct.pixels.pixeldata import SYNTAXES
 from lungct_tools.folder.source import MAX_BYTES, UnreadableError
+from lungct_tools.pacs.commitment import PUSH_MODEL, Commitments
 from lungct_tools.pacs.folder import SeriesFolder
 from lungct_tools.pacs.headers import Headers
 from lungct_tools.pacs.spool import FullError, Spool, SpoolError
@@ -56,6 +57,7 @@ class Listener:
 
     Args:
         arrive: told the series and name of each slice that is on disk.
+        commitments: told what peers answer to a storage commitment.
         context: TLS, or None for plain.
     """
 
@@ -63,6 +65,7 @@ class Listener:
         self,
         spool: Spool,
         arrive: Callable[[SeriesFolder, str], None],
+        commitments: Commitments,
         title: str,
         address: tuple[str, int],
         context: ssl.SSLContext | None = None,
@@ -74,7 +77,8 @@ class Listener:
         node.acse_timeout = node.dimse_timeout = node.network_timeout = TIMEOUT_S
         node.add_supported_context(Verification)
         node.add_supported_context(CTImageStorage, sorted(SYNTAXES))
-        handlers: list[Any] = [(evt.EVT_C_STORE, self._store)]
+        node.add_supported_context(PUSH_MODEL, scu_role=True, scp_role=True)
+        handlers: list[Any] = [(evt.EVT_C_STORE, self._store), (evt.EVT_N_EVENT_REPORT, commitments.hear)]
         server: Any = node.start_server(address, block=False, evt_handlers=handlers, ssl_context=context)
         self.port = int(server.server_address[1])
 

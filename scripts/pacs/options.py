@@ -10,6 +10,7 @@ from lungct_tools.dicomout.evidence import SIZES
 from lungct_tools.dicomout.report import KINDS
 from lungct_tools.folder.fleet import Fleet
 from lungct_tools.folder.score import choose_servers
+from lungct_tools.pacs.commitment import Commitments
 from lungct_tools.pacs.cstore import Peer
 from lungct_tools.pacs.dicomweb import is_here
 from lungct_tools.pacs.keeper import Terms
@@ -75,7 +76,7 @@ def connect_scorer(args: argparse.Namespace) -> Scorer:
     return Scorer(Fleet(choose_servers(args), DEADLINE_S), args.window)
 
 
-def open_destinations(args: argparse.Namespace) -> list[Destination]:
+def open_destinations(args: argparse.Namespace, commitments: Commitments | None = None) -> list[Destination]:
     """The peers of --to; SpoolError for an address that is none, or a link that anybody on the way could read."""
     found: list[Destination] = []
     for text in args.to:
@@ -88,7 +89,7 @@ def open_destinations(args: argparse.Namespace) -> list[Destination]:
         except ValueError as error:
             raise SpoolError(f"--to {text}: {error}, or an address of DICOMweb.") from None
         check_link(is_here(f"dicom://{peer.host}"), text, args.trust_network)
-        found.append(StoreDestination(text, args.title))
+        found.append(StoreDestination(text, args.title, commitments))
     return found
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lungct_tools.pacs import cstore
+from lungct_tools.pacs.commitment import Commitments
 from lungct_tools.pacs.dicomweb import ArchiveError, ArchiveRefusal, DicomWeb
 from lungct_tools.pacs.folder import SeriesFolder, Version
 from lungct_tools.pacs.spool import Spool
@@ -27,8 +28,17 @@ class Destination(Protocol):
 
     name: str
 
-    def send(self, version: Version) -> None:
-        """Returns when all objects are confirmed; ArchiveError for later, ArchiveRefusal for never."""
+    def send(self, version: Version) -> bool:
+        """Returns when all objects are confirmed: whether the peer has also promised to keep them.
+
+        Raises:
+            ArchiveError: later.
+            ArchiveRefusal: never.
+        """
+        ...
+
+    def answers(self) -> bool:
+        """Whether the peer is there."""
         ...
 
 
@@ -39,21 +49,32 @@ class StowDestination:
         self.name = name
         self._web = DicomWeb(name, credentials, ca)
 
-    def send(self, version: Version) -> None:
+    def send(self, version: Version) -> bool:
         files = [(version.folder / name).read_bytes() for name in version.files]
         self._web.store(version.manifest["study"], files)
+        return False
+
+    def answers(self) -> bool:
+        return self._web.answers()
 
 
 class StoreDestination:
-    """A DICOM node that takes C-STORE."""
+    """A DICOM node that takes C-STORE.
 
-    def __init__(self, name: str, title: str) -> None:
-        self.name, self._title = name, title
+    Args:
+        commitments: where answers to a storage commitment arrive; None: it is not asked for.
+    """
+
+    def __init__(self, name: str, title: str, commitments: Commitments | None = None) -> None:
+        self.name, self._title, self._commitments = name, title, commitments
         self._peer = cstore.Peer.read(name)
 
-    def send(self, version: Version) -> None:
+    def send(self, version: Version) -> bool:
         files = [(each["sop_class"], version.folder / each["file"]) for each in version.manifest["objects"]]
-        cstore.store(self._peer, self._title, files)
+        return cstore.store(self._peer, self._title, files, self._commitments)
+
+    def answers(self) -> bool:
+        return cstore.echo(self._peer, self._title)
 
 
 @dataclass
@@ -118,7 +139,7 @@ class Outbox:
     def _try(self, lane: _Lane, series: SeriesFolder, version: Version) -> None:
         numbers = {"version": version.number, "objects": len(version.files)}
         try:
-            lane.destination.send(version)
+            committed = lane.destination.send(version)
         except ArchiveRefusal as error:
             version.note_refusal(lane.destination.name, str(error))
             self._spool.note("send_refused", series, **numbers, reason=str(error))
@@ -130,5 +151,5 @@ class Outbox:
             return
         else:
             version.note_sent(lane.destination.name, version.files)
-            self._spool.note("sent", series, **numbers)
+            self._spool.note("sent", series, **numbers, committed=committed)
         lane.pause_s = FIRST_PAUSE_S
