@@ -18,7 +18,7 @@ ask = $(if $(strip $(ARGS)),,$(error Where is the data? make $@ ARGS='$1'; what 
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:  # targets named together follow each other: make -j stop serve
-.PHONY: help setup archive serve gateway key stop status demo predict score ui screenshots scale update bench audit train quantize evaluate exporter image sbom lint test test-ops faults soak lock clean
+.PHONY: help setup archive serve gateway key stop status demo predict score ui screenshots scale update bench audit train quantize evaluate exporter image sbom lint test test-ops test-ohif faults soak lock clean
 
 help:     ## this help
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -98,6 +98,9 @@ test: setup     ## all tests that this machine can run, but those of test-ops
 
 test-ops: setup  ## the tests of what stands around the server: monitoring, gateway, faults, container
 	@$(PY) -m pytest -m ops $(ARGS)
+
+test-ohif: setup  ## OHIF's npm build in Chromium shows what we stored in an Orthanc; needs npm, pictures go to .run/ohif
+	@$(PY) -m pytest tests/ohif/viewer.py $(ARGS)
 
 faults: setup   ## break the server under load, count what is lost, write the table in docs/operations.md; about 8 minutes
 	@$(PY) -m pytest tests/faults --faults docs/operations.md $(ARGS)

@@ -93,19 +93,21 @@ def _track(uid: str, identifier: str) -> Iterator[bytes]:
 
 
 def _measure_series(assessment: Assessment) -> bytes:
-    """TID 1501: the numbers of the roll-up, first in the report."""
+    """TID 1411: the numbers of the roll-up, first in the report, with regions on the slices that decide it."""
     rollup = assessment.rollup
+    slices = assessment.peaks() or assessment.slices[:1]
     return content.container(
         codes.GROUP,
         [
             *_track(name_object("roll-up", assessment), "Roll-up of the series"),
             content.code(codes.FINDING, codes.SERIES),
+            *(_locate(each, assessment)[0] for each in slices),
             *_identify(assessment),
             *(content.number(c, rollup[name], codes.NO_UNITS) for name, c in _SHARES.items() if rollup[name] != ""),
             *(content.number(c, rollup[name], codes.IMAGES) for name, c in _COUNTS.items()),
             *_judge(rollup["label"], rollup["decision"]),
         ],
-        template="1501",
+        template="1411",
     )
 
 
@@ -116,36 +118,37 @@ def _judge(label: str, decision: str) -> Iterator[bytes]:
 
 
 def _describe(each: Slice, assessment: Assessment) -> bytes:
-    """TID 1410 with the peak cell as region, since OHIF shows no group without one; else TID 1501."""
-    header, row = each.header, each.row
-    number = header.get("InstanceNumber")
+    """TID 1410: what is said of a slice."""
+    row, number = each.row, each.header.get("InstanceNumber")
+    region, is_peak = _locate(each, assessment)
     items = [*_track(name_object("slice", assessment, each.uid), "Slice" if number is None else f"Slice {number}")]
-    source = content.image(codes.SOURCE_OF_MEASUREMENT, header.SOPClassUID, each.uid)
-    if not each.scored:
-        items += [content.code(codes.ASSESSMENT, codes.NOT_ASSESSED), source]
-        return content.container(codes.GROUP, [*items, *_comment([f"{row['error']}: {row['message']}"])], "1501")
-    outline = _outline_peak(each, assessment)
-    items.append(content.code(codes.FINDING, codes.code_class(row["label"])))
-    if outline is None:
-        items.append(source)
+    if each.scored:
+        items.append(content.code(codes.FINDING, codes.code_class(row["label"])))
+        items += [content.code(codes.METHOD, codes.GRAD_CAM, MODIFIES)] if is_peak else []
+        items += [region, *_identify(assessment)]
+        for name, share in row["probabilities"].items():
+            items.append(content.number(codes.code_probability(name), share, codes.NO_UNITS))
+        items += [*_judge(row["label"], row["decision"]), *_comment(row["warnings"])]
     else:
-        items.append(content.code(codes.METHOD, codes.GRAD_CAM, MODIFIES))
-        items.append(content.region(outline, header.SOPClassUID, each.uid))
-    items += _identify(assessment)
-    for name, share in row["probabilities"].items():
-        items.append(content.number(codes.code_probability(name), share, codes.NO_UNITS))
-    items += [*_judge(row["label"], row["decision"]), *_comment(row["warnings"])]
-    return content.container(codes.GROUP, items, "1501" if outline is None else "1410")
+        items += [content.code(codes.ASSESSMENT, codes.NOT_ASSESSED), region]
+        items += _comment([f"{row['error']}: {row['message']}"])
+    return content.container(codes.GROUP, items, "1410")
 
 
-def _outline_peak(each: Slice, assessment: Assessment) -> list[list[float]] | None:
-    """The cell with the strongest evidence for the slice's class; None without positive evidence."""
-    if each.row["label"] not in each.grids:
-        return None
-    rows, columns = int(each.header.Rows), int(each.header.Columns)
-    cells = Cells.on(rows, columns, assessment.algorithm.geometry)
-    peak = find_peak(each.grids[each.row["label"]], cells, rows, columns)
-    return None if peak is None else cells.outline(*peak, rows, columns).tolist()
+def _locate(each: Slice, assessment: Assessment) -> tuple[bytes, bool]:
+    """The region of a slice, and whether it is the cell with the strongest evidence for the slice's class.
+
+    Where there is no such cell it is the whole slice, or its first pixel where its size is not known: OHIF 3.12 shows
+    nothing of a report that has a group without coordinates.
+    """
+    rows, columns = int(each.header.get("Rows") or 1), int(each.header.get("Columns") or 1)
+    cells, peak = Cells(0, 0, rows, columns), None
+    if each.row.get("label") in each.grids:
+        found = Cells.on(rows, columns, assessment.algorithm.geometry)
+        peak = find_peak(each.grids[each.row["label"]], found, rows, columns)
+        cells = found if peak else cells
+    outline = cells.outline(*(peak or (0, 0)), rows, columns).tolist()
+    return content.region(outline, each.header.SOPClassUID, each.uid), peak is not None
 
 
 def _comment(sentences: Iterable[str]) -> list[bytes]:

@@ -58,7 +58,9 @@ def test_each_slice_that_was_scored_has_its_probabilities_class_and_decision(rep
 
 
 def test_the_region_is_the_cell_with_the_strongest_evidence(report, assessment):
-    for group in report.content.get_planar_roi_measurement_groups():
+    groups = [group for group in report.content.get_planar_roi_measurement_groups() if group.method]
+    assert groups
+    for group in groups:
         uid = group.roi.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID
         (each,) = (e for e in assessment.slices if e.uid == uid)
         grid = each.grids[each.row["label"]]
@@ -83,7 +85,7 @@ def test_the_roll_up_its_rule_and_the_notice_stand_in_words(report):
 
 
 def test_the_numbers_of_the_roll_up_come_first(report, assessment):
-    group = report.content.get_image_measurement_groups()[0]
+    (group,) = report.content.get_volumetric_roi_measurement_groups()
     values = {m.name.value: m.value for m in group.get_measurements()}
     rollup = assessment.rollup
     assert values == {
@@ -96,11 +98,39 @@ def test_it_is_preliminary_unverified_and_of_an_algorithm(report, assessment):
     assert (report.PreliminaryFlag, report.VerificationFlag) == ("PRELIMINARY", "UNVERIFIED")
     (observer,) = report.content.get_observer_contexts()
     assert observer.observer_type == codes.DEVICE
-    group = report.content.get_planar_roi_measurement_groups()[0]
-    assert group.method == codes.GRAD_CAM
+    group = next(
+        group for group in report.content.get_planar_roi_measurement_groups() if group.method == codes.GRAD_CAM
+    )
     items = {i.ConceptNameCodeSequence[0].CodeValue: i for i in group[0].ContentSequence}
     assert items["111001"].TextValue == assessment.algorithm.name
     assert items["111000"].ConceptCodeSequence[0].CodeValue == "123110"
+
+
+def test_every_group_has_coordinates_or_ohif_shows_nothing_of_the_report(report, assessment):
+    groups = container(report, sr.CodedConcept("126010", "DCM", "")).ContentSequence
+    assert len(groups) == 1 + len(choose(assessment))
+    for group in groups:
+        assert "SCOORD" in {item.ValueType for item in group.ContentSequence}
+
+
+def test_the_numbers_of_the_roll_up_point_to_the_slices_that_decide_it(report, assessment):
+    (group,) = report.content.get_volumetric_roi_measurement_groups()
+    shown = [region.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID for region in group.roi]
+    assert shown == [each.uid for each in assessment.peaks()]
+
+
+def test_a_slice_that_nothing_stands_out_on_or_that_was_refused_is_outlined_whole(assess):
+    assessment = assess((*draw_series(2), refused_slice()))
+    dull = assessment.slices[0]
+    for grid in dull.grids.values():
+        grid[:] = -1
+    report = sr.Comprehensive3DSR.from_dataset(dcmread(io.BytesIO(encode(build_report(assessment)))))
+    whole = {
+        group.roi.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+        for group in report.content.get_planar_roi_measurement_groups()
+        if group.method is None and np.array_equal(group.roi.value.max(axis=0), [256, 256])
+    }
+    assert whole == {each.uid for each in assessment.slices if each is dull or not each.scored}
 
 
 def test_a_later_version_says_so_and_names_the_one_before(assess):

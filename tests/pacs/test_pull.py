@@ -1,13 +1,16 @@
 """Series out of a real Orthanc by DICOMweb, and archives that misbehave."""
 
+import io
 import json
 import subprocess
 
 import pytest
-from pydicom import uid
+from dicomweb_client import DICOMwebClient
+from pydicom import dcmread, uid
 
 from lungct_tools import ROOT
 from lungct_tools.commandline import compose
+from lungct_tools.dicomout.objects import build_objects, encode
 from lungct_tools.pacs import pull
 from lungct_tools.pacs.command import main
 from lungct_tools.pacs.dicomweb import ArchiveError, DicomWeb
@@ -69,13 +72,20 @@ def test_compressed_slices_come_in_their_own_syntax(archive, spool, syntax):
 
 
 def test_other_modalities_and_our_own_results_are_left(archive, spool, assess):
-    from lungct_tools.dicomout.objects import build_objects, encode
-
     for body in STUDY:
         archive.add(body)
     for data in build_objects(assess(STUDY), {}):
         archive.add(encode(data))
     assert fetch(archive, spool)[0] == {"fetched": 3}
+
+
+def test_what_a_client_of_others_fetches_is_what_we_stored(archive, assess):
+    found = build_objects(assess(STUDY), {})
+    DicomWeb(archive.web).store(found[0].StudyInstanceUID, [encode(data) for data in found])
+    client = DICOMwebClient(archive.web)
+    for data in found:
+        fetched = client.retrieve_instance(data.StudyInstanceUID, data.SeriesInstanceUID, data.SOPInstanceUID)
+        assert fetched == dcmread(io.BytesIO(encode(data)))
 
 
 def listing(instance, study="1.2", series="1.3"):

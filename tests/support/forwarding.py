@@ -1,7 +1,8 @@
 """A program in a network namespace of its own whose ports can be reached from outside at loopback ports only.
 
 Orthanc listens at all addresses, whatever its configuration says; in here these are its own. As a script this is the
-inside: `unshare -n python forwarding.py SOCKET=PORT... -- COMMAND`.
+inside: `unshare -n python forwarding.py SOCKET=PORT... PORT=SOCKET... -- COMMAND`, where SOCKET is an absolute path and
+what stands first is listened at.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 
@@ -44,16 +47,31 @@ def join(connect):
     return handle
 
 
-class Forward:
-    """From a loopback port to a Unix socket, in a thread, until closed."""
+class Relay:
+    """Runs what `start` starts, in a thread, until closed.
 
-    def __init__(self, path: Path) -> None:
+    Attributes:
+        port: where it listens, if at a port.
+    """
+
+    def __init__(self, start: Callable[[], Coroutine[Any, Any, asyncio.Server]]) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        start = asyncio.start_server(join(lambda: asyncio.open_unix_connection(path)), "127.0.0.1", 0)
-        self._server = asyncio.run_coroutine_threadsafe(start, self._loop).result(10)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._server = asyncio.run_coroutine_threadsafe(start(), self._loop).result(10)
+        address = self._server.sockets[0].getsockname()
+        self.port = address[1] if isinstance(address, tuple) else 0
+
+    @classmethod
+    def to_socket(cls, path: Path) -> Relay:
+        """From a free loopback port to a Unix socket."""
+        return cls(lambda: asyncio.start_server(join(lambda: asyncio.open_unix_connection(path)), "127.0.0.1", 0))
+
+    @classmethod
+    def to_port(cls, path: Path, port: int) -> Relay:
+        """From a Unix socket to a loopback port."""
+        path.unlink(missing_ok=True)
+        return cls(lambda: asyncio.start_unix_server(join(lambda: asyncio.open_connection("127.0.0.1", port)), path))
 
     def close(self) -> None:
         asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
@@ -81,8 +99,11 @@ def raise_loopback() -> None:
 async def run_inside(pairs: list[str], command: list[str]) -> int:
     raise_loopback()
     for pair in pairs:
-        path, port = pair.split("=")
-        await asyncio.start_unix_server(join(lambda port=port: asyncio.open_connection("127.0.0.1", int(port))), path)
+        here, there = pair.split("=")
+        if there.isdecimal():
+            await asyncio.start_unix_server(join(lambda port=there: asyncio.open_connection("127.0.0.1", port)), here)
+        else:
+            await asyncio.start_server(join(lambda path=there: asyncio.open_unix_connection(path)), "127.0.0.1", here)
     with subprocess.Popen(command) as program:
         while program.poll() is None:
             await asyncio.sleep(0.1)

@@ -18,10 +18,10 @@ import pytest
 import requests
 
 from tests.support.calls import wait_until
-from tests.support.forwarding import Forward
+from tests.support.forwarding import Relay
 
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
-HTTP, DICOM = 8042, 4242  # in its own namespace
+HTTP, DICOM, OURS = 8042, 4242, 11112  # in its own namespace; at the last it reaches a listener of ours
 
 
 @dataclass
@@ -30,10 +30,12 @@ class Orthanc:
 
     Attributes:
         http, dicom: loopback ports.
+        ours: socket where it looks for the listener that it knows as LUNGCT.
     """
 
     http: int
     dicom: int
+    ours: Path
 
     @property
     def web(self) -> str:
@@ -48,6 +50,15 @@ class Orthanc:
 
     def add(self, body: bytes) -> None:
         requests.post(f"http://127.0.0.1:{self.http}/instances", data=body, timeout=30).raise_for_status()
+
+    @contextmanager
+    def reaching(self, port: int) -> Iterator[None]:
+        """Let it open associations to a listener at a loopback port."""
+        relay = Relay.to_port(self.ours, port)
+        try:
+            yield
+        finally:
+            relay.close()
 
     def results(self) -> dict[str, list[str]]:
         """SOP instance UIDs of our objects by what they are."""
@@ -79,16 +90,17 @@ def running(folder: Path) -> Iterator[Orthanc]:
         "HttpPort": HTTP, "DicomPort": DICOM, "DicomAet": "ORTHANC", "RemoteAccessAllowed": True,
         "AuthenticationEnabled": False, "DicomCheckCalledAet": False, "Plugins": [str(PLUGIN)],
         "DicomAlwaysAllowStore": True, "DicomWeb": {"Enable": True}, "OverwriteInstances": False,
+        "DicomModalities": {"us": ["LUNGCT", "127.0.0.1", OURS]},
     }  # fmt: skip
     (folder / "orthanc.json").write_text(json.dumps(config))
-    sockets = {name: folder / name for name in ("http", "dicom")}
-    inside = [f"{sockets['http']}={HTTP}", f"{sockets['dicom']}={DICOM}"]
+    sockets = {name: folder / name for name in ("http", "dicom", "ours")}
+    inside = [f"{sockets['http']}={HTTP}", f"{sockets['dicom']}={DICOM}", f"{OURS}={sockets['ours']}"]
     script = [sys.executable, str(Path(__file__).with_name("forwarding.py"))]
     command = [*unshare, *script, *inside, "--", program, str(folder / "orthanc.json")]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-    forwards = [Forward(sockets["http"]), Forward(sockets["dicom"])]
-    found = Orthanc(forwards[0].port, forwards[1].port)
+    relays = [Relay.to_socket(sockets["http"]), Relay.to_socket(sockets["dicom"])]
+    found = Orthanc(relays[0].port, relays[1].port, sockets["ours"])
 
     def answers() -> bool:
         assert process.poll() is None, (folder / "log").read_text()
@@ -101,7 +113,7 @@ def running(folder: Path) -> Iterator[Orthanc]:
         wait_until(answers, 30, "Orthanc answers")
         yield found
     finally:
-        for forward in forwards:
-            forward.close()
+        for relay in relays:
+            relay.close()
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(20)
