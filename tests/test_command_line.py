@@ -36,7 +36,7 @@ def read_script(name):
 @pytest.mark.parametrize("name", SERVER_COMMANDS)
 def test_commands_that_speak_of_a_server_name_it_the_same_way_and_show_an_example(name):
     text = read_script(name)
-    assert "add_run_option(parser)" in text or '"--run"' in text
+    assert re.search(r'add_(run_option|server_options)\(parser|"--run"', text)
     assert re.search(rf"lungct {name}|make {name}", ast.get_docstring(ast.parse(text)))
 
 

@@ -98,9 +98,8 @@ def test_it_is_preliminary_unverified_and_of_an_algorithm(report, assessment):
     assert (report.PreliminaryFlag, report.VerificationFlag) == ("PRELIMINARY", "UNVERIFIED")
     (observer,) = report.content.get_observer_contexts()
     assert observer.observer_type == codes.DEVICE
-    group = next(
-        group for group in report.content.get_planar_roi_measurement_groups() if group.method == codes.GRAD_CAM
-    )
+    group = next(group for group in report.content.get_planar_roi_measurement_groups() if group.method)
+    assert group.method == codes.GRAD_CAM
     items = {i.ConceptNameCodeSequence[0].CodeValue: i for i in group[0].ContentSequence}
     assert items["111001"].TextValue == assessment.algorithm.name
     assert items["111000"].ConceptCodeSequence[0].CodeValue == "123110"
