@@ -98,7 +98,7 @@ def test_dcmqi_reads_the_numbers_of_the_report(written, tmp_path):
     assert {group["TrackingIdentifier"] for group in groups} >= {"Slice 1", "Slice 2", "Slice 3"}
 
 
-def test_gdcm_reads_captures_and_map(written):
+def test_gdcm_reads_captures(written):
     import gdcm
 
     for path in written["axial"][:1]:
