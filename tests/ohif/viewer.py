@@ -123,7 +123,7 @@ def viewer(address):
 def test_ohif_loads_what_we_stored(viewer, kind):
     viewer.load(f"LungServe {kind}")
     if kind == "report":
-        viewer.until(lambda: viewer.shown("Probability of Malignant"), "the numbers of a slice")
+        viewer.until(lambda: viewer.shown("tracking measurements"), "it asks what to do with the report's groups")
     viewer.keep(kind)
     assert viewer.faults() == []
     assert (find_run() / "ohif" / f"{kind}.png").stat().st_size > 20_000  # a blank one has 3,000 bytes
