@@ -18,7 +18,7 @@ ask = $(if $(strip $(ARGS)),,$(error Where is the data? make $@ ARGS='$1'; what 
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:  # targets named together follow each other: make -j stop serve
-.PHONY: help setup archive serve gateway key stop status demo predict score ui screenshots scale update bench audit train quantize evaluate exporter image sbom lint test test-ops test-ohif faults soak lock clean
+.PHONY: help setup archive serve gateway key stop status demo predict score ui screenshots scale update bench audit train quantize evaluate exporter image sbom lint test test-ops test-ohif faults soak lock clean findings
 
 help:     ## this help
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -115,3 +115,7 @@ clean:    ## remove what was built and run here (stops the server first); .venv 
 	@test ! -e $(LUNGCT) || $(LUNGCT) stop --quiet
 	@test ! -d .run || find .run -mindepth 1 -maxdepth 1 ! -name train -exec rm -rf {} +
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis model_store/*.mar
+
+findings: ## run every finding about other software (needs the package index; outside CI) and say which no longer hold
+	@PATH="$$PATH:$(CURDIR)/.venv/bin"; failed=; for f in findings/*.sh; do echo "== $$f"; $$f || failed="$$failed $$f"; done; \
+	if [ -n "$$failed" ]; then echo "no longer hold:$$failed"; exit 1; fi; echo "all hold"

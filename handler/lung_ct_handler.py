@@ -9,10 +9,12 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from ts.handler_utils.utils import send_intermediate_predict_response
+
 from lungct import pixels
 from lungct.engines import choose_engine
 from lungct.errors import PHRASES
-from lungct.exchange import band
+from lungct.exchange import band, split
 from lungct.model import load_model_folder
 from lungct.pipeline import Batch, Job, Pipeline
 from lungct.settings import Settings, count_cores
@@ -80,7 +82,16 @@ class LungCTHandler:
             for name, value in reply.headers.items():
                 context.set_response_header(i, name, value)
         self._count(batch, context.metrics)
-        return [reply.body for reply in batch.replies]
+        # gRPC, which hands over no headers, takes one answer whole; its streaming call has to be told that this is all
+        streams = [any(isinstance(value, str) for value in job.headers.values()) for job in jobs]
+        for i, stream in enumerate(streams):
+            if not stream:
+                context.set_response_header(i, "ts_stream_next", "false")
+        ahead, left = split([reply.body for reply in batch.replies], streams)
+        for i, content in ahead:
+            ids = {i: context.get_request_id(i)}
+            send_intermediate_predict_response({i: content}, ids, "Prediction success", 200, context)
+        return left
 
     @staticmethod
     def _asks_for_description(data, context):

@@ -42,6 +42,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "audit": ("modelling.audit", "copies, twins and short cuts in a data set"),
         "train": ("modelling.train", "train, then write the model folder"),
         "quantize": ("modelling.quantize", "add the int8 graph to a model folder"),
+        "trust": ("modelling.trust", "set from when a slice is reported or refused, and count what that is worth"),
         "evaluate": ("modelling.evaluate", "every number of the model card again"),
         "import": ("modelling.import_checkpoint", "a model folder from a checkpoint of the original"),
         "bench": ("bench.benchmark", "served against in-process rates in one run"),

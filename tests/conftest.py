@@ -7,9 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import hypothesis
@@ -58,6 +60,19 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many minutes each room of the tests took, fixtures included, the longest first."""
+    seconds: Counter[str] = Counter()
+    for report in chain.from_iterable(terminalreporter.stats.values()):
+        if isinstance(report, pytest.TestReport):
+            room = Path(report.nodeid.partition("::")[0]).parent.name
+            seconds[room if room != "tests" else "(flat)"] += report.duration
+    terminalreporter.section("minutes of each room")
+    for room, spent in seconds.most_common():
+        terminalreporter.write_line(f"{spent / 60:6.1f}  {room}")
+    terminalreporter.write_line(f"{sum(seconds.values()) / 60:6.1f}  in all")
+
+
 @pytest.fixture(scope="session")
 def phantoms() -> list[np.ndarray]:
     """Four different slices, (512, 512) uint8 at the lung window."""
@@ -89,6 +104,15 @@ def data() -> Path:
     if "LUNG_CT_DATA" not in os.environ:
         pytest.skip("LUNG_CT_DATA is not set")
     return Path(os.environ["LUNG_CT_DATA"])
+
+
+@pytest.fixture(scope="session")
+def cases(data: Path) -> Path:
+    """The folder of small inputs that an earlier version got wrong, beside that of the data."""
+    folder = data.parent / "cases"
+    if not folder.is_dir():
+        pytest.skip(f"there is no {folder}")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from lungct_tools import ROOT, TOOLS
 
 PACKAGE = ROOT / "handler" / "lungct"
 FILES = sorted(PACKAGE.rglob("*.py"))
-# What each room may import. "top" is the ground that all stand on; pipeline and arrivals are the roof.
+# What each room may import. "top" is the ground that all stand on; pipeline, reception and arrivals are the roof.
 GROUND = {"lungct", "errors", "settings", "window"}
 ARROWS = {
     "pixels": set(),
@@ -21,7 +21,8 @@ ARROWS = {
     "engines": {"model"},
     "exchange": {"pixels", "model", "gate", "heatmap"},
     "arrivals": {"pixels", "gate", "exchange"},
-    "pipeline": {"pixels", "model", "gate", "heatmap", "engines", "exchange", "arrivals"},
+    "reception": {"pixels", "model", "heatmap", "exchange"},
+    "pipeline": {"pixels", "model", "gate", "heatmap", "engines", "exchange", "arrivals", "reception"},
 }
 HEAVY = {"lungct.model.network"}  # loads torch, so its room's door does not hand it on
 

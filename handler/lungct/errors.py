@@ -11,6 +11,7 @@ corrupt_image        422     the format is right, the content cannot be decoded
 not_a_ct_slice       422     decodable, but no axial chest-CT slice
 unsupported_dicom    422     a DICOM object we do not score (modality, view, encoding)
 internal             500     our fault; logged once with the request id
+busy                 503     more large pictures were asked for than one batch may draw; the same request will do later
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ STATUS: dict[str, int] = {
     "not_a_ct_slice": 422,
     "unsupported_dicom": 422,
     "internal": 500,
+    "busy": 503,
 }
 
 # TorchServe writes the phrase with a length counted in characters: anything but ASCII corrupts its
@@ -36,6 +38,7 @@ PHRASES: dict[int, str] = {
     415: "Unsupported Media Type",
     422: "Unprocessable Content",
     500: "Internal Server Error",
+    503: "Service Unavailable",
 }
 
 

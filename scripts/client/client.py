@@ -60,10 +60,7 @@ class Client:
         return self._post(body, headers).content
 
     def _post(self, body: bytes, headers: Mapping[str, str]) -> requests.Response:
-        if len(body) > MAX_BYTES:  # TorchServe closes the connection in the middle of such an upload
-            raise RefusedError(
-                413, "too_many_bytes", f"The file is larger than {MAX_BYTES} bytes; send one slice.", None
-            )
+        check_size(body)
         with self._large if len(body) >= LARGE else nullcontext():
             return self.call("POST", "inference", "/predictions/lung_ct", data=body, headers=headers)
 
@@ -167,6 +164,12 @@ class Client:
             self._local.session = requests.Session()
             self._local.session.trust_env = isinstance(self._server, Gateway)  # no proxy between us and loopback
         return self._local.session  # type: ignore[no-any-return]
+
+
+def check_size(body: bytes) -> None:
+    """RefusedError for a file that no server takes: TorchServe would end the connection in the middle of it."""
+    if len(body) > MAX_BYTES:
+        raise RefusedError(413, "too_many_bytes", f"The file is larger than {MAX_BYTES} bytes; send one slice.", None)
 
 
 def _as_headers(options: Mapping[str, str]) -> dict[str, str]:

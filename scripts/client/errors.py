@@ -31,7 +31,7 @@ class RefusedError(Exception):
     """The server refused this input; sending it again will not help.
 
     Attributes:
-        status: HTTP status.
+        status: HTTP status; 0 over gRPC, which has none.
         code: stable error code, see README.
         request_id: for the operator.
     """

@@ -108,10 +108,10 @@ class Assessment:
 
 def roll_up(slices: Sequence[Slice], classes: Sequence[str]) -> dict[str, Any]:
     """The folder tool's row of one series."""
-    series = Series("")
+    series = Series("", "")
     for each in slices:
         series.add(each.row, classes)
-    return series.describe("", classes)
+    return series.describe(classes)
 
 
 def date_of(headers: Sequence[Dataset]) -> datetime:

@@ -52,6 +52,7 @@ RETAIN_UIDS = Code("113110", "DCM", "Retain UIDs Option")
 SUSPICION = Code("SUSPICION", SCHEME, "Suspicion of the series by the rule of the roll-up")
 PEAK = Code("PEAK", SCHEME, "Highest probability of the most worrying class")
 SLICES = Code("SLICES", SCHEME, "Number of slices")
+COPIES = Code("COPIES", SCHEME, "Number of copies of other slices")
 SCORED = Code("SCORED", SCHEME, "Number of scored slices")
 REFUSED = Code("REFUSED", SCHEME, "Number of slices that could not be assessed")
 REFERRED = Code("REFERRED", SCHEME, "Number of scored slices referred to a person")
@@ -61,7 +62,7 @@ DECISIONS = {
     "report": Code("REPORT", SCHEME, "Within the model's thresholds"),
     "refer": Code("REFER", SCHEME, "Refer: a person must read it"),
 }
-ASSESSMENT = Code("ASSESSMENT", SCHEME, "Whether the slice could be assessed")
+ASSESSMENT = Code("ASSESSMENT", SCHEME, "Whether it could be assessed")
 NOT_ASSESSED = Code("NOT_ASSESSED", SCHEME, "Could not be assessed")
 SERIES = Code("SERIES", SCHEME, "Roll-up of the series")
 RULE = Code("RULE", SCHEME, "Rule of the roll-up")

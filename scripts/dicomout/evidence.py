@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float32]
 
 
 def build_map(assessment: Assessment, size: str = "small") -> Dataset | None:
-    """The Parametric Map (PS3.3 A.75) of a series; None where no scored slice says where it lies.
+    """The Parametric Map (PS3.3 A.75) of a series; None where it has no class, or no scored slice says where it lies.
 
     Args:
         size: "small": the server's own (7, 7) sums, a pixel a cell; "full": the same drawn at the slices' size, which

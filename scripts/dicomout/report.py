@@ -15,11 +15,12 @@ from lungct_tools.dicomout.encoding import encode_code, encode_item, encode_item
 from lungct_tools.dicomout.geometry import Cells, find_peak
 from lungct_tools.dicomout.identity import MANUFACTURER, MODEL, add_sequence, begin
 from lungct_tools.dicomout.uids import name_device, name_object
-from lungct_tools.folder.rollup import RULE
+from lungct_tools.folder.rollup import NOT_ASSESSABLE, RULE
 
 KINDS = {"comprehensive3d": Comprehensive3DSRStorage, "enhanced": EnhancedSRStorage}
 _COUNTS = {
-    "slices": codes.SLICES, "scored": codes.SCORED, "refused": codes.REFUSED, "referred": codes.REFERRED,
+    "slices": codes.SLICES, "copies": codes.COPIES, "scored": codes.SCORED, "refused": codes.REFUSED,
+    "referred": codes.REFERRED,
 }  # fmt: skip
 _SHARES = {"suspicion": codes.SUSPICION, "peak": codes.PEAK}
 
@@ -112,7 +113,10 @@ def _measure_series(assessment: Assessment) -> bytes:
 
 
 def _judge(label: str, decision: str) -> Iterator[bytes]:
-    if label:
+    """Class and decision of a slice or a series; too few slices of a series make no class."""
+    if label == NOT_ASSESSABLE:
+        yield content.code(codes.ASSESSMENT, codes.NOT_ASSESSED)
+    else:
         yield content.code(codes.PREDICTED, codes.code_class(label))
     yield content.code(codes.DECISION, codes.DECISIONS[decision])
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from lungct_client import Client, Gateway, Local, ServerError
+from lungct_client import Client, Gateway, Local, RefusedError, ServerError
 
 REST_S = 15.0  # a server that failed is asked again only after this, or when all have failed
 # With several servers, no attempt on one of them starts after this. One that is under way may still take the client's
@@ -22,6 +22,9 @@ class Fleet:
     Args:
         servers: of one model, on this machine or behind gateways.
         deadline_s: no attempt on any of them starts later than this after a slice's first.
+
+    Attributes:
+        tallies: how many files each server has scored or refused, by its run folder or address.
     """
 
     def __init__(self, servers: Sequence[Local | Gateway], deadline_s: float) -> None:
@@ -31,6 +34,8 @@ class Fleet:
         self._lock = threading.Lock()
         self._in_flight = [0] * len(servers)
         self._rests_until = [0.0] * len(servers)
+        self._names = [str(server.run) if isinstance(server, Local) else server.address for server in servers]
+        self.tallies = dict.fromkeys(self._names, 0)
 
     def contract(self) -> dict[str, Any]:
         """model.json of the servers' model; ServerError when they hold different ones."""
@@ -45,11 +50,21 @@ class Fleet:
         while True:
             with self._borrow() as number:
                 try:
-                    return self.clients[number].predict(body, **options)
+                    reply = self.clients[number].predict(body, **options)
                 except ServerError:
                     self._rests_until[number] = time.monotonic() + REST_S
                     if time.monotonic() >= ends or len(self.clients) == 1:
                         raise
+                except RefusedError:
+                    self._tally(number)
+                    raise
+                else:
+                    self._tally(number)
+                    return reply
+
+    def _tally(self, number: int) -> None:
+        with self._lock:
+            self.tallies[self._names[number]] += 1
 
     @contextmanager
     def _borrow(self) -> Iterator[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -13,7 +14,11 @@ from lungct.pixels.rendering import translate_faults
 
 # Deflated files (PS3.5 A.5) unpack whole before their first tag is known: a small one could fill the memory.
 _DEFLATED = (b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.8.1")
-_PLACE_TAGS = ["StudyInstanceUID", "SeriesInstanceUID", "ImagePositionPatient", "InstanceNumber"]
+_PLACE_TAGS = [
+    "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "ImageType", "InstanceNumber",
+    "ImagePositionPatient", "ImageOrientationPatient", "PatientOrientation", "NumberOfFrames", "InConcatenationNumber",
+    "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence",
+]  # fmt: skip
 _LONGEST_VALUE = 120
 
 
@@ -24,11 +29,18 @@ class Place(NamedTuple):
         study: StudyInstanceUID, "" when the header has none.
         series: SeriesInstanceUID, "" when the header has none.
         order: sorts a series from head to feet; equal orders keep their order by name.
+        instance: SOPInstanceUID, "" when the header has none.
+        spot: position in millimetres, frames and instance number as one text: two files of one instance that agree in
+            it are copies of each other.
+        axial: False for what the header knows to be no axial image: scouts, other planes, objects that are no CT image.
     """
 
     study: str
     series: str
     order: float
+    instance: str = ""
+    spot: str = ""
+    axial: bool = True
 
 
 def find_place(body: bytes) -> Place | None:
@@ -36,7 +48,10 @@ def find_place(body: bytes) -> Place | None:
     header = _read_header(body, _PLACE_TAGS)
     if header is None:
         return None
-    return Place(str(header.get("StudyInstanceUID", "")), str(header.get("SeriesInstanceUID", "")), _find_order(header))
+    position = _find_position(header)
+    frames = [str(header.get(name) or "") for name in ("NumberOfFrames", "InConcatenationNumber", "InstanceNumber")]
+    study, series, instance = (str(header.get(f"{level}InstanceUID") or "") for level in ("Study", "Series", "SOP"))
+    return Place(study, series, _find_order(header, position), instance, repr((position, frames)), _is_axial(header))
 
 
 def list_tags(body: bytes) -> list[tuple[str, str]]:
@@ -53,16 +68,48 @@ def hash_key(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:12]
 
 
-def _find_order(header: Any) -> float:
-    """By position, else by number; 0 where neither is one readable number."""
-    for read in (lambda: -float(header.ImagePositionPatient[2]), lambda: float(header.InstanceNumber)):
-        with suppress(AttributeError, TypeError, ValueError, IndexError, OverflowError):
-            return read()
+def _find_position(header: Any) -> list[float]:
+    """ImagePositionPatient to 10 micrometres, of the frame that is scored; [] where it is not three numbers."""
+    from lungct.pixels.dicom import get_group  # brings pydicom
+
+    with suppress(LungCTError), translate_faults("The position cannot be read."):
+        found = get_group(header, _middle(header), "PlanePositionSequence").ImagePositionPatient
+        position = [round(float(number), 2) + 0.0 for number in found]  # + 0.0: no -0.0
+        if len(position) == 3 and all(map(math.isfinite, position)):
+            return position
+    return []
+
+
+def _find_order(header: Any, position: list[float]) -> float:
+    """By position, else by number; 0 where neither is readable."""
+    if position:
+        return -position[2]
+    with suppress(AttributeError, TypeError, ValueError, OverflowError):
+        return float(header.InstanceNumber)
     return 0.0
 
 
+def _is_axial(header: Any) -> bool:
+    """False where the server would refuse the view (PS3.3 C.7.6.2), and for objects that are no CT images."""
+    from lungct.pixels.dicom import CT_CLASSES, check_view  # brings pydicom
+
+    if header.get("SOPClassUID") and header.SOPClassUID not in CT_CLASSES:
+        return False
+    try:
+        with translate_faults("The view cannot be read."):
+            check_view(header, _middle(header))
+    except LungCTError as error:
+        return error.code != "unsupported_dicom"
+    return True
+
+
+def _middle(header: Any) -> int:
+    """The frame that the server takes where none is asked for."""
+    return int(header.get("NumberOfFrames") or 1) // 2
+
+
 def _read_header(body: bytes, tags: list[str] | None) -> Any:
-    """pydicom's data set up to the pixels; None when it is no DICOM file or cannot be read."""
+    """pydicom's data set up to the pixels, without elements that cannot be parsed; None when it is no DICOM file."""
     try:
         if recognise(body) != "DICOM" or any(syntax in body[:2048] for syntax in _DEFLATED):
             return None
@@ -71,8 +118,13 @@ def _read_header(body: bytes, tags: list[str] | None) -> Any:
 
             pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE  # the server judges the file
             header = pydicom.dcmread(io.BytesIO(body), stop_before_pixels=True, specific_tags=tags, force=True)
-            for element in header:  # values are parsed only now
-                str(element.value)
+            for tag in list(header.keys()):
+                try:
+                    with translate_faults("The value cannot be read."):
+                        if (element := header[tag]).VR != "SQ":  # values are parsed only now
+                            str(element.value)
+                except LungCTError:
+                    del header[tag]
             return header
     except LungCTError:
         return None

@@ -1,14 +1,19 @@
-"""The record of a scoring run on disk: one JSON line a slice, in the order of the input.
+"""The record of a scoring run on disk: one JSON line a slice.
 
-The file is at all times a prefix of the whole run, whatever killed the process: rows are appended in order, each
-with one flushed write, and a last line without its end is cut off when the run goes on.
+The file holds whole rows at all times, whatever killed the process: each is appended with one flushed write, and a last
+line without its end is cut off when the run goes on. A row belongs to a file by name and content. Rows of earlier runs
+are found by name, and taken over only where the content is still the same; when a run has ended, the file holds the
+rows of its input in the order of its input.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 
@@ -20,15 +25,19 @@ class JournalError(Exception):
 
 
 class Journal:
-    """slices.jsonl, open for appending.
+    """slices.jsonl, open for reading and appending; threads may share it.
 
     Args:
         path: the file; it is made when missing.
+
+    Attributes:
+        aside: where rows go whose files are no longer in the input, or were changed.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file = path.open("ab")
+        self.path, self.aside = path, path.with_name("slices-before.jsonl")
+        self._lock = threading.Lock()
+        self._open()
         self._cut_torn_line()
 
     def __enter__(self) -> Journal:
@@ -39,19 +48,64 @@ class Journal:
     ) -> None:
         self._file.close()
 
-    def append(self, row: Row) -> None:
-        """Add a row; once this returns the row survives the end of the process."""
-        self._file.write(json.dumps(row, separators=(",", ":")).encode("ascii") + b"\n")
-        self._file.flush()
+    def append(self, row: Row) -> int:
+        """Add a row; once this returns the row survives the end of the process. Returns its place in the file."""
+        with self._lock:
+            at = self._file.seek(0, os.SEEK_END)
+            self._file.write(_encode(row))
+            self._file.flush()
+        return at
 
     def rows(self) -> Iterator[Row]:
         """The rows written so far, one at a time."""
+        return (row for _, row in self._places())
+
+    def read(self, at: int) -> Row:
+        """The row at a place."""
+        with self._lock:
+            self._file.seek(at)
+            return dict(json.loads(self._file.readline()))
+
+    def index(self) -> dict[str, list[int]]:
+        """The places of all rows by file name."""
+        found = defaultdict(list)
+        for at, row in self._places():
+            found[row["file"]].append(at)
+        return dict(found)
+
+    def arrange(self, places: Sequence[int]) -> int:
+        """Keep the rows at these places, in this order; the others go to `aside`. Returns how many those are."""
+        with self.path.open("rb") as lines:
+            if all(a < b for a, b in pairwise(places)) and len(places) == sum(1 for _ in lines):
+                return 0
+        kept = set(places)
+        current = {(row["file"], row["sha256"]) for at, row in self._places() if at in kept}
+        others = (row for at, row in self._places() if at not in kept and row["sha256"])
+        left = [row for row in others if (row["file"], row["sha256"]) not in current]
+        if left:
+            with self.aside.open("ab") as aside:
+                aside.writelines(map(_encode, left))
+        new = self.path.with_suffix(".new")
+        with new.open("wb") as file:
+            file.writelines(_encode(self.read(at)) for at in places)
+        self._file.close()
+        new.replace(self.path)
+        self._open()
+        return len(left)
+
+    def _open(self) -> None:
+        self._file = self.path.open("a+b")
+
+    def _places(self) -> Iterator[tuple[int, Row]]:
+        at = 0
         with self.path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 try:
-                    yield json.loads(line)
-                except ValueError:
+                    row = dict(json.loads(line))
+                except (ValueError, TypeError):
                     raise JournalError(f"{self.path} is damaged in line {number}; score into a new folder.") from None
+                yield at, row
+                at += len(line)
 
     def _cut_torn_line(self) -> None:
         size = self.path.stat().st_size
@@ -66,3 +120,7 @@ class Journal:
                 end = start
         if end != size:
             os.truncate(self.path, end)
+
+
+def _encode(row: Row) -> bytes:
+    return json.dumps(row, separators=(",", ":")).encode("ascii") + b"\n"

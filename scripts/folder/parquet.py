@@ -16,16 +16,16 @@ PORTION = 5000  # rows
 
 
 def make_schema(classes: Sequence[str]) -> pa.Schema:
-    """A column a class as float64, warnings as a list, the rest as text; the notice is in the file's metadata."""
-    kinds = {"confidence": pa.float64(), "warnings": pa.list_(pa.string())}
+    """A column a class as float32, warnings as a list, the rest as text; the notice is in the file's metadata."""
+    kinds = {"confidence": pa.float32(), "warnings": pa.list_(pa.string())}
     before = [(name, kinds.get(name, pa.string())) for name in BEFORE]
-    shares = [(probability_column(name), pa.float64()) for name in classes]
+    shares = [(probability_column(name), pa.float32()) for name in classes]
     after = [(name, kinds.get(name, pa.string())) for name in AFTER]
     return pa.schema([*before, *shares, *after], metadata={"notice": NOTICE})
 
 
 def write_parquet(rows: Iterable[Row], classes: Sequence[str], path: Path) -> None:
-    """Write all rows; what a refused file lacks is null."""
+    """Write all rows; what a refused file lacks is null, never NaN, which readers filter and order differently."""
     schema = make_schema(classes)
     pending = iter(rows)
     with pq.ParquetWriter(path, schema) as writer:

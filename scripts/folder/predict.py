@@ -26,8 +26,8 @@ from rich.table import Table
 from lungct import NOTICE
 from lungct_client import Client, RefusedError, ServerError, TokenError
 from lungct_tools.commandline import add_scoring_options, make_parser
-from lungct_tools.folder.record import printable
-from lungct_tools.folder.source import Folder, Single, SourceError, UnreadableError
+from lungct_tools.folder.naming import printable
+from lungct_tools.folder.source import Folder, SourceError, UnreadableError, read_path
 from lungct_tools.server.choice import ChoiceError, add_server_options, choose_server, connect
 
 
@@ -37,7 +37,7 @@ def find_files(places: Iterable[Path]) -> list[Path]:
     for place in places:
         if not place.exists():
             raise SourceError(f"{place} does not exist.")
-        files += map(place.joinpath, Folder(place).names()) if place.is_dir() else [place]
+        files += [entry.at for entry in Folder(place).entries()] if place.is_dir() else [place]
     return files
 
 
@@ -49,7 +49,7 @@ def find_root(places: Iterable[Path]) -> str:
 def score_file(client: Client, path: Path, options: dict[str, str]) -> dict[str, Any]:
     """The server's reply with the file's name; a refusal becomes a row with `error`."""
     try:
-        return {"file": str(path), **client.predict(Single(path).read(path.name), **options)}
+        return {"file": str(path), **client.predict(read_path(path), **options)}
     except UnreadableError as error:
         return {"file": str(path), "error": error.code, "message": str(error)}
     except RefusedError as error:
@@ -99,9 +99,11 @@ def write_overlay(client: Client, file: Path, target: Path, options: dict[str, s
     """Keep the heatmap over the slice; exit code and what went wrong."""
     kind = "jpeg" if target.suffix.lower() in (".jpg", ".jpeg") else "png"
     try:
-        target.write_bytes(client.overlay(file.read_bytes(), kind, **options))
+        target.write_bytes(client.overlay(read_path(file), kind, **options))
     except OSError as error:
         return 2, f"cannot write {target}: {error.strerror}."
+    except UnreadableError as error:
+        return 2, str(error)
     except (ServerError, TokenError) as error:
         return 3, str(error)
     return 0, ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
@@ -10,11 +9,14 @@ from typing import IO, Any
 
 from lungct import NOTICE
 from lungct.exchange.result import display_order
-from lungct_tools.folder.header import find_place, hash_key
+from lungct_tools.folder.header import Place, find_place, hash_key
+from lungct_tools.folder.naming import printable
+from lungct_tools.folder.table import write_table
 
 Row = dict[str, Any]
 
-BEFORE = ("file", "sha256", "study", "series", "label", "confidence")
+# The columns of tables. A row has more, for the roll-up: see describe_place.
+BEFORE = ("file", "sha256", "study", "series", "instance", "label", "confidence")
 AFTER = ("decision", "warnings", "error", "message", "overlay", "weights_sha256", "engine")
 
 
@@ -24,28 +26,41 @@ def order_classes(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def describe_file(name: str, body: bytes, show_uids: bool = False) -> Row:
-    """The part of a row that does not need the server.
-
-    Study and series are hashes of their UIDs unless `show_uids`; a file without them belongs to its folder.
-    """
+    """The part of a row that does not need the server; `sha256` is "" for a file that could not be read."""
     place = find_place(body) if body else None
-    folder = f"folder:{PurePosixPath(name).parent}"
-    study, series = (place.study, place.series) if place else ("", "")
+    sha256 = hashlib.sha256(body).hexdigest() if body else ""
+    return {"file": printable(name), "sha256": sha256, **describe_place(name, place, show_uids)}
+
+
+def describe_place(name: str, place: Place | None, show_uids: bool = False) -> Row:
+    """Where a slice belongs, as fields of its row.
+
+    Study, series and instance are hashes of their UIDs unless `show_uids`; a file without a series belongs to its
+    folder. `spot` tells instances of one UID apart, `axial` is False for what is known to be no axial image.
+    """
+    study, series, instance = (place.study, place.series, place.instance) if place else ("", "", "")
     if not show_uids or not series:
-        study, series = hash_key(study) if study else "", hash_key(series or folder)
-    return {
-        "file": printable(name),
-        "sha256": hashlib.sha256(body).hexdigest() if body else "",
-        "study": study,
-        "series": series,
-    }
+        study, series = study and hash_key(study), hash_key(series or f"folder:{PurePosixPath(name).parent}")
+    row = {"study": study, "series": series, "instance": instance if show_uids else instance and hash_key(instance)}
+    return row | ({"spot": hash_key(place.spot), "axial": place.axial} if place else {})
+
+
+def identify_series(row: Row) -> tuple[str, str]:
+    """What makes a series: one Series UID may be found in two studies, and then means two series."""
+    return row["study"], row["series"]
 
 
 def describe_reply(reply: Row) -> Row:
     """The part of a row that the server's reply fills."""
     fields = {name: reply[name] for name in ("label", "confidence", "probabilities", "decision", "warnings")}
+    pixels = reply["input"].get("pixels_sha256")  # older servers do not tell
     model = reply["model"]
-    return {**fields, "weights_sha256": model["weights_sha256"], "engine": model["engine"]}
+    return {
+        **fields,
+        **({"pixels_sha256": pixels} if pixels else {}),
+        "weights_sha256": model["weights_sha256"],
+        "engine": model["engine"],
+    }
 
 
 def flatten(row: Row, classes: Sequence[str]) -> Row:
@@ -70,11 +85,4 @@ def columns(classes: Sequence[str]) -> list[str]:
 
 def write_csv(rows: Iterable[Row], classes: Sequence[str], file: IO[str]) -> None:
     """Rows as CSV with a header; every line carries the notice."""
-    writer = csv.DictWriter(file, columns(classes), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flatten(row, classes) for row in rows)
-
-
-def printable(name: str) -> str:
-    """A file name that every format can hold: bytes that are no UTF-8 become escapes."""
-    return name.encode("utf-8", "backslashreplace").decode()
+    write_table((flatten(row, classes) for row in rows), columns(classes), file)

@@ -1,61 +1,87 @@
-"""What a scored folder is told in: tables, series, and the summary page with its contact sheet."""
+"""What a scored folder is told in: tables, series, and the summary page."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from lungct_client import RefusedError, ServerError, TokenError
-from lungct_tools.folder.fleet import Fleet
-from lungct_tools.folder.journal import Journal
+from lungct_tools.folder.naming import printable
 from lungct_tools.folder.record import write_csv
 from lungct_tools.folder.rollup import Totals, add_up, write_series
-from lungct_tools.folder.scoring import Order
-from lungct_tools.folder.source import Source, UnreadableError
+from lungct_tools.folder.scoring import Run
+from lungct_tools.folder.source import UnreadableError
 from lungct_tools.folder.summary import build_summary
 
-SUSPICIOUS = 24  # pictures on the contact sheet
+SUSPICIOUS = 100  # slices on the summary page, each with a picture of some 10 kB
 
 
-def write_report(out: Path, journal: Journal, order: Order, source: Source, fleet: Fleet, parquet: bool) -> Totals:
+def write_report(run: Run, parquet: bool) -> Totals:
     """Write slices.csv, slices.parquet if asked, series.csv and summary.html beside the journal."""
-    with (out / "slices.csv").open("w", encoding="utf-8", newline="") as file:
+    out, journal, order = run.journal.path.parent, run.journal, run.order
+    with open_whole(out / "slices.csv") as file:
         write_csv(journal.rows(), order.classes, file)
     if parquet:
         from lungct_tools.folder.parquet import write_parquet  # pyarrow is half a second, and an optional package
 
         write_parquet(journal.rows(), order.classes, out / "slices.parquet")
     totals = add_up(journal.rows(), order.classes, SUSPICIOUS)
-    with (out / "series.csv").open("w", encoding="utf-8", newline="") as file:
+    with open_whole(out / "series.csv") as file:
         write_series(totals.series, file)
     about = {
         "model weights": f"sha256 {order.weights_sha256}",
         "engine": ", ".join(sorted({row["engine"] for row in totals.suspicious})) or "none",
         "window": order.window or "the model's",
     }
-    page = build_summary(totals, order.classes, draw_suspicious(totals, order, source, fleet), about)
-    (out / "summary.html").write_text(page, encoding="utf-8")
+    page = build_summary(totals, order.classes, draw_suspicious(totals, run), about)
+    with open_whole(out / "summary.html") as file:
+        file.write(page)
     return totals
 
 
-def draw_suspicious(totals: Totals, order: Order, source: Source, fleet: Fleet) -> dict[str, bytes]:
-    """Small JPEG overlays of the most worrying class by file name; without positive evidence there is none."""
+@contextmanager
+def open_whole(path: Path) -> Iterator[IO[str]]:
+    """A text file that takes the place of the one at `path` once it is whole: somebody may be reading that."""
+    new = path.with_name(f"{path.name}.new")
+    with new.open("w", encoding="utf-8", newline="") as file:
+        yield file
+    new.replace(path)
+
+
+def draw_suspicious(totals: Totals, run: Run) -> dict[str, bytes]:
+    """Small JPEG overlays of the most worrying class by the file's sha256; without positive evidence there is none.
+
+    A file that holds something else by now has no picture: it would stand beside the score of another slice.
+    """
     options = {
         "heatmap": "always",
-        "heatmap_class": order.classes[-1],
+        "heatmap_class": run.order.classes[-1],
         "heatmap_format": "jpeg",
         "heatmap_size": "model",
     }
-    if order.window:
-        options["window"] = order.window
+    if run.order.window:
+        options["window"] = run.order.window
+    names, missing = ({row[name] for row in totals.suspicious} for name in ("file", "sha256"))
     pictures: dict[str, bytes] = {}
-    for row in totals.suspicious:
+    for entry in run.source.entries():
+        if not missing:
+            break
+        if printable(entry.name) not in names:
+            continue
         try:
-            heatmap = fleet.predict(source.read(row["file"]), **options)["heatmap"]
+            body = run.source.read(entry)
+            if (sha256 := hashlib.sha256(body).hexdigest()) not in missing:
+                continue
+            missing.remove(sha256)
+            heatmap = run.fleet.predict(body, **options)["heatmap"]
         except (RefusedError, UnreadableError):
             continue
         except (ServerError, TokenError):
             break  # the rows are safe; --resume draws what is missing
         if heatmap["positive_evidence"]:
-            pictures[row["file"]] = base64.b64decode(heatmap["data"])
+            pictures[sha256] = base64.b64decode(heatmap["data"])
     return pictures

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,26 +9,29 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from lungct import NOTICE
-from lungct_tools.folder.record import Row
+from lungct_tools.folder.copies import Instances
+from lungct_tools.folder.record import Row, identify_series
+from lungct_tools.folder.table import write_table
 
 AGREEING = 3
+NOT_ASSESSABLE = "not assessable"
 RULE = (
     f"A series takes the class of its third most worrying slice and its third highest probability of the most worrying "
-    f"class, so two odd slices cannot decide; with fewer than {AGREEING} scored slices the most worrying one counts. "
-    f"Its decision is refer when any slice was referred or refused, or when none was scored."
+    f"class, so two odd slices cannot decide. Copies of a slice count once. With fewer than {AGREEING} scored slices, "
+    f"or fewer than half of its axial ones, a series is {NOT_ASSESSABLE}. Its decision is refer when it is that, or "
+    f"when any slice was referred or refused."
 )
 COLUMNS = (
-    "study", "series", "slices", "scored", "refused", "referred", "label", "suspicion", "peak", "peak_file", "decision",
-    "notice",
+    "study", "series", "slices", "copies", "scored", "refused", "referred", "label", "suspicion", "peak", "peak_file",
+    "decision", "warnings", "notice",
 )  # fmt: skip
 
 
 @dataclass
 class Series:
-    """What is kept of a series while its slices pass by: the same few numbers for ten slices and ten thousand.
+    """What is kept of a series while its slices pass by: a few numbers, and what tells its slices from copies.
 
     Attributes:
-        refused: slices with an error code.
         referred: scored slices whose decision is refer.
         ranks: how worrying the AGREEING most worrying slices are, as positions in the order of classes.
         top: the AGREEING highest probabilities of the most worrying class.
@@ -37,86 +39,115 @@ class Series:
     """
 
     study: str
-    scored: int = 0
-    refused: int = 0
+    name: str
+    instances: Instances = field(default_factory=Instances)
     referred: int = 0
     ranks: list[int] = field(default_factory=list)
     top: list[float] = field(default_factory=list)
     peak_file: str = ""
 
-    def add(self, row: Row, classes: Sequence[str]) -> None:
-        """Count one slice."""
-        if row.get("error"):
-            self.refused += 1
-            return
+    def add(self, row: Row, classes: Sequence[str]) -> bool:
+        """Count one slice; whether it is a scored one and no copy."""
+        if not self.instances.add(row):
+            return False
         suspicion = row["probabilities"][classes[-1]]
         if not self.top or suspicion > self.top[0]:
             self.peak_file = row["file"]
-        self.scored += 1
         self.referred += row["decision"] == "refer"
         self.ranks = heapq.nlargest(AGREEING, [*self.ranks, classes.index(row["label"])])
         self.top = heapq.nlargest(AGREEING, [*self.top, suspicion])
+        return True
 
-    def describe(self, name: str, classes: Sequence[str]) -> Row:
+    def describe(self, classes: Sequence[str]) -> Row:
         """The row of this series, by RULE."""
-        place = AGREEING - 1 if self.scored >= AGREEING else 0
-        doubtful = self.referred or self.refused or not self.scored
+        scored, (refused, axial) = self.instances.scored, self.instances.count_refused()
+        assessable = scored >= AGREEING and 2 * scored >= scored + axial
+        clashing = len(self.instances.clashing)
         return {
             "study": self.study,
-            "series": name,
-            "slices": self.scored + self.refused,
-            "scored": self.scored,
-            "refused": self.refused,
+            "series": self.name,
+            "slices": scored + refused,
+            "copies": self.instances.count_copies(),
+            "scored": scored,
+            "refused": refused,
             "referred": self.referred,
-            "label": classes[self.ranks[place]] if self.scored else "",
-            "suspicion": self.top[place] if self.scored else "",
-            "peak": self.top[0] if self.scored else "",
+            "label": classes[self.ranks[-1]] if assessable else NOT_ASSESSABLE,
+            "suspicion": self.top[-1] if assessable else "",
+            "peak": self.top[0] if scored else "",
             "peak_file": self.peak_file,
-            "decision": "refer" if doubtful else "report",
+            "decision": "refer" if self.referred or refused or not assessable else "report",
+            "warnings": f"{clashing} instance UIDs stand for slices at several positions." if clashing else "",
             "notice": NOTICE,
         }
 
 
 @dataclass
 class Totals:
-    """What a run came to: counts of labels, decisions and errors, the series, and the most suspicious slices."""
+    """What a run came to.
 
-    labels: Counter[str]
-    decisions: Counter[str]
-    errors: Counter[str]
-    series: list[Row]
-    suspicious: list[Row]
+    Attributes:
+        labels: scored slices by class, copies apart.
+        decisions: the same by decision.
+        errors: refused files by error code.
+        slices: all files.
+        series: a row each, from most to least suspicious.
+        suspicious: the rows of the most suspicious slices.
+        refused: the rows of the first files that were refused.
+    """
+
+    labels: Counter[str] = field(default_factory=Counter)
+    decisions: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    slices: int = 0
+    series: list[Row] = field(default_factory=list)
+    suspicious: list[Row] = field(default_factory=list)
+    refused: list[Row] = field(default_factory=list)
 
     @property
-    def slices(self) -> int:
-        return self.labels.total() + self.errors.total()
+    def copies(self) -> int:
+        """Files that were set aside because they are copies."""
+        return sum(series["copies"] for series in self.series)
 
 
 def add_up(rows: Iterable[Row], classes: Sequence[str], keep: int) -> Totals:
-    """Totals of all rows in one pass; series from most to least suspicious, and the `keep` most suspicious slices."""
-    totals = Totals(Counter(), Counter(), Counter(), [], [])
-    by_name: dict[str, Series] = {}
+    """Totals of all rows in one pass; series from most to least suspicious, `keep` slices of the most suspicious.
+
+    Series that are not assessable stand among the others by their most worrying slice.
+    """
+    totals = Totals()
+    by_name: dict[tuple[str, str], Series] = {}
     best: list[tuple[float, int, Row]] = []
-    for number, row in enumerate(rows):
-        by_name.setdefault(row["series"], Series(row["study"])).add(row, classes)
-        if row.get("error"):
-            totals.errors[row["error"]] += 1
+    for row in rows:
+        totals.slices += 1
+        name = identify_series(row)
+        if name not in by_name:
+            by_name[name] = Series(*name)
+        if not by_name[name].add(row, classes):
+            if row.get("error"):
+                totals.errors[row["error"]] += 1
+                totals.refused += [row] if len(totals.refused) < keep else []
             continue
         totals.labels[row["label"]] += 1
         totals.decisions[row["decision"]] += 1
-        entry = (row["probabilities"][classes[-1]], -number, row)
+        entry = (row["probabilities"][classes[-1]], -totals.slices, row)
         if len(best) < keep:
             heapq.heappush(best, entry)
         elif best:
             heapq.heappushpop(best, entry)
-    totals.series = [series.describe(name, classes) for name, series in by_name.items()]
-    totals.series.sort(key=lambda series: -(series["suspicion"] or 0))
+    totals.series = [series.describe(classes) for series in by_name.values()]
+    totals.series.sort(key=lambda series: -(series["peak" if series["suspicion"] == "" else "suspicion"] or 0))
     totals.suspicious = [row for _, _, row in sorted(best, key=lambda entry: entry[:2], reverse=True)]
     return totals
 
 
+def tell_series(series: Row) -> str:
+    """A series' row as a sentence for people."""
+    found = [f"{series['scored']} of {series['slices']} slices scored"]
+    found += [f"{series[name]} {name}" for name in ("referred", "copies") if series[name]]
+    verdict = f"{series['label']}, {series['decision']}"
+    return " ".join((f"{verdict[0].upper()}{verdict[1:]}: {', '.join(found)}.", series["warnings"])).strip()
+
+
 def write_series(series: Iterable[Row], file: IO[str]) -> None:
     """Series as CSV with a header."""
-    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(series)
+    write_table(series, COLUMNS, file)

@@ -1,9 +1,10 @@
 """Score a folder, a ZIP or a list of slices of any size, over night if need be. Research use only.
 
     lungct score scans/ scores/
+    lungct score inbox/ scores/ --resume --watch             # and go on with what arrives
     lungct score scans.zip scores/ --heatmap abnormal --concurrency 32
     lungct score scans/ scores/ --run .run --run /tmp/b      # two servers
-    lungct score scans/ scores/ --resume                     # go on after Ctrl-C or a crash
+    lungct score scans/ scores/ --resume                     # go on after Ctrl-C, a crash, or when IN has grown
 
 OUT receives slices.jsonl (written while it runs), slices.csv, slices.parquet, series.csv, summary.html and, with
 --heatmap, overlays/. A ZIP is told by its bytes, a list by .txt: one path a line. Rows hold file names and hashes;
@@ -27,13 +28,14 @@ from types import FrameType
 from lungct import NOTICE
 from lungct_client import Gateway, Local, RefusedError, ServerError, TokenError
 from lungct_tools.commandline import add_scoring_options, find_run, make_parser
+from lungct_tools.folder.archive import open_source
 from lungct_tools.folder.fleet import Fleet
 from lungct_tools.folder.journal import Journal, JournalError
-from lungct_tools.folder.meter import Meter
 from lungct_tools.folder.report import write_report
 from lungct_tools.folder.rollup import Totals
-from lungct_tools.folder.scoring import Order, run_ordered, score_slice, skip_done
-from lungct_tools.folder.source import Source, SourceError, open_source
+from lungct_tools.folder.scoring import Order, Run
+from lungct_tools.folder.source import Source, SourceError, stamp_path
+from lungct_tools.folder.watch import EVERY_S, Settled
 from lungct_tools.server.choice import ChoiceError, add_server_options, choose_server, connect
 
 INTERRUPTED = 130
@@ -45,7 +47,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("source", type=Path, metavar="IN", help="folder, ZIP, list of paths (.txt) or one file")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder for what is written")
     add_server_options(parser, several=True)
-    parser.add_argument("--resume", action="store_true", help="go on with the run that OUT holds")
+    parser.add_argument("--resume", action="store_true", help="go on with what OUT holds: score what is new or changed")
+    parser.add_argument("--watch", action="store_true", help="go on looking for new slices in IN, until Ctrl-C")
     add_scoring_options(parser, "draw it for these, into OUT/overlays")
     parser.add_argument("--uids", action="store_true", help="write study and series UIDs instead of their hashes")
     parser.add_argument(
@@ -90,37 +93,39 @@ def stop_on_signals() -> threading.Event:
     return stop
 
 
-def score_all(
-    source: Source, journal: Journal, fleet: Fleet, order: Order, concurrency: int, stop: threading.Event
-) -> Meter:
-    """Score what the journal does not hold yet; the meter says how far it came."""
-    total = sum(1 for _ in source.names())
-    names = source.names()
-    overlays = journal.path.parent / "overlays"
-    if order.heatmap != "none":
-        overlays.mkdir(exist_ok=True)
-    with Meter(total, skip_done(names, journal)) as meter:
-        for row in run_ordered(
-            lambda name: score_slice(source, name, fleet, order, overlays), names, concurrency, stop
-        ):
-            journal.append(row)
-            meter.advance()
-    return meter
-
-
 def show(totals: Totals, out: Path, as_json: bool) -> None:
     """The totals on standard output."""
     if as_json:
         counts = {"labels": totals.labels, "decisions": totals.decisions, "errors": totals.errors}
+        counts |= {"copies": totals.copies}
         print(json.dumps({"slices": totals.slices, **counts, "series": len(totals.series), "notice": NOTICE}))
         return
     labels = ", ".join(f"{count:,} {name}" for name, count in totals.labels.most_common()) or "none"
     print(f"score: {totals.slices:,} slices in {len(totals.series):,} series: {labels}.")
     if totals.decisions["refer"]:
         print(f"score: {totals.decisions['refer']:,} to refer: a person must read them.")
+    if totals.copies:
+        print(f"score: {totals.copies:,} copies of other slices were set aside.")
     for code, count in totals.errors.most_common():
         print(f"score: {count:,} refused: {code}.")
     print(f"score: look at {out / 'summary.html'} first. {NOTICE}")
+
+
+def look(args: argparse.Namespace) -> Source:
+    """IN as it is now; without what is being written to while more may come."""
+    source = open_source(args.source)
+    return Settled(source) if args.watch else source
+
+
+def visit(args: argparse.Namespace, run: Run, before: Totals | None = None) -> Totals | None:
+    """Score what is new, write and show the results where they are others than `before`; None when it was stopped."""
+    stamp = stamp_path(run.journal.path)
+    if not run.score():
+        return None
+    if before is None or stamp_path(run.journal.path) != stamp:
+        before = write_report(run, args.format == "parquet")
+        show(before, args.out, args.json)
+    return before
 
 
 def main() -> int:
@@ -130,19 +135,16 @@ def main() -> int:
         print(f"score: {reason}", file=sys.stderr)
         return 2
     try:
-        source = open_source(args.source)
-        if next(source.names(), None) is None:
+        if next(look(args).entries(), None) is None and not args.watch:
             raise SourceError(f"There are no files in {args.source}.")
         fleet = Fleet(choose_servers(args), args.deadline)
         order = Order.make(fleet.contract(), args.heatmap, args.window, args.uids)
         args.out.mkdir(parents=True, exist_ok=True)
         order.keep(args.out / "run.json", args.resume)
         with Journal(args.out / "slices.jsonl") as journal:
-            meter = score_all(source, journal, fleet, order, args.concurrency, stop)
-            if meter.done < meter.total:
-                print(f"score: stopped after {meter.describe()}; go on with --resume.", file=sys.stderr)
-                return INTERRUPTED
-            totals = write_report(args.out, journal, order, source, fleet, args.format == "parquet")
+            totals = visit(args, Run(look(args), journal, fleet, order, args.concurrency, stop))
+            while args.watch and totals and not stop.wait(EVERY_S):
+                totals = visit(args, Run(look(args), journal, fleet, order, args.concurrency, stop), totals)
     except (SourceError, JournalError, ChoiceError) as error:
         print(f"score: {error}", file=sys.stderr)
         return 2
@@ -152,5 +154,4 @@ def main() -> int:
     except (ServerError, TokenError, RefusedError) as error:
         print(f"score: {error} Go on with --resume.", file=sys.stderr)
         return 3
-    show(totals, args.out, args.json)
-    return 1 if totals.errors else 0
+    return INTERRUPTED if totals is None else 1 if totals.errors else 0

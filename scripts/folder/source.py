@@ -1,25 +1,20 @@
-"""Where slices come from: a folder, a ZIP, a list of paths, one file. Names first, bytes when they are needed.
+"""Where slices come from: a folder, a ZIP, a list of paths, one file. Entries first, bytes when they are needed.
 
-Every source names its slices in a fixed order, so that an interrupted run can go on where it stopped.
+Every source has its entries in a fixed order, so that an interrupted run can go on where it stopped.
 """
 
 from __future__ import annotations
 
-import lzma
 import os
-import zipfile
-import zlib
+import stat
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
-from typing import IO, NoReturn, Protocol
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 from lungct.settings import Settings
+from lungct_tools.folder.naming import is_noise
 
 MAX_BYTES = Settings().max_bytes
-NOISE = {"thumbs.db", "desktop.ini", "dicomdir", "__macosx"}  # no slices, whatever folder they are in
-# All that zipfile raised for thousands of damaged ZIPs. It checks little itself: what zlib, lzma, bz2 (OSError,
-# EOFError), utf-8 and seek (ValueError) say comes through; RuntimeError is a password or an unknown method.
-_ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, RuntimeError)
 
 
 class SourceError(Exception):
@@ -31,35 +26,65 @@ class UnreadableError(Exception):
 
     Attributes:
         code: "unreadable_file", or "too_many_bytes" as the server would say.
+        read: bytes that were read, or unpacked, at most, before it was known.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, read: int = 0) -> None:
         super().__init__(message)
-        self.code = code
+        self.code, self.read = code, read
+
+
+class Entry(NamedTuple):
+    """One slice of a source. Several may have one name: what opens it is `at`.
+
+    Attributes:
+        name: from the source's root, `/` between folders.
+        at: the source's own: a path, or a member of a ZIP.
+    """
+
+    name: str
+    at: Any
 
 
 class Source(Protocol):
-    """Slices by name."""
+    """Slices, one entry each."""
 
-    def names(self) -> Iterator[str]:
-        """The names of all slices, always in the same order; SourceError where they cannot be told."""
+    def entries(self) -> Iterator[Entry]:
+        """All slices, always in the same order; SourceError where they cannot be told."""
         ...
 
-    def read(self, name: str) -> bytes:
+    def read(self, entry: Entry) -> bytes:
         """The bytes of one slice; UnreadableError when there are none or too many. Threads may call it."""
         ...
 
+    def stamp(self, entry: Entry) -> str:
+        """What changes whenever the bytes do, told without reading them; "" where it cannot be told."""
+        ...
 
-class Folder:
+
+class Files:
+    """What sources have in common whose entries lie at paths."""
+
+    def read(self, entry: Entry) -> bytes:
+        return read_path(entry.at)
+
+    def stamp(self, entry: Entry) -> str:
+        return stamp_path(entry.at)
+
+
+class Folder(Files):
     """All files below a folder, folder by folder in order of name. Links are followed, each folder is read once."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def names(self) -> Iterator[str]:
+    def entries(self) -> Iterator[Entry]:
         seen = set()
         for folder, below, files in os.walk(self._root, onerror=_refuse, followlinks=True):
-            about = Path(folder).stat()
+            try:
+                about = Path(folder).stat()
+            except OSError as error:  # it has gone since it was listed
+                _refuse(error)
             if (about.st_dev, about.st_ino) in seen:  # a link that leads back, or a second one
                 below.clear()
                 continue
@@ -68,90 +93,92 @@ class Folder:
             inside = Path(folder).relative_to(self._root)
             for name in sorted(files):
                 if not is_noise(name):
-                    yield (inside / name).as_posix()
-
-    def read(self, name: str) -> bytes:
-        return _read_path(self._root / name)
+                    yield Entry((inside / name).as_posix(), Path(folder, name))
 
 
-class Archive:
-    """The members of a ZIP, in order of name. Nothing is unpacked to disk, so a member's name can do no harm."""
+class Listing(Files):
+    """A text file with one path a line; relative ones start at the list's own folder.
 
-    def __init__(self, archive: Path | IO[bytes]) -> None:
-        try:
-            self._zip = zipfile.ZipFile(archive)
-        except _ZIP_FAULTS as exc:
-            raise SourceError("The ZIP is damaged; pack it again.") from exc
-
-    def names(self) -> Iterator[str]:
-        files = sorted(info.filename for info in self._zip.infolist() if not info.is_dir())
-        yield from (name for name in files if not any(is_noise(part) for part in PurePosixPath(name).parts))
-
-    def read(self, name: str) -> bytes:
-        try:
-            with self._zip.open(name) as member:
-                return _check_size(member.read(MAX_BYTES + 1))  # the size in the ZIP's directory may lie
-        except _ZIP_FAULTS as exc:
-            message = "This member of the ZIP is damaged or encrypted; pack it again without a password."
-            raise UnreadableError("unreadable_file", message) from exc
-
-
-class Listing:
-    """A text file with one path a line; relative ones start at the list's own folder."""
+    UTF-8, or UTF-16 as Windows writes it; a byte order mark is no part of a name, and neither are the quotes of its
+    "Copy as path". A path that is not there is tried once more with its backslashes as `/`.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def names(self) -> Iterator[str]:
-        with self._path.open(encoding="utf-8", errors="surrogateescape") as lines:
-            yield from (line.strip() for line in lines if line.strip() and not line.startswith("#"))
+    def entries(self) -> Iterator[Entry]:
+        with self._path.open("rb") as file:
+            encoding = _tell_encoding(file.read(4))
+        errors = "surrogateescape" if encoding == "utf-8-sig" else "replace"
+        try:
+            with self._path.open(encoding=encoding, errors=errors) as lines:
+                for line in map(str.strip, lines):
+                    if line and not line.startswith("#"):
+                        name = line[1:-1] if len(line) > 2 and line[0] == line[-1] == '"' else line
+                        yield Entry(name, self._locate(name))
+        except UnicodeError as error:
+            raise SourceError(f"The list {self._path} is no text; write one path a line, in UTF-8.") from error
 
-    def read(self, name: str) -> bytes:
-        return _read_path(self._path.parent / name)
+    def _locate(self, name: str) -> Path:
+        place = self._path.parent / name
+        return place if os.path.lexists(place) or "\\" not in name else self._path.parent / name.replace("\\", "/")
 
 
-class Single:
+class Single(Files):
     """One file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def names(self) -> Iterator[str]:
-        yield self._path.name
-
-    def read(self, name: str) -> bytes:
-        return _read_path(self._path)
+    def entries(self) -> Iterator[Entry]:
+        yield Entry(self._path.name, self._path)
 
 
-def open_source(path: Path) -> Source:
-    """The source at a path: a folder, a ZIP (told by its bytes), a list (told by .txt), or a file itself."""
-    if path.is_dir():
-        return Folder(path)
-    if not path.is_file():
-        raise SourceError(f"{path} does not exist.")
-    if path.suffix.lower() == ".txt":
-        return Listing(path)
-    return Archive(path) if zipfile.is_zipfile(path) else Single(path)
+def read_path(path: Path) -> bytes:
+    """The bytes of a file of at most MAX_BYTES.
+
+    Raises:
+        UnreadableError: it is not there, larger, or no ordinary file: a pipe or a device could keep us waiting for
+            ever, or never end.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # before it is opened: to open a device can do something by itself
+            raise UnreadableError("unreadable_file", "It is no ordinary file, but a folder, pipe, socket or device.")
+        # should it have become a pipe since, neither open nor read wait
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            return check_size(file.read(MAX_BYTES + 1) or b"")
+    except (OSError, ValueError) as exc:  # ValueError: a NUL in the path
+        reason = getattr(exc, "strerror", None) or "its name is none"
+        raise UnreadableError("unreadable_file", f"The file cannot be read: {reason}.") from exc
 
 
-def is_noise(name: str) -> bool:
-    """Whether a file or folder is hidden or one of those that systems leave everywhere."""
-    return name.startswith(".") or name.lower() in NOISE
+def stamp_path(path: Path) -> str:
+    """Size, times and number of a file; "" where it cannot be asked.
+
+    No program can set the time of the last change of the inode, so a file of equal size that was put in a file's place
+    is noticed even where its date was kept.
+    """
+    try:
+        about = path.stat()
+    except (OSError, ValueError):
+        return ""
+    return f"{about.st_size}.{about.st_mtime_ns}.{about.st_ctime_ns}.{about.st_ino}"
+
+
+def check_size(body: bytes) -> bytes:
+    """The bytes; UnreadableError when they are more than the server takes."""
+    if len(body) > MAX_BYTES:
+        message = f"The file is larger than {MAX_BYTES >> 20} MB; send one slice."
+        raise UnreadableError("too_many_bytes", message, len(body))
+    return body
 
 
 def _refuse(error: OSError) -> NoReturn:
     raise SourceError(f"The folder {error.filename} cannot be read: {error.strerror}.") from error
 
 
-def _read_path(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return _check_size(file.read(MAX_BYTES + 1))
-    except OSError as exc:
-        raise UnreadableError("unreadable_file", f"The file cannot be read: {exc.strerror}.") from exc
-
-
-def _check_size(body: bytes) -> bytes:
-    if len(body) > MAX_BYTES:
-        raise UnreadableError("too_many_bytes", f"The file is larger than {MAX_BYTES >> 20} MB; send one slice.")
-    return body
+def _tell_encoding(head: bytes) -> str:
+    """By its byte order mark, or without one by the noughts that UTF-16 has in the first ASCII character."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    return {b"\0": "utf-16-le"}.get(head[1:2]) or {b"\0": "utf-16-be"}.get(head[:1]) or "utf-8-sig"

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from rich.progress import track
 
 from lungct.engines import TOLERANCES, Engine, prove
-from lungct.engines.graph import build_graph
+from lungct.engines.graph import POOLING, build_graph
 from lungct.engines.openvino import OpenVinoEngine, has_bf16
 from lungct.engines.torch import TorchEngine
 from lungct.model.agreement import Agreement, compare
@@ -34,7 +34,7 @@ UInt8 = npt.NDArray[np.uint8]
 
 # They cost next to nothing in fp32: one channel in, or three classes out. In int8 they did most of the harm, and the
 # evidence would not add up to the logit.
-IN_FP32 = ("conv1", "evidence", "evidence_means", "feature_means")
+IN_FP32 = ("conv1", "evidence", "feature_means", *POOLING)
 CALIBRATION, RANKING = 120, 40  # slices, at most; fewer in the same proportion
 HARM = 0.003  # mean difference of a probability on the ranking slices at which no more layers return to fp32
 
@@ -68,7 +68,7 @@ def quantise(folder: ModelFolder, calibration: UInt8, ranking: UInt8) -> ov.Mode
     Raises:
         RuntimeError: the graph cannot be quantised.
     """
-    plain = build_graph(fold_batchnorm(folder.read_weights()), folder.contract.size)
+    plain = build_graph(fold_batchnorm(folder.read_weights()), folder.contract.size, folder.contract.pooling)
 
     def classify(graph: ov.CompiledModel, row: int) -> npt.NDArray[np.float64]:
         return softmax(graph([ranking[row : row + 1]])["logits"][0], folder.contract.temperature)
@@ -88,7 +88,7 @@ def quantise(folder: ModelFolder, calibration: UInt8, ranking: UInt8) -> ov.Mode
         max_drop=HARM,
         subset_size=len(calibration),
         preset=nncf.QuantizationPreset.MIXED,
-        ignored_scope=nncf.IgnoredScope(names=list(IN_FP32)),
+        ignored_scope=nncf.IgnoredScope(names=list(IN_FP32), validate=False),
         advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
             ranking_subset_size=len(ranking) // 2
         ),

@@ -23,9 +23,10 @@ from pathlib import Path
 from lungct import NOTICE
 from lungct_client import RefusedError, ServerError, TokenError
 from lungct_tools.commandline import find_run, make_parser
+from lungct_tools.folder.archive import open_source
 from lungct_tools.folder.journal import JournalError
 from lungct_tools.folder.score import INTERRUPTED, stop_on_signals
-from lungct_tools.folder.source import SourceError, open_source
+from lungct_tools.folder.source import SourceError
 from lungct_tools.pacs import listen, once, options, pull, service
 from lungct_tools.pacs.commitment import Commitments
 from lungct_tools.pacs.dicomweb import ArchiveError, DicomWeb, is_here

@@ -96,7 +96,11 @@ class SeriesFolder:
 
     def has(self, name: str) -> bool:
         """Whether a slice is there, or was before it was deleted."""
-        return (self.root / "in" / f"{name}.dcm").exists() or name in self.closed().get("slices", ())
+        return self.holds(name) or name in self.closed().get("slices", ())
+
+    def holds(self, name: str) -> bool:
+        """Whether a slice is there now."""
+        return (self.root / "in" / f"{name}.dcm").exists()
 
     def slices(self) -> set[str]:
         """Names of the slices that arrived whole."""
@@ -110,19 +114,15 @@ class SeriesFolder:
         return Dataset.from_json((self.root / "in" / f"{name}.json").read_text())
 
     def read(self, name: str) -> bytes:
-        """A slice's bytes: with `names` this folder is a `Source`."""
+        """A slice's bytes."""
         return (self.root / "in" / f"{name}.dcm").read_bytes()
 
-    def names(self) -> Iterator[str]:
-        yield from sorted(self.slices())
-
     def rows(self) -> dict[str, Row]:
-        """The last row of each slice."""
+        """The last row of each slice. A damaged line is none, so its slice is scored again; changes nothing on disk,
+        so `status` may ask while another process appends."""
         path = self.root / "rows.jsonl"
-        if not path.exists():
-            return {}
-        with Journal(path) as journal:
-            return {row["file"]: row for row in journal.rows()}
+        rows = [_read_row(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+        return {row["file"]: row for row in rows if row}
 
     def append(self, row: Row) -> None:
         """Add a row, with the moment."""
@@ -207,6 +207,13 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _read_row(line: bytes) -> Row | None:
+    try:
+        return dict(json.loads(line))
+    except ValueError:
+        return None
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

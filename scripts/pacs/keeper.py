@@ -189,7 +189,7 @@ class Keeper:
 
     def _ask(self, each: _Open, name: str, scorer: Scorer) -> Row:
         try:
-            return scorer.score(each.folder, name)
+            return scorer.score(name, each.folder.read(name))
         except (*AWAY, OSError):
             raise
         except Exception as error:  # noqa: BLE001 - a fault of ours must not lose the slice, nor ask for it forever

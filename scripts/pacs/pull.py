@@ -44,14 +44,16 @@ def pull(
             try:
                 body = _insist(lambda path=path: web.fetch(path))
                 header = headers.read(body)
+                asked = (study, series, instance, CTImageStorage)
+                if asked != (
+                    header.StudyInstanceUID, header.SeriesInstanceUID, header.SOPInstanceUID, header.SOPClassUID,
+                ):  # fmt: skip
+                    counts["mislabelled"] += 1
+                    continue
+                kept, name = spool.put(body, header)
             except (UnreadableError, ArchiveRefusal) as error:
                 counts[getattr(error, "code", "refused")] += 1
                 continue
-            asked = (study, series, instance, CTImageStorage)
-            if asked != (header.StudyInstanceUID, header.SeriesInstanceUID, header.SOPInstanceUID, header.SOPClassUID):
-                counts["mislabelled"] += 1
-                continue
-            kept, name = spool.put(body, header)
             counts["fetched"] += 1
             if name:
                 arrive(kept, name)

@@ -63,7 +63,7 @@ def make_version(series: SeriesFolder, names: set[str], scorer: Scorer, choice: 
         version=before + 1,
         replaces=tuple(report) if report else None,
     )
-    files = list(make_files(assessment, lambda uid: scorer.draw(series, hash_name(uid)), choice))
+    files = list(make_files(assessment, lambda uid: scorer.draw(series.read(hash_name(uid))), choice))
     last = files[-1][2]
     manifest = {
         "slices": sorted(names),

@@ -1,11 +1,10 @@
-"""Slices through the fleet with their evidence, by the folder tool's own code; then a series as an assessment."""
+"""Slices through the fleet with their evidence, as rows of the folder tool; then a series as an assessment."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,8 @@ from pydicom.dataset import Dataset
 from lungct_client import RefusedError, ServerError, TokenError
 from lungct_tools.dicomout.assessment import Algorithm, Assessment, Slice, roll_up
 from lungct_tools.folder.fleet import Fleet
-from lungct_tools.folder.record import Row
-from lungct_tools.folder.scoring import Order, score_slice
-from lungct_tools.folder.source import Source
+from lungct_tools.folder.record import Row, describe_file, describe_reply
+from lungct_tools.folder.scoring import Order
 
 
 @contextmanager
@@ -28,20 +26,6 @@ def _known() -> Iterator[None]:
         if error.status in (401, 403):
             raise TokenError(str(error)) from None
         raise
-
-
-class _Recorder:
-    """A fleet for one slice that asks for the evidence too, and keeps it."""
-
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
-        self.grids: dict[str, Any] = {}
-
-    def predict(self, body: bytes, **options: str) -> dict[str, Any]:
-        with _known():
-            reply = self._fleet.predict(body, heatmap="always", heatmap_format="grid", **options)
-        self.grids = reply.pop("heatmap")["grids"]
-        return reply
 
 
 class Scorer:
@@ -60,15 +44,23 @@ class Scorer:
     def weights_sha256(self) -> str:
         return self._order.weights_sha256
 
-    def score(self, source: Source, name: str) -> Row:
-        """The folder tool's row of a slice, and `grids`: signed evidence by class, (7, 7) lists."""
-        recorder = _Recorder(self._fleet)
-        row = score_slice(source, name, recorder, self._order, Path())  # type: ignore[arg-type]
-        return {**row, "grids": recorder.grids}
+    def score(self, name: str, body: bytes) -> Row:
+        """The folder tool's row of a slice, and `grids`: signed evidence by class, (7, 7) lists.
 
-    def draw(self, source: Source, name: str) -> bytes | None:
+        Raises:
+            ServerError, TokenError: no server can answer, or none knows our key: there is no row.
+        """
+        row = describe_file(name, body)
+        try:
+            with _known():
+                reply = self._fleet.predict(body, heatmap="always", heatmap_format="grid", **self._order.headers())
+        except RefusedError as error:
+            return {**row, "error": error.code, "message": str(error)}
+        return {**row, **describe_reply(reply), "grids": reply["heatmap"]["grids"]}
+
+    def draw(self, body: bytes) -> bytes | None:
         """PNG overlay of a slice; None where the server refuses to draw it. ServerError when no server answers."""
-        body, failure = source.read(name), None
+        failure = None
         for client in self._fleet.clients:
             try:
                 with suppress(RefusedError), _known():

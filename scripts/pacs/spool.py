@@ -71,6 +71,7 @@ class Spool:
 
         Raises:
             FullError: quota or disk are used up; what was there is unharmed.
+            UnreadableError: uid_used_twice, see `check_copy`.
         """
         series = SeriesFolder(self.root / "series" / hash_name(header.StudyInstanceUID, header.SeriesInstanceUID))
         with self._mutex:
@@ -78,6 +79,8 @@ class Spool:
                 raise FullError("The spool's quota is used up.")
             try:
                 name = hash_name(header.SOPInstanceUID)
+                if series.holds(name):
+                    check_copy(header, series.header(name))
                 new = series.put(name, body, header)
             except OSError as error:
                 raise FullError(f"The spool cannot be written: {error.strerror}.") from error
@@ -108,6 +111,18 @@ def list_series(root: Path) -> Iterator[SeriesFolder]:
     for path in sorted((root / "series").glob("*")):
         if path.is_dir():
             yield SeriesFolder(path)
+
+
+def check_copy(header: Dataset, known: Dataset) -> None:
+    """Nothing for the same slice once more, in whatever transfer syntax.
+
+    Raises:
+        UnreadableError: uid_used_twice for another slice with the SOP instance UID of a known one. Results refer to
+            images by that UID, so only one of the two can have a result, and whoever sends the other must hear of it.
+    """
+    if any(header.get(keyword) != known.get(keyword) for keyword in ("InstanceNumber", "ImagePositionPatient")):
+        message = "Another slice at another place has its SOP Instance UID; export the series again."
+        raise UnreadableError("uid_used_twice", message)
 
 
 def hash_name(*uids: str) -> str:

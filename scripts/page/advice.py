@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lungct.gate.checks import SMOOTH
+from lungct.gate.checks import find_doubt
 from lungct_client import ServerDown, TokenError
 
 STILL_HERE = "Your files are still here: press Analyze again once it is ready."
@@ -36,17 +36,16 @@ def explain_state(state: Mapping[str, Any]) -> str:
 
 def explain_decision(reply: Mapping[str, Any], refer_below: Mapping[str, float]) -> tuple[str, str]:
     """Headline and reason of a reply's decision, given the contract's limit of confidence of each class."""
-    limit, label = refer_below.get(reply["label"], 0.0), reply["label"]
+    label = reply["label"]
     if reply["decision"] != "refer":
-        if not limit:
-            return "Report", "No limit of confidence is known for this model: every slice is reported."
         return "Report", "The model is confident enough for its class to be reported."
-    if limit > 1:
+    if label not in refer_below:
+        reason = "No limit of confidence is known for this model, so every slice is referred."
+    elif refer_below[label] > 1:
         reason = f"This model is not right often enough about slices it calls {label}: all of them are referred."
-    elif reply["confidence"] < limit:
-        reason = f"The confidence, {reply['confidence']:.0%}, is below this model's limit of {limit:.0%} for {label}."
-    elif SMOOTH in reply["warnings"]:
-        reason = SMOOTH
+    elif reply["confidence"] < refer_below[label]:
+        limit = f"{refer_below[label]:.0%} for {label}"
+        reason = f"The confidence, {reply['confidence']:.0%}, is below this model's limit of {limit}."
     else:
-        reason = "The slice is unlike those that the model was trained on."
+        reason = find_doubt(reply["warnings"], label) or "The slice is unlike those that the model was trained on."
     return "Refer", f"A person must read this slice; do not rely on the class. {reason}"

@@ -14,7 +14,7 @@ import sys
 
 from lungct_tools import TOOLS
 from lungct_tools.commandline import make_parser
-from lungct_tools.page.study import MAX_TOTAL
+from lungct_tools.page.uploads import MAX_TOTAL
 from lungct_tools.server.choice import ChoiceError, add_server_options, choose_server, write_environment
 
 PAGE = TOOLS / "page" / "layout.py"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from lungct import NOTICE
 from lungct.window import Window
@@ -15,12 +16,13 @@ from lungct_tools.folder.source import MAX_BYTES
 from lungct_tools.page import markup
 from lungct_tools.page.advice import explain_failure, explain_state
 from lungct_tools.page.overview import AT, SERIES, choose_finding, make_csv
-from lungct_tools.page.study import MAX_TOTAL, Study, Upload, analyze, connect, unpack
-from lungct_tools.page.viewer import show_finding
+from lungct_tools.page.study import Study, analyze, connect
+from lungct_tools.page.uploads import MAX_TOTAL, Upload, hash_content, unpack
+from lungct_tools.page.viewer import TAGS, show_finding
 from lungct_tools.server.choice import read_environment
 from lungct_tools.server.status import describe
 
-STUDY, CONTRACT, NOTES, ASKED = "study", "contract", "notes", "asked"  # session state
+STUDY, CONTRACT, NOTES, ASKED, HASHES = "study", "contract", "notes", "asked", "hashes"  # session state
 
 
 @st.cache_data(ttl=5, show_spinner=False)
@@ -37,22 +39,32 @@ def show_server() -> None:
     st.html(markup.show_state(explain_state(state), colour))
 
 
-def ask_files() -> list[Upload]:
-    """What the person uploaded. Any name is allowed: DICOM files often have no suffix."""
+def ask_files() -> list[UploadedFile]:
+    """What the person chose. Any name is allowed: DICOM files often have no suffix."""
     each, together = f"up to {MAX_BYTES >> 20} MB each", f"up to {MAX_TOTAL >> 20} MB"
-    files = st.file_uploader(
+    return st.file_uploader(
         f"CT slices: PNG, JPEG, TIFF, DICOM, {each}, or a ZIP of them, {together}",
         accept_multiple_files=True,
         key="files",
         help="They stay in memory until you close this tab; nothing is stored.",
     )
-    return [Upload(file.name, file.getvalue()) for file in files]
 
 
-def score(uploads: list[Upload]) -> None:
+def identify(files: list[UploadedFile]) -> list[tuple[str, str]]:
+    """What tells these files from any others: their content too, because IM0001 is the name of every patient's first.
+
+    Each is hashed once, not in every run of the page.
+    """
+    known = st.session_state.get(HASHES, {})
+    hashes = {file.file_id: known.get(file.file_id) or hash_content(file.getvalue()) for file in files}
+    st.session_state[HASHES] = hashes
+    return sorted((file.name, hashes[file.file_id]) for file in files)
+
+
+def score(files: list[UploadedFile]) -> None:
     """Send everything to the server and keep what it says in this browser session."""
     read_state.clear()
-    slices, notes = unpack(uploads)
+    slices, notes = unpack([Upload(file.name, file.getvalue()) for file in files])
     client = connect(read_environment(find_run()))
     bar = st.progress(0.0, "Asking the server")
     try:
@@ -69,8 +81,8 @@ def score(uploads: list[Upload]) -> None:
         st.session_state[STUDY], st.session_state[CONTRACT] = study, contract
     bar.empty()
     st.session_state[NOTES] = notes
-    st.session_state[ASKED] = [upload.name for upload in uploads]
-    for choice in (AT, SERIES):
+    st.session_state[ASKED] = identify(files)
+    for choice in (AT, SERIES, TAGS):  # nor is the next patient's header shown because the last one's was
         st.session_state.pop(choice, None)
 
 
@@ -94,7 +106,7 @@ def show_study(study: Study) -> None:
         st.download_button(
             "All results (CSV)",
             lambda: make_csv(study, contract),
-            "lung-ct-scores.csv",
+            f"lung-ct-scores-{study.mark}.csv",
             "text/csv",
             icon=":material/table:",
             on_click="ignore",
@@ -108,13 +120,13 @@ def main() -> None:
     head.html(markup.show_head(NOTICE))
     with state, st.container(key="aside-state"):
         show_server()
-    uploads = ask_files()
-    if st.button("Analyze", type="primary", disabled=not uploads, icon=":material/search:"):
-        score(uploads)
-    if STUDY in st.session_state:
-        if uploads and st.session_state[ASKED] != [upload.name for upload in uploads]:
-            st.info("The files above have changed since: press Analyze to score them.")
+    files = ask_files()
+    if st.button("Analyze", type="primary", disabled=not files, icon=":material/search:"):
+        score(files)
+    if STUDY in st.session_state and st.session_state[ASKED] == identify(files):
         show_study(st.session_state[STUDY])
+    elif STUDY in st.session_state and files:
+        st.info("The files above have changed since: press Analyze to score them.")
     else:
         st.caption("Choose slices and press Analyze. No patient data is shown, and nothing is stored.")
 

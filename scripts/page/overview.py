@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+from pathlib import PurePosixPath
 from typing import Any
 
 import altair as alt
 import streamlit as st
 
 from lungct_tools.folder.record import order_classes, probability_column, write_csv
+from lungct_tools.folder.rollup import RULE, tell_series
 from lungct_tools.page.markup import plain
-from lungct_tools.page.study import Finding, Study
+from lungct_tools.page.study import Finding, Study, judge_series
 
 AT, SERIES = "at", "series"  # session state: number of the slice that is shown, from 1; which series
 
@@ -27,6 +29,7 @@ def choose_finding(study: Study, classes: tuple[str, ...]) -> Finding:
         chosen = series[picked]
     if len(chosen) == 1:
         return chosen[0]
+    st.markdown(f"**Series.** {plain(tell_series(judge_series(chosen, classes)))}", help=RULE)
     if AT not in st.session_state:
         st.session_state[AT] = find_worst(chosen, classes[-1])
     table, curve = st.columns([7, 5], gap="large")
@@ -41,8 +44,10 @@ def choose_finding(study: Study, classes: tuple[str, ...]) -> Finding:
 
 
 def name_series(number: int, group: list[Finding]) -> str:
-    """A series by its number; its UID would be a tag."""
-    kind = f"DICOM series {number}" if group[0].place else "Files without DICOM header"
+    """A series by its number, its UID would be a tag; files without one by their folder."""
+    folder = PurePosixPath(group[0].name).parent.as_posix()
+    kind = f"DICOM series {number}" if group[0].place else f"Files without DICOM header in {folder}"
+    kind = kind.removesuffix(" in .")
     return f"{kind} ({len(group)} slice{'s' if len(group) != 1 else ''})"
 
 
@@ -133,7 +138,7 @@ def show_curve(findings: list[Finding], worst: str) -> None:
 def make_csv(study: Study, contract: dict[str, Any]) -> str:
     """All findings as CSV, the notice in every line."""
     stream = io.StringIO()
-    rows = (finding.as_row() for group in study.series() for finding in group)
+    rows = (finding.row for group in study.series() for finding in group)
     write_csv(rows, order_classes(contract["classes"]), stream)
     return stream.getvalue()
 

@@ -18,6 +18,7 @@ from lungct.heatmap import render
 from lungct.heatmap.gradcam import activate
 from lungct.heatmap.render import COLORMAPS
 from lungct.model.preprocess import Geometry, place
+from lungct.pixels.image import Slice
 from lungct.window import Window
 
 UInt8 = npt.NDArray[np.uint8]
@@ -43,11 +44,11 @@ class ClassMap:
     cells: tuple[int, int]
 
 
-def make_map(heatmap: Mapping[str, Any], name: str, shape: tuple[int, int], geometry: Geometry) -> ClassMap:
-    """The map of class `name` from the `heatmap` field of a reply, for a slice of `shape` rows and columns."""
+def make_map(heatmap: Mapping[str, Any], name: str, seen: Slice, geometry: Geometry) -> ClassMap:
+    """The map of class `name` from the `heatmap` field of a reply, in the pixels of the slice."""
     evidence = np.array(heatmap["grids"][name], np.float32)
     activation = activate(evidence)
-    levels = render.spread(activation.map, place(*shape, geometry))
+    levels = render.spread(activation.map, place(*seen.pixels.shape, geometry, seen.aspect))
     return ClassMap(levels, activation.positive, (evidence.shape[0], evidence.shape[1]))
 
 

@@ -1,18 +1,16 @@
-"""What a person uploaded and what the server said of it: everything the page knows, without Streamlit.
+"""What the server said of the slices that a person uploaded: everything the page knows, without Streamlit.
 
 It lives in the memory of one browser session and ends with it.
 """
 
 from __future__ import annotations
 
-import io
 import re
-import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
-from pathlib import PurePosixPath
 from typing import Any
 
 from lungct.errors import LungCTError
@@ -21,29 +19,15 @@ from lungct.settings import Settings
 from lungct.window import Window
 from lungct_client import Client, Gateway, Local, RefusedError, ServerError, TokenError
 from lungct_tools.folder.header import Place, find_place
-from lungct_tools.folder.record import Row, describe_file, describe_reply
-from lungct_tools.folder.source import Archive, SourceError, UnreadableError
+from lungct_tools.folder.record import Row, describe_file, describe_place, describe_reply, identify_series
+from lungct_tools.folder.rollup import add_up
 from lungct_tools.page.advice import explain_failure
-from lungct_tools.page.markup import plain
 from lungct_tools.page.picture import make_thumbnail
+from lungct_tools.page.uploads import Upload, hash_content
 
-MAX_SLICES, MAX_TOTAL = 1000, 512 * 2**20  # what one browser session may hold: slices, bytes
 IN_FLIGHT = 8
 DEADLINE_S = 8.0  # a person waits; a script may wait longer
 OPTIONS = {"heatmap": "always", "heatmap_format": "grid"}  # grids cost the server nothing; the page draws
-
-
-@dataclass(frozen=True)
-class Upload:
-    """One slice as it came."""
-
-    name: str
-    body: bytes
-
-    @property
-    def stem(self) -> str:
-        """The name without folders and suffix, for files made from it."""
-        return PurePosixPath(self.name).stem
 
 
 @dataclass(frozen=True)
@@ -68,7 +52,13 @@ class Finding:
     def name(self) -> str:
         return self.upload.name
 
-    def as_row(self) -> Row:
+    @cached_property
+    def series(self) -> tuple[str, str]:
+        """Its series, as a scored folder has it."""
+        return identify_series(describe_place(self.name, self.place))
+
+    @cached_property
+    def row(self) -> Row:
         """The same row that a scored folder gets."""
         row = describe_file(self.name, self.upload.body)
         return row | (describe_reply(self.reply) if self.reply else {"error": self.error, "message": self.message})
@@ -81,31 +71,25 @@ class Study:
     findings: list[Finding] = field(default_factory=list)
     failure: str = ""
 
+    @property
+    def mark(self) -> str:
+        """Eight hexadecimal digits of all contents, for files made from it."""
+        return hash_content("".join(finding.upload.mark for finding in self.findings).encode())[:8]
+
     def series(self) -> list[list[Finding]]:
-        """Findings by series, each from head to feet; files without a DICOM header are one series by name.
+        """Findings by series, each from head to feet; files without a DICOM header by folder, and by name in it.
 
         Series of which no slice was scored come last: the first one is what a person sees.
         """
         ordered = sorted(self.findings, key=_series_order)
-        groups = [list(group) for _, group in groupby(ordered, key=_series_key)]
+        groups = [list(group) for _, group in groupby(ordered, key=lambda f: f.series)]
         return sorted(groups, key=lambda group: all(finding.reply is None for finding in group))
 
 
-def unpack(uploads: Iterable[Upload]) -> tuple[list[Upload], list[str]]:
-    """Slices from files and ZIPs, and sentences in Markdown about what was left out."""
-    slices: list[Upload] = []
-    notes: list[str] = []
-    total = 0
-    for slice_ in _members(uploads, notes):
-        total += len(slice_.body)
-        if len(slices) == MAX_SLICES or total > MAX_TOTAL:
-            notes.append(
-                f"Only the first {len(slices)} slices are shown: a page holds {MAX_SLICES} slices or "
-                f"{MAX_TOTAL >> 20} MB. Score larger sets with `make score IN=folder OUT=results`."
-            )
-            break
-        slices.append(slice_)
-    return slices, notes
+def judge_series(group: list[Finding], classes: Sequence[str]) -> Row:
+    """The row that this series would have in a scored folder, by the same rule."""
+    (series,) = add_up((finding.row for finding in group), classes, 0).series
+    return series
 
 
 def connect(server: Local | Gateway) -> Client:
@@ -143,6 +127,8 @@ def view(upload: Upload, window: Window | None, default: Window) -> Slice | None
 
 
 def _score(client: Client, upload: Upload, default: Window) -> Finding:
+    if upload.fault:
+        return Finding(upload, error=upload.fault.code, message=str(upload.fault))
     place = find_place(upload.body)
     try:
         reply = client.predict(upload.body, **OPTIONS)
@@ -152,28 +138,8 @@ def _score(client: Client, upload: Upload, default: Window) -> Finding:
     return Finding(upload, place, reply, thumbnail=make_thumbnail(seen.pixels) if seen else "")
 
 
-def _members(uploads: Iterable[Upload], notes: list[str]) -> Iterator[Upload]:
-    for upload in uploads:
-        if not zipfile.is_zipfile(io.BytesIO(upload.body)):
-            yield upload
-            continue
-        try:
-            archive = Archive(io.BytesIO(upload.body))
-        except SourceError as error:
-            notes.append(f"{plain(upload.name)}: {error}")
-            continue
-        for name in archive.names():
-            try:
-                yield Upload(name, archive.read(name))
-            except UnreadableError as error:
-                notes.append(f"{plain(name)}: {error}")
-
-
-def _series_key(finding: Finding) -> tuple[str, str]:
-    return (finding.place.study, finding.place.series) if finding.place else ("", "")
-
-
-def _series_order(finding: Finding) -> tuple[tuple[str, str], float, list[tuple[int, str]]]:
+def _series_order(finding: Finding) -> tuple[bool, tuple[str, str], float, list[tuple[int, str]]]:
     order = finding.place.order if finding.place else 0.0
     parts = re.split(r"(\d+)", finding.name)
-    return _series_key(finding), order, [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
+    by_name = [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
+    return bool(finding.place and finding.place.series), finding.series, order, by_name

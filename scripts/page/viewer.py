@@ -24,6 +24,7 @@ from lungct_tools.page.picture import (
 )
 from lungct_tools.page.study import Finding, view
 
+TAGS = "tags"  # session state: whether the DICOM header is shown
 PREDICTED = "Predicted"
 MODEL_VIEW = "As the model"
 GRAY = {"as is": "gray levels as in the file", "stretch": "values stretched to gray levels"}  # where there is no window
@@ -65,10 +66,16 @@ def show_reply(finding: Finding, reply: dict[str, Any], contract: dict[str, Any]
     st.html(markup.show_bars(reply["probabilities"], reply["label"]))
     for warning in reply["warnings"]:
         st.warning(warning, icon=":material/warning:")
-    window = reply["input"]["window"]
-    rendered = f"window {window['center']:g}, {window['width']:g} HU" if window else GRAY[reply["input"]["rule"]]
-    st.caption(f"{reply['input']['format']}, {reply['input']['rows']} x {reply['input']['columns']}, {rendered}")
+    st.caption(describe_input(reply["input"]))
     show_tags(finding)
+
+
+def describe_input(read: dict[str, Any]) -> str:
+    """How the file was read."""
+    rule, *resampled = read["rule"].split(", ")
+    window = read["window"]
+    rendered = f"window {window['center']:g}, {window['width']:g} HU" if window else GRAY[rule]
+    return ", ".join((read["format"], f"{read['rows']} x {read['columns']}", rendered, *resampled))
 
 
 def show_pictures(finding: Finding, reply: dict[str, Any], contract: dict[str, Any]) -> Callable[[], bytes] | None:
@@ -129,8 +136,7 @@ def choose_map(
     """The map to draw; None when there is nothing to see: a Normal slice nobody asked about, or no evidence."""
     if reply["label"] == "Normal" and wishes.name == PREDICTED and not wishes.normal_too:
         return None
-    rows, columns = seen.pixels.shape
-    class_map = make_map(reply["heatmap"], name, (rows, columns), contract["geometry"])
+    class_map = make_map(reply["heatmap"], name, seen, contract["geometry"])
     return class_map if class_map.positive else None
 
 
@@ -148,7 +154,8 @@ def describe(reply: dict[str, Any], mapped: str) -> tuple[str, ...]:
     return (
         f"{reply['label']} ({shares}). Decision: {reply['decision']}.",
         f"Grad-CAM for {mapped}: coarse cells, no outline." if mapped else "No heatmap.",
-        f"Model {model['name']} {model['version']}, {model['weights_sha256'][:12]}, {model['engine']}.",
+        f"Model {model['name']} {model['version']}, {model['weights_sha256'][:12]}, {model['engine']}. "
+        f"Slice {reply['input']['sha256'][:12]}.",
     )
 
 
@@ -157,7 +164,7 @@ def show_tags(finding: Finding) -> None:
     if finding.place is None:
         return
     if st.toggle(
-        "Show the DICOM header", key="tags", help="It may identify a patient. It is read here and sent nowhere."
+        "Show the DICOM header", key=TAGS, help="It may identify a patient. It is read here and sent nowhere."
     ):
         st.dataframe(
             [{"tag": name, "value": value} for name, value in list_tags(finding.upload.body)],

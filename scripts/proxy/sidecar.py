@@ -1,4 +1,5 @@
-"""What nginx cannot know: whether the server is ready, TorchServe's key of the hour, how many answers it gave.
+"""What nginx cannot know: whether the server is ready, TorchServe's key of the hour, how many answers it gave, what
+parts a form has.
 
 Answers on a Unix socket that only nginx and its user can open.
 """
@@ -9,14 +10,18 @@ import json
 import sys
 import threading
 import traceback
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
+from importlib.metadata import version
 from pathlib import Path
 from socketserver import ThreadingMixIn, UnixStreamServer
 from typing import Any
 
-from lungct_client import Client, RefusedError, ServerError, TokenError
+from lungct.errors import LungCTError
+from lungct_client import Client, RefusedError, ServerBusy, ServerError, TokenError
+from lungct_tools.proxy import form
 from lungct_tools.proxy.tally import Tally
 from lungct_tools.server.health import check_live
 from lungct_tools.server.instance import Instance
@@ -39,7 +44,7 @@ class Readiness:
 
 
 class Sidecar(ThreadingMixIn, UnixStreamServer):
-    """Serves /healthz and /readyz, and the second attempt of requests that TorchServe answered with 400 or 500."""
+    """Serves probes and descriptions, forms, and the second attempt of what TorchServe answered with 400 or 500."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -67,46 +72,74 @@ class _Answer(BaseHTTPRequestHandler):
     server: Sidecar
 
     def do_GET(self) -> None:
-        if self.path == "/healthz":
-            live = check_live(self.server.instance) is None
-            self._send(200 if live else 503, {"live": live})
-        elif self.path == "/readyz":
-            ready = self.server.readiness.ready
-            self._send(200 if ready else 503, {"ready": ready})
-        elif self.path == "/model":  # asked with a client's key, see config/nginx/nginx.conf
-            self._describe()
-        elif self.path == "/tally":  # for the exporter; nginx has no way to it
-            self._send(200, self.server.tally.read())
-        else:
-            self.send_error(404)
+        """Which of these need a client's key is up to config/nginx/nginx.conf."""
+        answers = {
+            "/healthz": self._live,
+            "/readyz": self._ready,
+            "/model": self._describe,
+            "/tally": lambda: self._send(200, self.server.tally.read()),  # for the exporter; nginx has no way to it
+            # Open Inference Protocol v2; TorchServe has none of these, and would call itself ready at all times
+            "/v2": lambda: self._send(200, {"name": "LungServe", "version": version("lungct"), "extensions": []}),
+            "/v2/health/live": self._live,
+            "/v2/health/ready": self._ready,
+            "/v2/models/lung_ct": lambda: self._describe("open_inference"),
+            "/v2/models/lung_ct/ready": lambda: self._ready(name="lung_ct"),
+        }
+        answers.get(self.path, lambda: self.send_error(404))()
 
     do_HEAD = do_GET  # noqa: N815 -- the base class asks for this name
 
-    def _describe(self) -> None:
-        """model.json of the model that is served, and its engine; 503 where the server does not tell."""
+    def _live(self) -> None:
+        live = check_live(self.server.instance) is None
+        self._send(200 if live else 503, {"live": live})
+
+    def _ready(self, **more: str) -> None:
+        ready = self.server.readiness.ready
+        self._send(200 if ready else 503, {**more, "ready": ready})
+
+    def _describe(self, part: str = "") -> None:
+        """model.json of the model that is served, and its engine, or a part; 503 where the server does not tell."""
         try:
-            self._send(200, self.server.client.contract())
-        except (ServerError, TokenError, RefusedError):
+            contract = self.server.client.contract()
+            self._send(200, contract[part] if part else contract)
+        except (ServerError, TokenError, RefusedError, KeyError):  # the last: an archive of before this part
             self.send_error(503)
 
     def do_POST(self) -> None:
         if self.path not in OPEN:  # TorchServe would get it with a good key
             self.send_error(404)
             return
-        self.server.renewed()  # a server that was started again has other tokens
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        headers = {name: value for name, value in self.headers.items() if name.lower() not in OURS}
+        kind, first = self.headers.get("Content-Type", ""), False
+        if form.is_form(kind):  # of nginx's first attempts, forms come here at once
+            try:
+                form.check(kind, body)
+            except LungCTError as error:
+                self._refuse(error.status, error.code, error.message, str(uuid.uuid4()))
+                return
+            first = True
+        self.server.renewed()  # a server that was started again has other tokens
+        self._forward(body, {name: value for name, value in self.headers.items() if name.lower() not in OURS}, first)
+        self.server.renewed()
+
+    def _forward(self, body: bytes, headers: dict[str, str], again: bool) -> None:
+        """Ask TorchServe; once more where a worker was lost on the way and that was the first attempt."""
         try:
             answer = self.server.client.call("POST", "inference", self.path, data=body, headers=headers)
         except RefusedError as error:
-            document = {"error": error.code, "message": str(error), "request_id": error.request_id}
-            self._send(error.status, {**document, "research_use_only": True})
-        except (ServerError, TokenError):
+            self._refuse(error.status, error.code, str(error), error.request_id)
+        except (ServerError, TokenError) as error:
+            if again and not isinstance(error, ServerBusy):
+                self._forward(body, headers, again=False)
+                return
             self.close_connection = True  # nginx makes its 503 of it
         else:
             kept = {name: answer.headers[name] for name in KEPT if name in answer.headers}
             self._send_bytes(answer.status_code, kept, answer.content)
-        self.server.renewed()
+
+    def _refuse(self, status: int, code: str, message: str, request_id: str | None) -> None:
+        document = {"error": code, "message": message, "request_id": request_id}
+        self._send(status, {**document, "research_use_only": True})
 
     def _send(self, status: int, document: dict[str, Any]) -> None:
         headers = {"Content-Type": "application/json"}

@@ -9,7 +9,7 @@ from PIL import Image
 from pydicom import dcmread
 
 from lungct import NOTICE
-from lungct_tools.dicomout.assessment import date_of
+from lungct_tools.dicomout.assessment import date_of, roll_up
 from lungct_tools.dicomout.geometry import choose_stack
 from lungct_tools.dicomout.objects import build_objects, encode
 from lungct_tools.dicomout.overlay import name_directions
@@ -153,14 +153,14 @@ def test_a_capture_says_where_its_rows_run(orientation, letters):
 
 
 def test_a_series_without_places_gets_no_map_and_all_the_rest(assess):
-    lost = assess(draw_series(2, name="lost", ImagePositionPatient=None))
+    lost = assess(draw_series(3, name="lost", ImagePositionPatient=None))
     assert choose_stack(lost.slices) == []
     assert [data.Modality for data in build_objects(lost, {})] == ["SR"]
 
 
 def test_a_series_of_refused_slices_gets_a_report_that_says_so(assess, files):
-    refused = assess(files)
-    only = [each for each in refused.slices if not each.scored]
-    rollup = {**refused.rollup, "label": "", "suspicion": "", "peak": "", "slices": 1, "scored": 0, "referred": 0}
-    (report,) = build_objects(replace(refused, slices=only, rollup=rollup), {})
+    assessed = assess(files)
+    only = [each for each in assessed.slices if not each.scored]
+    refused = replace(assessed, slices=only, rollup=roll_up(only, assessed.algorithm.classes))
+    (report,) = build_objects(refused, {})
     assert b"unsupported_dicom" in encode(report)

@@ -9,6 +9,7 @@ from pydicom import dcmread
 
 from lungct import NOTICE
 from lungct_tools.dicomout import codes
+from lungct_tools.dicomout.evidence import build_map
 from lungct_tools.dicomout.geometry import Cells, find_peak
 from lungct_tools.dicomout.objects import encode
 from lungct_tools.dicomout.report import build_report, choose
@@ -89,9 +90,19 @@ def test_the_numbers_of_the_roll_up_come_first(report, assessment):
     values = {m.name.value: m.value for m in group.get_measurements()}
     rollup = assessment.rollup
     assert values == {
-        "SUSPICION": rollup["suspicion"], "PEAK": rollup["peak"], "SLICES": 5, "SCORED": 4, "REFUSED": 1,
-        "REFERRED": rollup["referred"],
+        "SUSPICION": rollup["suspicion"], "PEAK": rollup["peak"], "SLICES": 5, "COPIES": 0, "SCORED": 4,
+        "REFUSED": 1, "REFERRED": rollup["referred"],
     }  # fmt: skip
+
+
+def test_a_series_of_too_few_slices_is_given_no_class_and_no_map(assess):
+    few = assess(draw_series(2))
+    evaluations = container(build_report(few), codes.QUALITATIVE_EVALUATIONS).ContentSequence
+    said = {item.ConceptNameCodeSequence[0].CodeValue: item.get("ConceptCodeSequence") for item in evaluations}
+    assert said["ASSESSMENT"][0].CodeValue == codes.NOT_ASSESSED.value
+    assert said["DECISION"][0].CodeValue == codes.DECISIONS["refer"].value
+    assert "PREDICTED" not in said
+    assert build_map(few) is None
 
 
 def test_it_is_preliminary_unverified_and_of_an_algorithm(report, assessment):

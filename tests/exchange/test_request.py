@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from lungct.errors import LungCTError
 from lungct.exchange.request import parse
 from lungct.window import Window
+from tests.support.tensors import oip
 
 CLASSES = ("Benign", "Malignant", "Normal")
 
@@ -51,6 +52,15 @@ def test_explanations_always_get_a_heatmap():
         ("image/webp, image/jpeg;q=0.8", "image/jpeg"),
         ("image/png, application/json", "application/json"),
         ("image/png, */*", "application/json"),
+        ("image/png, application/json;q=0.9", "image/png"),
+        ("application/json;q=0.5, image/jpeg; q=0.8, image/png;q=0.7", "image/jpeg"),
+        ("application/json;q=0, image/*", "image/png"),
+        ("image/png;q=0, */*", "application/json"),
+        ("image/png;q=0.4, */*;q=0.5, application/json;q=0", "image/jpeg"),
+        ("IMAGE/PNG;Q=1", "image/png"),
+        ("image/png;q=none", "image/png"),
+        ("text/html", "application/json"),
+        (";q=1, ,", "application/json"),
         ("", "application/json"),
     ],
 )
@@ -82,9 +92,22 @@ def test_an_option_we_do_not_know_is_refused_by_name(header, value):
     assert caught.value.code == "bad_option"
 
 
-@pytest.mark.parametrize("row", [{}, {"body": b""}, {"data": bytearray()}, {"body": {"heatmap": "none"}}])
+@pytest.mark.parametrize("row", [{}, {"body": b""}, {"data": bytearray()}, {"body": {"data": ""}}])
 def test_no_bytes_is_an_empty_body_and_says_how_to_send_them(row):
     assert refused(row) == "empty_body"
+
+
+def test_json_without_a_file_is_an_empty_body_and_a_json_file_is_no_slice():
+    declared = {"Content-Type": "application/json; charset=utf-8"}
+    assert refused({"body": b'{"heatmap": "none"}'}, declared) == "empty_body"
+    for row in ({"body": b'{"patient": 1}'}, {"data": b'{"patient": 1}'}):
+        with pytest.raises(LungCTError, match="JSON file is no slice") as caught:
+            parse(row, {}, CLASSES)
+        assert caught.value.code == "unsupported_format"
+
+
+def test_what_only_begins_like_json_goes_to_the_decoder_as_the_file_it_is():
+    assert parse({"body": rb"{\rtf1 a document}"}, {}, CLASSES).body == rb"{\rtf1 a document}"
 
 
 def test_a_text_body_is_refused_with_the_right_content_type_named():
@@ -98,20 +121,39 @@ def test_json_that_is_no_object_is_refused(body):
     assert refused({"body": body}, {"Content-Type": "application/json"}) == "bad_option"
 
 
-def test_bad_base64_is_a_corrupt_image():
-    assert refused({"body": {"data": "###"}}) == "corrupt_image"
+FILE = bytes(range(256))
+PLAIN = base64.b64encode(FILE).decode()
+URL_SAFE = base64.urlsafe_b64encode(FILE).decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PLAIN,
+        base64.encodebytes(FILE).decode(),
+        base64.encodebytes(FILE).decode().replace("\n", "\r\n"),
+        f"  {PLAIN[:40]} \t{PLAIN[40:]}\n",
+        URL_SAFE,
+        URL_SAFE.rstrip("="),
+        f"data:image/png;base64,{PLAIN}",
+        f"DATA:;charset=x;BASE64,{base64.encodebytes(FILE).decode()}",
+    ],
+)
+def test_base64_is_read_however_it_is_written(text):
+    assert parse({"body": {"data": text}}, {}, CLASSES).body == FILE
+    assert parse({"body": oip(data=[text])}, {}, CLASSES).body == FILE
+
+
+@pytest.mark.parametrize(
+    "text", ["###", "YQ=Y", "Y", "YQ==YQ==", "-_+/", "ä", 7, None, ["YQ=="], "data:text/plain,YQ=="]
+)
+def test_bad_base64_is_a_corrupt_image(text):
+    assert refused({"body": {"data": text}}) == "corrupt_image"
+    assert refused({"body": oip(data=[{"a": 1} if text == ["YQ=="] else text])}) == "corrupt_image"
 
 
 def test_the_window_of_the_file_itself_may_be_asked_for():
     assert parse({"body": b"x"}, {"X-Window": " File "}, CLASSES).window == "file"
-
-
-@pytest.mark.parametrize("second", ["file", "other"])
-def test_several_files_in_one_request_are_refused_with_the_folder_tool_named(second):
-    parts = {name: {"content-type": "image/png"} for name in ("data", second)}
-    with pytest.raises(LungCTError, match="make score") as caught:
-        parse({"data": b"one", second: b"two"}, parts, CLASSES)
-    assert caught.value.code == "bad_option"
 
 
 def test_a_text_field_that_is_no_option_is_not_taken_for_a_file():
@@ -122,32 +164,6 @@ def test_a_text_field_that_is_no_option_is_not_taken_for_a_file():
 def test_json_without_its_content_type_is_read_too():
     body = json.dumps({"data": base64.b64encode(b"file").decode()}).encode()
     assert parse({"body": bytearray(body)}, {}, CLASSES).body == b"file"
-
-
-def oip(**changes):
-    tensor = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [base64.b64encode(b"file").decode()]}
-    return {"id": "7", "inputs": [{**tensor, **changes}], "parameters": {"heatmap": "always"}}
-
-
-def test_an_open_inference_request_is_one_bytes_tensor_with_options_as_parameters():
-    request = parse({"body": oip()}, {}, CLASSES)
-    assert (request.body, request.heatmap, request.protocol, request.inference_id) == (b"file", "always", "oip", "7")
-
-
-@pytest.mark.parametrize("changes", [{"datatype": "FP32"}, {"data": []}, {"data": ["YQ==", "YQ=="]}, {"data": "YQ=="}])
-def test_any_other_tensor_is_a_bad_option(changes):
-    assert refused({"body": oip(**changes)}) == "bad_option"
-
-
-def test_the_binary_tensor_extension_is_read():
-    header = json.dumps({"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "parameters": {}}]}).encode()
-    body = header + (4).to_bytes(4, "little") + b"file"
-    headers = {"Inference-Header-Content-Length": str(len(header))}
-    assert parse({"body": bytearray(body)}, headers, CLASSES).body == b"file"
-    assert refused({"body": bytearray(body + b"more")}, headers) == "bad_option"
-    assert refused({"body": bytearray(body)}, {**headers, "Inference-Header-Content-Length": "x"}) == "bad_option"
-    deep = bytearray(b"[" * 10**5)  # deeper than a parser may go
-    assert refused({"body": deep}, {"Inference-Header-Content-Length": str(len(deep))}) == "bad_option"
 
 
 anything = st.recursive(

@@ -33,5 +33,5 @@ def test_each_class_is_reported_from_its_own_limit_on_and_one_over_1_is_never_re
     assert decide(label, confidence, LIMITS, alike=False) == "refer"
 
 
-def test_a_model_without_limits_reports_every_slice_that_is_like_its_training_data():
-    assert decide("Benign", 0.4, {}) == "report"
+def test_a_model_without_limits_reports_nothing():
+    assert decide("Benign", 1.0, {}) == "refer"

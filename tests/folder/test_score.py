@@ -67,7 +67,7 @@ def test_a_folder_becomes_tables_series_overlays_and_a_summary(server, client, s
     page = (out / "summary.html").read_text()
     assert NOTICE in page
     assert RULE in page
-    assert page.count("<li><img") + page.count('<div class="none">') == 5
+    assert page.count('<button class="open"><img') + page.count('<span class="none">') == 6
 
 
 @pytest.mark.server
@@ -147,7 +147,8 @@ def test_without_a_server_nothing_is_scored_and_one_sentence_says_so(tmp_path, s
         (["empty", "out"], "no files"),
         (["scans", "scans/out"], "inside IN"),
         (["scans", "used"], "--resume"),
-        (["damaged.zip", "out"], "server"),
+        (["damaged.zip", "out"], "damaged"),
+        (["slices.png", "out"], "server"),
     ],
 )
 def test_what_cannot_be_scored_is_refused_in_a_sentence_with_an_exit_code(arguments, words, tmp_path, scans):
@@ -155,6 +156,7 @@ def test_what_cannot_be_scored_is_refused_in_a_sentence_with_an_exit_code(argume
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "slices.jsonl").write_text("")
     (tmp_path / "damaged.zip").write_bytes(b"PK\x03\x04junk")
+    (tmp_path / "slices.png").write_bytes(b"slice")
     Instance(tmp_path, tuple(find_ports(5))).write()
     places = [tmp_path / name for name in arguments]
     done = run_script("score", *places, "--run", tmp_path, "--deadline", 0)
@@ -167,15 +169,14 @@ def test_what_cannot_be_scored_is_refused_in_a_sentence_with_an_exit_code(argume
 MEMORY = """
 import resource, sys, threading
 from pathlib import Path
-from lungct_client import Local, RefusedError
+from lungct_client import RefusedError
+from lungct_tools.folder.archive import open_source
 from lungct_tools.folder.journal import Journal
 from lungct_tools.folder.rollup import add_up
-from lungct_tools.folder.score import score_all
-from lungct_tools.folder.scoring import Order
-from lungct_tools.folder.source import open_source
+from lungct_tools.folder.scoring import Order, Run
 
 class Refusing:
-    count = 0
+    count, tallies = 0, {}
     def predict(self, body, **options):
         self.count += 1
         if self.count == 10_000:
@@ -185,9 +186,9 @@ class Refusing:
 classes = ("Normal", "Benign", "Malignant")
 with Journal(Path(sys.argv[2]) / "slices.jsonl") as journal:
     order = Order("none", None, False, classes, "")
-    meter = score_all(open_source(Path(sys.argv[1])), journal, Refusing(), order, 8, threading.Event())
-    add_up(journal.rows(), classes, 24)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, meter.done)
+    Run(open_source(Path(sys.argv[1])), journal, Refusing(), order, 8, threading.Event()).score()
+    totals = add_up(journal.rows(), classes, 24)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, totals.slices)
 """
 
 
@@ -197,7 +198,7 @@ def test_memory_stays_flat_over_a_hundred_thousand_files(tmp_path):
     for folder in range(100):
         (scans / f"{folder:02}").mkdir(parents=True)
         for number in range(1000):
-            (scans / f"{folder:02}" / f"{number:03}").write_bytes(b"junk")
+            (scans / f"{folder:02}" / f"{number:03}").write_bytes(b"junk %d" % number)
     command = [sys.executable, "-c", MEMORY, str(scans), str(out)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True, cwd=ROOT)
     early, late, count = map(int, done.stdout.split())

@@ -11,6 +11,7 @@ from lungct.engines.torch import TorchEngine
 from lungct.errors import LungCTError
 from lungct.gate.body import GRID, outline
 from lungct.gate.checks import (
+    FARTHER,
     GATE_OFF,
     NO_GATE,
     OTHER_WINDOW,
@@ -83,7 +84,7 @@ def test_pictures_without_a_chest_are_refused_and_told_what_is_missing():
     disc = np.where(np.hypot(rows - 128, columns - 128) < 100, 210, 38).astype(np.uint8)
     assert "blank" in refusal(np.full((256, 256), 120, np.uint8))
     assert "no lungs" in refusal(disc)
-    assert "not wider" in refusal(np.rot90(LUNG.render(draw_slice(0, size=256))).copy())
+    assert "deeper than it is wide" in refusal(np.rot90(LUNG.render(draw_slice(0, size=256))).copy())
     assert refusal(np.random.default_rng(0).integers(0, 256, (256, 256), dtype=np.uint8))
 
 
@@ -124,7 +125,7 @@ def test_features_between_the_two_distances_are_referred_and_beyond_them_refused
     assert check_features(0.9 * at, known)
     assert not check_features(1.5 * at, known)
     with pytest.raises(LungCTError, match="does not look like"):
-        check_features(2.1 * at, known)
+        check_features(2.1 * FARTHER * at, known)
 
 
 def test_the_server_accepts_phantoms_and_refuses_a_photo_beside_them(pipeline, slices, photo):
@@ -144,16 +145,24 @@ def test_the_slices_of_demo_and_canary_are_accepted_as_like_the_training_data(pi
     assert UNLIKE not in document["warnings"]
 
 
-def test_the_gate_can_be_turned_off_and_the_reply_says_so(pipeline, photo):
-    reply, document = answer(pipeline, photo, X_Gate="off")
-    assert reply.status == 200
-    assert GATE_OFF in document["warnings"]
+def test_with_the_gate_off_whatever_comes_is_scored_and_referred(folder, photo):
+    sure = replace(folder, contract=replace(folder.contract, refer_below=dict.fromkeys(folder.contract.classes, 0.0)))
+    pipeline = Pipeline(sure, TorchEngine(sure, torch.device("cpu")), Settings(), threads=1)
+    for body in (photo, encode(LUNG.render(draw_slice(5, "spiculated")), "PNG")):
+        reply, document = answer(pipeline, body, X_Gate="off")
+        assert (reply.status, document["decision"]) == (200, "refer")
+        assert GATE_OFF in document["warnings"]
+    assert answer(pipeline, body)[1]["decision"] == "report"
     assert answer(pipeline, photo, X_Gate="maybe")[0].label == "bad_option"
 
 
-def test_a_model_without_a_gate_scores_everything_and_says_so(ungated, photo):
+def test_no_refusal_recommends_to_turn_the_gate_off(pipeline, photo):
+    assert "gate" not in answer(pipeline, photo)[1]["message"].lower()
+
+
+def test_a_model_without_a_gate_scores_everything_refers_it_and_says_so(ungated, photo):
     reply, document = answer(ungated, photo)
-    assert reply.status == 200
+    assert (reply.status, document["decision"]) == (200, "refer")
     assert NO_GATE in document["warnings"]
 
 

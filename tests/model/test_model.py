@@ -68,6 +68,13 @@ def test_a_contract_that_disagrees_with_the_tensors_is_refused(copy, changes):
         load_model_folder(copy)
 
 
+@pytest.mark.parametrize("name", ["Malignant, large", "T1: Malignant", "Benign|Malignant", "Malignant\n"])
+def test_a_class_that_metrics_cannot_count_is_refused(copy, name):
+    rewrite(copy, classes=["Benign", name, "Normal"], refer_below={})
+    with pytest.raises(ModelFolderError, match="rename the class"):
+        load_model_folder(copy)
+
+
 def test_weights_of_another_network_fail_the_golden_self_check(copy):
     """Right shapes, right hashes, wrong numbers: only the golden answers can tell."""
     golden = load_model_folder(copy).golden

@@ -1,5 +1,7 @@
 """The network's forward pass is checked against torchvision and against the grad-cam package."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -10,14 +12,15 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
 from lungct.heatmap.gradcam import METHODS, LibraryCam, activate
 from lungct.model.network import LungResNet18, fold_for_inference
+from lungct.model.pooling import BY_MEAN, Pooling
 from lungct.model.preprocess import MEAN, STD, normalize
 
 
-@pytest.fixture(scope="module")
-def network():
+@pytest.fixture(scope="module", params=[BY_MEAN, Pooling("lse", 6.0)], ids=["mean", "lse"])
+def network(request):
     """Random weights and random BatchNorm statistics, so that nothing cancels by chance."""
     torch.manual_seed(3)
-    network = LungResNet18(3)
+    network = LungResNet18(3, request.param)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)
@@ -33,21 +36,36 @@ def gray():
     return torch.randint(0, 256, (3, 1, 224, 224), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
 
 
-def test_logits_are_those_of_torchvisions_resnet18(network, gray):
+def test_pooled_by_the_mean_logits_are_those_of_torchvisions_resnet18(network, gray):
+    network = copy.copy(network)
+    network.pooling = BY_MEAN
     reference = torchvision.models.resnet18(num_classes=3).eval()
     reference.load_state_dict(network.state_dict())
     with torch.inference_mode():
         assert torch.equal(network.explain(normalize(gray)).logits, reference(normalize(gray)))
 
 
-def test_mean_evidence_plus_bias_is_the_logit(network, gray):
+def test_pooled_evidence_plus_bias_is_the_logit_and_mean_evidence_what_the_features_add_up_to(network, gray):
     with torch.inference_mode():
         found = network.explain(normalize(gray))
-    assert torch.allclose(found.maps.mean((2, 3)) + network.fc.bias, found.logits, atol=1e-5)
+        forward = network(normalize(gray))
+    assert torch.equal(forward, found.logits)
+    assert np.allclose(network.pooling.pool(found.maps.numpy()) + network.fc.bias.numpy(), found.logits, atol=1e-5)
+    assert torch.allclose(found.maps.mean((2, 3)), found.features @ network.fc.weight.T, atol=1e-5)
+
+
+def test_log_sum_exp_lies_between_the_mean_and_the_peak_moves_with_a_constant_and_stands_large_evidence():
+    maps = np.random.default_rng(0).normal(0, 300, (2, 3, 7, 7)).astype(np.float32)
+    pooled = Pooling("lse", 6.0).pool(maps)
+    assert (pooled > maps.mean((2, 3))).all()
+    assert (pooled <= maps.max((2, 3))).all()
+    assert np.allclose(Pooling("lse", 6.0).pool(maps + 5), pooled + 5, rtol=1e-5)
+    assert np.allclose(Pooling("lse", 1e-4).pool(maps / 100), BY_MEAN.pool(maps / 100), atol=1e-2)
 
 
 def test_folding_batchnorm_and_channels_keeps_logits_maps_and_features(network, gray):
-    folded = fold_for_inference({name: tensor.numpy() for name, tensor in network.state_dict().items()})
+    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    folded = fold_for_inference(weights, network.pooling)
     with torch.inference_mode():
         plain = network.explain(normalize(gray))
         found = folded.explain((gray.float() - MEAN) / STD)

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -54,3 +55,23 @@ def test_normalize_gives_three_equal_channels_between_minus_one_and_one():
     assert batch.shape == (1, 3, 1, 3)
     for channel in batch[0]:
         assert torch.allclose(channel, torch.tensor([[-1.0, -0.6, 1.0]]))
+
+
+def test_pixels_that_are_not_square_lie_on_a_canvas_that_is_square_in_the_patient():
+    assert place(230, 256, "pad", 256 / 230) == (0, 0, 230, 256, 230, 256)
+    assert place(100, 100, "pad", 2) == (0, 50, 100, 100, 100, 200)
+    assert place(100, 100, "pad", 0.5) == (50, 0, 100, 100, 200, 100)
+    assert place(100, 300, "squash", 2) == place(100, 300, "squash")
+
+
+@settings(max_examples=30, deadline=None)
+@given(rows=st.integers(40, 500), columns=st.integers(40, 500), aspect=st.floats(0.5, 2))
+def test_a_disc_in_the_patient_is_a_disc_to_the_network_whatever_its_pixels(rows, columns, aspect):
+    down, across = np.mgrid[:rows, :columns]
+    radius = 0.4 * min(rows * aspect, columns)
+    distance = np.hypot((down - (rows - 1) / 2) * aspect, across - (columns - 1) / 2)
+    disc = np.where(distance < radius, 255, 0).astype(np.uint8)
+    lit = np.argwhere(to_input(disc, 224, "pad", 0, aspect)[0] > 127)
+    expected = 2 * radius * 224 / max(rows * aspect, columns)
+    blur = 2 + 2 * 224 / min(rows, columns)  # a pixel of the slice, and one of the network's
+    assert np.ptp(lit, axis=0) + 1 == pytest.approx([expected, expected], abs=blur)

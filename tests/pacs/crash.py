@@ -19,14 +19,13 @@ import requests
 from lungct_client import Local
 from lungct_tools.folder.fleet import Fleet
 from lungct_tools.folder.journal import Journal
-from lungct_tools.pacs.headers import Headers
 from lungct_tools.pacs.keeper import Terms
 from lungct_tools.pacs.outbox import StowDestination
 from lungct_tools.pacs.results import Choice
 from lungct_tools.pacs.scorer import Scorer
 from lungct_tools.pacs.service import keeping, run
 from lungct_tools.pacs.spool import Spool
-from tests.support.series import draw_series
+from tests.support.series import draw_series, read_header
 
 STEPS = ((os, "fsync"), (os, "write"), (Path, "replace"), (Path, "rename"), (shutil, "rmtree"), (Journal, "append"),
          (requests.Session, "request"))  # fmt: skip
@@ -59,14 +58,14 @@ def watch(met: Callable[[str], None]) -> None:
 
 
 def take(root: Path, name: str, server: Local, archive: str) -> None:
-    """A sender sends two slices, as often as it must, and the keeper brings them to the archive."""
-    with Spool(root, 10**9) as spool, Headers() as headers:
+    """A sender sends three slices, as often as it must, and the keeper brings them to the archive."""
+    with Spool(root, 10**9) as spool:
         destination = StowDestination(archive, None, None)
         connect = lambda: Scorer(Fleet([server], 60))  # noqa: E731
         terms = Terms(quiet=0.2, keep=3600, keep_failed=3600)
         with keeping(spool, connect, Choice(), [destination], terms, 2) as keeper:
-            for body in draw_series(2, name=name):
-                series, new = spool.put(body, headers.read(body))
+            for body in draw_series(3, name=name):
+                series, new = spool.put(body, read_header(body))
                 if new:
                     keeper.arrive(series, new)
             run(keeper, Never(), until_idle=True)

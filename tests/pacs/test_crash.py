@@ -30,4 +30,4 @@ def test_a_kill_before_any_step_leaves_one_result_of_each_series(server, orthanc
     for step in found:
         assert (step["first"], step["second"]) == (signal.SIGKILL, 0), step
         assert step["versions"] == ["1"], step
-        assert count_objects(orthanc, step["name"]) == {"OT": 3, "SR": 1}, step
+        assert count_objects(orthanc, step["name"]) == {"OT": 4, "SR": 1}, step

@@ -120,10 +120,10 @@ def test_results_go_out_by_c_store_and_a_second_process_is_refused_the_spool(
     with listening(server.run, spool, "--to", archive.peer) as found, archive.reaching(found.port):
         assert main(["listen", "--spool", str(spool), "--port", "0", "--run", str(server.run)]) == 2
         assert "Another process uses the spool" in capsys.readouterr().err
-        assert found.send(*write(tmp_path / "in", draw_series(2, name="c-store"))).returncode == 0
+        assert found.send(*write(tmp_path / "in", draw_series(3, name="c-store"))).returncode == 0
         wait_for(lambda: archive.results().get("report"), "the report stands in Orthanc")
         wait_for(lambda: [line["committed"] for line in found.events("sent")] == [True], "Orthanc promised to keep it")
-    assert {kind: len(uids) for kind, uids in archive.results().items()} == {"report": 1, "map": 1, "capture": 2}
+    assert {kind: len(uids) for kind, uids in archive.results().items()} == {"report": 1, "map": 1, "capture": 3}
     stored = requests_file(archive)
     (kept,) = spool.glob("series/*/out/1/*report.dcm")
     assert dcmread(io.BytesIO(stored)) == dcmread(kept)

@@ -9,6 +9,7 @@ from pydicom import dcmread
 
 from lungct_tools import ROOT
 from lungct_tools.commandline import compose
+from lungct_tools.folder.rollup import NOT_ASSESSABLE
 from lungct_tools.pacs.command import main
 from tests.support.dicoms import build_ct
 from tests.support.series import OBLIQUE, draw_series, refused_slice
@@ -19,12 +20,13 @@ PEOPLE = ("PHANTOM", "2.25.")
 
 @pytest.fixture(scope="module")
 def scans(tmp_path_factory):
-    """Two series, one slice twice, a localiser, and two files that are no CT series."""
+    """Two series, one slice twice, another with its UID, a localiser, and two files that are no CT series."""
     folder = tmp_path_factory.mktemp("scans")
     files = (*draw_series(4), refused_slice(), draw_series(1)[0], *draw_series(2, OBLIQUE, name="oblique"))
     for number, body in enumerate(files):
         (folder / f"{number}.dcm").write_bytes(body)
     (folder / "no-uids.dcm").write_bytes(build_ct())
+    (folder / "uid-again.dcm").write_bytes(draw_series(1, InstanceNumber=77)[0])
     (folder / "task.json").write_text("{}")
     return folder
 
@@ -40,10 +42,10 @@ def test_each_series_gets_its_objects_and_a_row(done):
     document = json.loads((done / "result.json").read_text())
     by_size = sorted(document["series"], key=lambda series: series["slices"])
     assert [(s["slices"], s["scored"], s["errors"]) for s in by_size] == [(2, 2, {}), (5, 4, {"unsupported_dicom": 1})]
-    assert document["left_out"] == {"copy": 1, "unsupported_dicom": 1}
-    for series in by_size:
-        kinds = [dcmread(done / name).Modality for name in series["files"]]
-        assert kinds == [*["OT"] * (min(3, series["scored"]) + 1), "SR"]
+    assert [s["label"] == NOT_ASSESSABLE for s in by_size] == [True, False]
+    assert document["left_out"] == {"copy": 1, "uid_used_twice": 1, "unsupported_dicom": 1}
+    kinds = [[dcmread(done / name).Modality for name in series["files"]] for series in by_size]
+    assert kinds == [["OT", "OT", "SR"], ["OT", "OT", "OT", "OT", "SR"]]  # no class, no map
 
 
 def test_mercure_is_told_that_a_person_must_look(done):

@@ -18,7 +18,7 @@ from tests.support.series import draw_series
 
 @pytest.fixture(scope="module")
 def objects(assess):
-    return build_objects(assess(draw_series(2)), {})
+    return build_objects(assess(draw_series(3)), {})
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The page's logic, with the real pipeline in this process instead of a server."""
 
+import hashlib
 import io
-import json
 import zipfile
 
 import numpy as np
@@ -9,11 +9,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lungct import NOTICE
-from lungct.pipeline import Job
-from lungct_client import RefusedError, ServerDown, ServerError, TokenError
+from lungct_client import ServerDown, ServerError, TokenError
 from lungct_tools import TOOLS
 from lungct_tools.phantom.anatomy import draw_slice
 from lungct_tools.phantom.files import encode_dicom
+from tests.support.desk import Desk
 from tests.support.pictures import encode
 
 LAYOUT = str(TOOLS / "page" / "layout.py")
@@ -21,33 +21,10 @@ READY = {"live": True, "ready": True, "reason": None, "workers": [{}], "version"
 DOWN = {"live": False, "ready": False, "reason": "No server", "workers": []}
 
 
-class Desk:
-    """Takes the client's place: the pipeline answers, unless a test sets a failure or changes the reply."""
-
-    def __init__(self, pipeline):
-        self.pipeline = pipeline
-        self.failure = None
-        self.change = lambda reply: None
-        self.state = READY
-
-    def contract(self):
-        return json.loads(self.pipeline.describe())
-
-    def predict(self, body, **options):
-        if self.failure:
-            raise self.failure
-        headers = {"X-" + name.replace("_", "-"): value for name, value in options.items()}
-        reply = self.pipeline.score([Job({"body": body}, headers, "id")]).replies[0]
-        document = json.loads(reply.body)
-        if reply.status != 200:
-            raise RefusedError(reply.status, document["error"], document["message"], "id")
-        self.change(document)
-        return document
-
-
 @pytest.fixture
 def desk(pipeline, monkeypatch):
     found = Desk(pipeline)
+    found.state = READY
     monkeypatch.setattr("lungct_client.Client.of", lambda run, **options: found)
     monkeypatch.setattr("lungct_tools.server.status.describe", lambda instance: found.state)
     return found
@@ -230,6 +207,47 @@ def test_results_of_other_files_are_not_mistaken_for_those_of_new_ones(page, sli
     assert "The files above have changed" in said(page)
     press(page, "Analyze")
     assert "have changed" not in said(page)
+
+
+def test_the_next_patients_slice_of_the_same_name_does_not_get_the_last_ones_answer(page, slices):
+    upload(page, ("IM0001", slices[0]))
+    page.file_uploader[0].clear()
+    page.file_uploader[0].upload("IM0001", slices[1])
+    page.run()
+    assert "The files above have changed" in said(page)
+    assert "Confidence" not in said(page)
+    page.file_uploader[0].clear()
+    page.file_uploader[0].upload("IM0001", slices[0])
+    page.run()
+    assert "Confidence" in said(page)  # the same slice again has its answer at once
+    page.file_uploader[0].clear()
+    page.run()
+    assert "Confidence" not in said(page)
+
+
+def test_two_uploads_of_one_name_are_told_apart(page, slices):
+    upload(page, ("IM0001", slices[0]), ("IM0001", slices[1]))
+    marks = [hashlib.sha256(body).hexdigest()[:8] for body in slices[:2]]
+    assert sorted(page.dataframe[0].value["file"]) == sorted(f"IM0001 ({mark})" for mark in marks)
+
+
+def test_the_header_of_the_next_patient_is_not_shown_because_the_last_ones_was(page, dicom):
+    upload(page, ("slice", dicom))
+    page.toggle(key="tags").set_value(True).run()
+    page.file_uploader[0].clear()
+    upload(page, ("slice", encode_dicom(draw_slice(4, "none", 256))))
+    assert not page.toggle(key="tags").value
+    assert not page.dataframe
+
+
+def test_a_series_has_the_verdict_of_a_scored_folder_and_tells_its_copies(page, slices):
+    copies = [(f"copy{number}.png", slices[0]) for number in range(2)]
+    upload(page, *((f"slice{number}.png", body) for number, body in enumerate(slices)), *copies, ("bad.txt", b"junk"))
+    assert "4 of 5 slices scored" in said(page)
+    assert "2 copies" in said(page)
+    page.file_uploader[0].clear()
+    upload(page, ("slice.png", slices[0]), ("bad.txt", b"junk"))
+    assert "Not assessable, refer: 1 of 2 slices scored" in said(page)
 
 
 def test_a_window_for_viewing_is_offered_for_hu_only_and_says_so(page, dicom, slices):

@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 
 from lungct import NOTICE
-from lungct.gate.checks import SMOOTH, UNLIKE
+from lungct.gate.checks import GATE_OFF, LITTLE_LUNG, NO_GATE, OTHER_SCAN, SMOOTH, UNLIKE
 from lungct.heatmap.gradcam import activate
 from lungct.heatmap.render import overlay, spread
 from lungct.model.preprocess import place
 from lungct.pipeline import Job
-from lungct.pixels.image import decode
+from lungct.pixels.image import Slice, decode
 from lungct.settings import Settings
 from lungct_client import ServerError, ServerSilent
 from lungct_tools.folder.header import find_place, list_tags
@@ -26,11 +26,13 @@ from lungct_tools.page import markup
 from lungct_tools.page.advice import explain_decision, explain_failure, explain_state
 from lungct_tools.page.overview import make_csv
 from lungct_tools.page.picture import COLOURS, VIEWS, draw_overlay, make_map, make_sheet, sample_colours
-from lungct_tools.page.study import MAX_SLICES, Finding, Study, Upload, connect, unpack, view
+from lungct_tools.page.study import Finding, Study, connect, view
+from lungct_tools.page.uploads import MAX_SLICES, Upload, unpack
+from lungct_tools.page.viewer import describe_input
 from lungct_tools.phantom.anatomy import draw_slice
 from lungct_tools.phantom.files import encode_dicom
 from lungct_tools.server.instance import Instance
-from tests.support.dicoms import build_ct
+from tests.support.dicoms import build_ct, read
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,7 @@ def test_the_page_draws_what_the_server_draws(pipeline, slices, phantoms):
     options |= {"X-Heatmap-Format": "png", "X-Heatmap-Colormap": "viridis"}
     row = Job({"body": slices[0]}, {**options, "Accept": "image/png"})
     served = np.asarray(Image.open(io.BytesIO(pipeline.score([row]).replies[0].body)))
-    drawn = make_map(reply["heatmap"], "Malignant", phantoms[0].shape, pipeline.contract.geometry)
+    drawn = make_map(reply["heatmap"], "Malignant", read(slices[0]), pipeline.contract.geometry)
     ours = draw_overlay(phantoms[0], drawn, "viridis", 0.5)
     assert np.abs(ours.astype(int) - served.astype(int)).max() <= 2  # the grid is rounded to five digits
 
@@ -52,11 +54,14 @@ def test_the_page_draws_what_the_server_draws(pipeline, slices, phantoms):
 def test_a_map_lies_on_the_slice_and_not_on_its_padding():
     grid = np.zeros((7, 7), np.float32)
     grid[3, 3] = 1
-    drawn = make_map({"grids": {"A": grid.tolist()}}, "A", (100, 300), "pad")
+    flat = np.zeros((100, 300), np.uint8)
+    drawn = make_map({"grids": {"A": grid.tolist()}}, "A", Slice(flat, "PNG", None, ""), "pad")
+    tall = make_map({"grids": {"A": grid.tolist()}}, "A", Slice(flat, "PNG", None, "", aspect=2.0), "pad")
+    assert (tall.levels == spread(activate(grid).map, place(100, 300, "pad", 2.0))).all()
     assert drawn.levels.shape == (100, 300)
     assert np.unravel_index(drawn.levels.argmax(), (100, 300)) == pytest.approx((50, 150), abs=2)
     assert (drawn.levels == spread(activate(grid).map, place(100, 300, "pad"))).all()
-    assert overlay(np.zeros((100, 300), np.uint8), drawn.levels, "jet").shape == (100, 300, 3)
+    assert overlay(flat, drawn.levels, "jet").shape == (100, 300, 3)
 
 
 @pytest.mark.parametrize("colours", COLOURS)
@@ -119,18 +124,22 @@ def test_a_series_of_refused_files_comes_after_those_that_were_scored(dicom):
 
 
 def test_a_page_holds_a_limited_number_of_slices_and_names_the_way_for_more():
-    found, notes = unpack(Upload(f"{number}", b"x") for number in range(MAX_SLICES + 5))
+    found, notes = unpack([Upload(f"{number}", b"x") for number in range(MAX_SLICES + 5)])
     assert len(found) == MAX_SLICES
     assert "make score" in notes[0]
 
 
-def test_a_damaged_zip_is_a_note_in_which_names_stay_text_and_not_the_end():
+def test_a_damaged_member_is_a_row_and_a_damaged_zip_a_note_in_which_names_stay_text():
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         archive.writestr("![x](http://tracker.example/p.png)", b"a" * 1000)
     broken = stream.getvalue().replace(b"a" * 1000, b"b" * 1000)
     found, notes = unpack([Upload("broken.zip", broken), Upload("fine.png", b"x")])
-    assert [upload_.name for upload_ in found] == ["fine.png"]
+    assert [(upload_.name, bool(upload_.fault)) for upload_ in found] == [
+        ("broken.zip/![x](http:/tracker.example/p.png)", True), ("fine.png", False),
+    ]  # fmt: skip
+    assert not notes
+    _, notes = unpack([Upload("![x](http://tracker.example/p.png)", b"PK\x03\x04")])
     assert "pack it again" in notes[0]
     assert "![" not in notes[0]  # Markdown for a picture that the browser would fetch
 
@@ -167,11 +176,26 @@ def test_every_state_and_decision_has_words():
     limits = {"Normal": 2.0, "Malignant": 0.5}
     sure = {"decision": "report", "label": "Malignant", "confidence": 0.9, "warnings": [UNLIKE]}
     assert explain_decision(sure, limits)[0] == "Report"
-    assert "No limit" in explain_decision(sure, {})[1]
+    assert "No limit" in explain_decision({**sure, "decision": "refer"}, {})[1]
+    for warning in (GATE_OFF, NO_GATE, OTHER_SCAN, LITTLE_LUNG):
+        assert warning in explain_decision({**sure, "decision": "refer", "warnings": [warning]}, limits)[1]
     assert "below" in explain_decision({**sure, "decision": "refer", "confidence": 0.4}, limits)[1]
     assert "all of them" in explain_decision({**sure, "decision": "refer", "label": "Normal"}, limits)[1]
     assert "unlike" in explain_decision({**sure, "decision": "refer"}, limits)[1]
     assert "smoother" in explain_decision({**sure, "decision": "refer", "warnings": [SMOOTH]}, limits)[1]
+
+
+@pytest.mark.parametrize(
+    ("rule", "window", "said"),
+    [
+        ("as is", None, "PNG, 4 x 5, gray levels as in the file"),
+        ("as is, resampled", None, "PNG, 4 x 5, gray levels as in the file, resampled"),
+        ("model window, resampled", {"center": -500, "width": 1500}, "PNG, 4 x 5, window -500, 1500 HU, resampled"),
+        ("stretch", None, "PNG, 4 x 5, values stretched to gray levels"),
+    ],
+)
+def test_the_page_says_how_a_file_was_read(rule, window, said):
+    assert describe_input({"format": "PNG", "rows": 4, "columns": 5, "window": window, "rule": rule}) == said
 
 
 def test_what_comes_from_outside_is_escaped():

@@ -10,6 +10,7 @@ from lungct.pixels import dicom
 from lungct.window import LUNG, Window
 from tests.support.dicoms import (
     HU,
+    LOSSLESS,
     PATIENT,
     build_bare,
     build_ct,
@@ -37,10 +38,20 @@ def test_slope_and_intercept_turn_values_into_hu():
         # Padding in bits that are not in use: masking first would make it a bright 2096.
         (np.where(HU < -950, 63536, HU + 1024).astype(np.uint16), 63536, {"BitsStored": 12, "HighBit": 11}),
         (np.where(HU < -950, 0x0830, HU & 0x0FFF).astype(np.int16), 63536, {"BitsStored": 12, "HighBit": 11}),
+        (np.where(HU < -950, -2000, HU).astype(np.int16), 0x0830, {"BitsStored": 12, "HighBit": 11}),
         (np.where(HU < -950, 3500, HU).astype(np.int16), 3400, {"PixelPaddingRangeLimit": 3600}),
         (np.where(HU < -950, -1900, HU).astype(np.int16), 63536, {"PixelPaddingRangeLimit": 64036}),
     ],
-    ids=["unsigned in signed", "signed", "unsigned", "unused bits", "sign not extended", "range", "range in signed"],
+    ids=[
+        "unsigned in signed",
+        "signed",
+        "unsigned",
+        "unused bits",
+        "sign not extended",
+        "padding without its sign",
+        "range",
+        "range in signed",
+    ],
 )
 def test_padding_becomes_air(pixels, padding, elements):
     signed = pixels.dtype.kind == "i"
@@ -62,6 +73,14 @@ def test_monochrome1_is_rendered_like_monochrome2():
     one, two = (read(build_ct(PhotometricInterpretation=f"MONOCHROME{i}")) for i in (1, 2))
     assert np.array_equal(one.pixels, two.pixels)
     assert (one.window, one.rule, one.warnings) == (two.window, two.rule, two.warnings)
+
+
+def test_a_file_that_does_not_say_which_gray_it_has_is_read_in_every_syntax():
+    for syntax in LOSSLESS:
+        data = dcmread(io.BytesIO(build_ct(syntax=syntax)))
+        expected = read(save(data)).pixels
+        del data.PhotometricInterpretation
+        assert np.array_equal(read(save(data)).pixels, expected), syntax.name
 
 
 def test_hu_are_clipped_at_minus_1024():

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom import dcmread, uid
+from pydicom.encaps import encapsulate
 
 from lungct.pixels import dicom
-from lungct.pixels.pixeldata import SYNTAXES, find_syntax
+from lungct.pixels.pixeldata import SYNTAXES, find_frame, find_syntax
 from lungct.window import LUNG
 from tests.support.dicoms import (
     CODESTREAMS,
@@ -34,6 +35,8 @@ LOSSY_HU = {
     uid.HTJ2K: 4,
 }
 SIGNED = HU.astype(np.int16)
+END = b"\xff\xd9"  # of every stream but RLE's
+ENCAPSULATED = [s for s in SYNTAXES.values() if s.plugin and s.uid != uid.RLELossless]
 
 
 def read_hu(body: bytes) -> np.ndarray:
@@ -75,11 +78,96 @@ def test_twelve_bit_jpeg_equals_libjpeg_turbo():
     assert np.array_equal(read_hu(build_of(uid.JPEGExtended12Bit)[0]), turbo - 1024)
 
 
-def test_overlays_in_unused_bits_are_dropped():
-    stored = (HU + 1024).clip(0, 4095).astype(np.uint16)
-    overlaid = stored | np.uint16(0xF000)
-    found = read(build_ct(overlaid, BitsStored=12, HighBit=11))
-    assert np.array_equal(found.pixels, LUNG.render(stored.astype(int) - 1024))
+STORED = HU.clip(-1024, 1023)  # fits 12 bits, with and without a sign
+ABOVE = {  # what stands above the 12 bits that count
+    "the sign": lambda values: values,
+    "nothing": lambda values: values & 0x0FFF,
+    "an overlay": lambda values: (values & 0x0FFF) | np.where(np.indices(values.shape).sum(0) % 3, 0x1000, 0x9000),
+}
+
+
+@pytest.mark.parametrize("above", ABOVE)
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
+@pytest.mark.parametrize("syntax", LOSSLESS, ids=lambda s: s.name)
+def test_bits_above_those_that_are_stored_mean_nothing_in_any_syntax(syntax, signed, above):
+    """Coded with all 16 bits, of which the header says that 12 count (PS3.5 8.1.1)."""
+    values = STORED if signed else STORED + 1024
+    coded = (ABOVE[above](values.astype(np.int64)) & 0xFFFF).astype(np.uint16).view(np.int16 if signed else np.uint16)
+    intercept = 0 if signed else -1024
+    data = dcmread(io.BytesIO(build_ct(coded, syntax, RescaleIntercept=intercept)))
+    data.BitsStored, data.HighBit = 12, 11
+    assert np.array_equal(read_hu(save(data)), STORED)
+
+
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
+@pytest.mark.parametrize("syntax", LOSSLESS, ids=lambda s: s.name)
+def test_values_coded_with_the_bits_that_are_stored_are_read_in_every_syntax(syntax, signed):
+    coded = STORED.astype(np.int16) if signed else (STORED + 1024).astype(np.uint16)
+    body = build_ct(coded, syntax, BitsStored=12, HighBit=11, RescaleIntercept=0 if signed else -1024)
+    assert np.array_equal(read_hu(body), STORED)
+
+
+@pytest.mark.parametrize("zeros", [1, 2, 4])
+@pytest.mark.parametrize("syntax", ENCAPSULATED, ids=lambda s: s.name)
+def test_zero_bytes_before_the_end_marker_of_a_stream_are_no_damage(syntax, zeros):
+    data = dcmread(io.BytesIO(build_of(syntax.uid)[0]))
+    expected = read(save(data))
+    stream = find_frame(data.PixelData, 0, 1).rstrip(b"\0")
+    assert stream.endswith(END)
+    data.PixelData = encapsulate([stream.removesuffix(END) + bytes(zeros) + END])
+    assert np.array_equal(read(save(data)).pixels, expected.pixels)
+
+
+def test_zero_bytes_at_the_end_of_a_jpeg_ls_stream_may_be_pixels():
+    """Whatever the last rows hold, nothing is taken away that the decoder needs."""
+    for level in range(64):
+        flat = np.full((64, 64), level * 61, np.uint16)
+        flat[-1, -3:] = level
+        body = build_ct(flat, uid.JPEGLSLossless)
+        assert np.array_equal(read_hu(body), flat.astype(int) - 1024)
+
+
+def split(data, table):
+    """Pixel data in fragments of 100 bytes and a Basic Offset Table of these numbers."""
+    frame = find_frame(data.PixelData, 0, 1)
+    parts = [frame[at : at + 100] for at in range(0, len(frame), 100)]
+    entries = [len(parts) * 108 + 8 if table == "beyond" else 108 * n for n in range(len(parts))]
+    entries = {"empty": [], "none but a wrong one": [12], "beyond": entries[:1]}.get(table, entries)
+    items = [
+        b"".join(value.to_bytes(4, "little") for value in entries),
+        *(part + bytes(len(part) % 2) for part in parts),
+    ]
+    tag = b"\xfe\xff\x00\xe0"
+    sequence = b"".join(tag + len(item).to_bytes(4, "little") + item for item in items)
+    data.PixelData = sequence + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    return save(data)
+
+
+@pytest.mark.parametrize("table", ["empty", "per fragment", "none but a wrong one", "beyond"])
+@pytest.mark.parametrize("syntax", [s for s in SYNTAXES.values() if s.plugin], ids=lambda s: s.name)
+def test_a_single_frame_is_all_its_fragments_whatever_the_offset_table_says(syntax, table):
+    body, _ = build_of(syntax.uid)
+    expected = read(body).pixels
+    assert np.array_equal(read(split(dcmread(io.BytesIO(body)), table)).pixels, expected)
+
+
+def test_a_single_frame_needs_no_right_extended_offset_table_either():
+    data = dcmread(io.BytesIO(build_of(uid.JPEG2000Lossless)[0]))
+    expected = read(save(data)).pixels
+    data.ExtendedOffsetTable, data.ExtendedOffsetTableLengths = (10**6).to_bytes(8, "little"), bytes(8)
+    assert np.array_equal(read(save(data)).pixels, expected)
+
+
+def test_as_many_fragments_as_frames_are_one_each_whatever_the_offset_table_says():
+    stored = np.stack([(HU + 1024 + 10 * i).astype(np.uint16) for i in range(3)])
+    data = dcmread(io.BytesIO(build_ct(stored, uid.RLELossless)))
+    fragments = [find_frame(data.PixelData, i, 3) for i in range(3)]
+    table = b"".join(value.to_bytes(4, "little") for value in (0, 2, 4))
+    right = encapsulate(fragments, has_bot=True)
+    data.PixelData = right[:8] + table + right[20:]
+    assert right[:8] == b"\xfe\xff\x00\xe0\x0c\0\0\0"
+    for frame in range(3):
+        assert np.array_equal(read(save(data), frame=frame).pixels, LUNG.render(HU + 10 * frame))
 
 
 def test_missing_and_cut_pixels_are_refused():

@@ -22,14 +22,14 @@ OIP = json.dumps({"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES"
 OPEN = ("/predictions/lung_ct", "/explanations/lung_ct", "/v2/models/lung_ct/infer")
 PROBES = ("/healthz", "/readyz")
 CLOSED = [
-    *((method, path) for path in OPEN for method in ("GET", "PUT", "PATCH", "DELETE", "OPTIONS")),
     ("POST", "/predictions/lung_ct/1.0"), ("POST", "/predictions/other"), ("POST", "/predictions"),
     ("POST", "/predictions/lung_ct/../../models?url=x.mar"), ("POST", "/predictions/lung_ct%2f..%2fmodels"),
     ("GET", "/"), ("GET", "/ping"), ("GET", "/metrics"), ("GET", "/api-description"),
     ("GET", "/token?type=inference"), ("GET", "/models"), ("GET", "/models/lung_ct"), ("POST", "/models?url=x.mar"),
     ("PUT", "/models/lung_ct?min_worker=0"), ("DELETE", "/models/lung_ct"), ("PUT", "/models/lung_ct/1.0/set-default"),
     ("GET", "/workflows"), ("POST", "/workflows?url=x.war"), ("DELETE", "/workflows/x"), ("POST", "/wfpredict/x"),
-    ("GET", "/v2/health/ready"), ("GET", "/v2/models/lung_ct"), ("POST", "/v1/models/lung_ct:predict"),
+    ("GET", "/v2/"), ("GET", "/v2/models/other"), ("GET", "/v2/models/lung_ct/config"),
+    ("GET", "/v2/repository/index"), ("POST", "/v1/models/lung_ct:predict"),
     ("POST", "/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions"),
     ("POST", "/org.pytorch.serve.grpc.management.ManagementAPIsService/ListModels"),
     ("POST", "/healthz/../models"), ("GET", "/predictions/lung_ct/healthz"),
@@ -70,6 +70,17 @@ def test_every_other_route_is_closed_for_everybody(door, credential, who, status
         assert_refusal(answer)
 
 
+@pytest.mark.parametrize(("who", "status"), list(zip(CREDENTIALS, (401, 403, 403, 405), strict=True)))
+def test_any_other_method_on_an_open_route_is_refused_and_the_right_one_named(door, credential, slices, who, status):
+    for path in OPEN:
+        for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "FOO"):
+            answer = door.ask(method, path, credential[who], data=slices[0])
+            assert answer.status_code == status, (method, path)
+            assert answer.headers.get("Allow") == ("POST" if status == 405 else None)
+            if method != "HEAD":
+                assert_refusal(answer, "method_not_allowed" if status == 405 else None)
+
+
 def test_probes_need_no_key_and_tell_nothing_but_the_answer(door, credential):
     for key in credential.values():
         answers = [door.ask("GET", path, key) for path in PROBES]
@@ -93,8 +104,8 @@ def test_no_path_that_ends_at_a_probe_and_no_method_scores_a_slice(door, credent
     for path in ASTRAY:
         for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
             answer = door.ask(method, path, credential[who])
-            assert answer.status_code == 403, (method, path)
-            assert_refusal(answer, "not_allowed")
+            assert answer.status_code == 405, (method, path)
+            assert_refusal(answer, "method_not_allowed")
         assert door.ask("POST", path, credential[who], data=slices[0]).status_code == 413, path
         assert set(ask_probe(door, path, credential[who]).json()) < {"live", "ready"}, path
 

@@ -6,10 +6,12 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import pytest
 import requests
 
 from lungct_client import Client, Tokens
+from lungct_client.rpc import METHOD, write_request
 from tests.support.calls import post, token, wait_until
 
 pytestmark = pytest.mark.server
@@ -99,3 +101,22 @@ def test_uploads_are_never_quoted_in_the_log_and_requests_leave_no_line(server, 
     assert sum("request not readable" in line for line in added) == 1
     assert not any("Backend received inference" in line or "[METRICS]" in line for line in added)
     assert "PATIENT" not in server.log.read_text()
+
+
+def test_bodies_that_cannot_be_read_leave_no_stack_trace(server, slices):
+    before = len(server.log.read_text().splitlines())
+    for kind in ("text/plain", "application/json", "application/json; charset=utf-8"):
+        for body in (slices[0], b"{PATIENT^NAME", b"PATIENT^NAME"):
+            post(server, body, **{"Content-Type": kind})
+    post(server, slices[0], "/predictions/other")
+    with grpc.insecure_channel(f"127.0.0.1:{server.ports[3]}", [("grpc.max_send_message_length", -1)]) as channel:
+        ask = channel.unary_unary(METHOD)
+        metadata = (("protocol", "gRPC"), ("authorization", token(server)["Authorization"]))
+        for request in (write_request("other", {}), write_request("lung_ct", {"data": bytes(36_000_000)})):
+            with pytest.raises(grpc.RpcError):
+                ask(request, metadata=metadata, timeout=60)
+    post(server, b"a=%ZZ", **{"Content-Type": "application/x-www-form-urlencoded"})
+    wait_until(lambda: "request not readable" in "".join(server.log.read_text().splitlines()[before:]), 20, "the last")
+    added = server.log.read_text().splitlines()[before:]
+    assert len(added) <= 3, added  # one line each of two that TorchServe itself could not read
+    assert not any("Traceback" in line or line.startswith("\tat ") for line in added)

@@ -1,13 +1,13 @@
 """The real TorchServe with the shipped model, called as a client would."""
 
 import base64
+import gzip
 import io
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-import grpc
 import numpy as np
 import pytest
 import requests
@@ -121,15 +121,30 @@ def test_open_inference_protocol_works_with_tritons_client_and_in_batches(server
             assert answer.as_numpy("probabilities").max() == pytest.approx(expected["confidence"], abs=1e-5)
 
 
-def test_grpc_predictions_answer_with_the_same_json(server, client, slices, monkeypatch):
-    monkeypatch.chdir(ROOT / "tests")
-    messages, services = grpc.protos_and_services("torchserve.proto")
-    with grpc.insecure_channel(f"127.0.0.1:{server.ports[3]}") as channel:
-        stub = services.InferenceAPIsServiceStub(channel)
-        request = messages.PredictionsRequest(model_name="lung_ct", input={"data": slices[0]})
-        credentials = [("protocol", "gRPC"), ("authorization", token(server)["Authorization"])]
-        answer = json.loads(stub.Predictions(request, metadata=credentials, timeout=60).prediction)
-    assert answer == client.predict(slices[0])
+def test_a_compressed_body_is_inflated(server, slices):
+    for body, kind in (
+        (slices[0], "image/png"),
+        (json.dumps({"data": base64.b64encode(slices[0]).decode()}).encode(), "application/json"),
+    ):
+        headers = {"Content-Encoding": "gzip", "Content-Type": kind}
+        assert post(server, gzip.compress(body), **headers).json()["label"]
+        assert post(server, gzip.compress(body)[:-9], **headers).json()["error"] == "corrupt_image"
+    bomb = post(server, gzip.compress(bytes(MAX_BYTES + 1)), **{"Content-Encoding": "gzip"})
+    assert (bomb.status_code, bomb.json()["error"]) == (413, "too_many_bytes")
+    assert post(server, slices[0], **{"Content-Encoding": "deflate"}).json()["error"] == "unsupported_format"
+
+
+def test_a_form_of_which_a_file_is_lost_or_that_was_cut_off_is_told_so(server, slices):
+    def send(body):
+        return post(server, body, **{"Content-Type": "multipart/form-data; boundary=B"}).json()
+
+    head = b'--B\r\nContent-Disposition: form-data; name="data"; filename="a"\r\nContent-Type: image/png\r\n\r\n'
+    part = head + slices[0] + b"\r\n"
+    assert send(part + b"--B--\r\n")["label"]
+    assert "two parts of one name" in send(part + part + b"--B--\r\n")["message"]
+    for cut in (part[:-2000], part):
+        told = send(cut)
+        assert (told["error"], "cut off" in told["message"], "curl" in told["message"]) == ("empty_body", True, False)
 
 
 def test_model_metrics_appear_in_prometheus_format(client, slices):

@@ -35,6 +35,13 @@ def read_rules(name):
 
 
 ALERTS, RECORDED = read_rules("alerts.yml"), read_rules("recording.yml")
+METRICS = yaml.safe_load((ROOT / "config" / "metrics.yaml").read_text())
+VERSIONED = {
+    metric["name"]
+    for metrics in METRICS["ts_metrics"].values()
+    for metric in metrics
+    if "model_version" in metric["dimensions"]
+}
 
 
 def find_threshold(alert):
@@ -155,6 +162,32 @@ def find_metrics(expression):
     parts = [getattr(expression, name, None) for name in ("lhs", "rhs", "expr", "vector_selector")]
     found = [find_metrics(part) for part in (*parts, *getattr(expression, "args", ())) if part is not None]
     return set().union(*found)
+
+
+def find_unsummed(expression, summed=False):
+    """Metrics that TorchServe counts by model_version and that no aggregation adds up over it."""
+    if isinstance(expression, str):
+        expression = promql_parser.parse(expression)
+    if isinstance(expression, promql_parser.VectorSelector):
+        return set() if summed or expression.name not in VERSIONED else {expression.name}
+    if isinstance(expression, promql_parser.AggregateExpr):
+        kept = expression.modifier
+        by = kept is not None and kept.type == promql_parser.AggModifierType.By and "model_version" not in kept.labels
+        summed = summed or kept is None or by
+    parts = [getattr(expression, name, None) for name in ("lhs", "rhs", "expr", "vector_selector")]
+    found = [find_unsummed(part, summed) for part in (*parts, *getattr(expression, "args", ())) if part is not None]
+    return set().union(*found)
+
+
+def test_rules_and_dashboard_add_up_over_the_versions_in_the_path():
+    """/predictions/lung_ct and /predictions/lung_ct/1.0 are two series: without a sum an alert sees half of each."""
+    assert find_unsummed("rate(ts_queue_latency_microseconds[5m])") == {"ts_queue_latency_microseconds"}
+    assert find_unsummed("sum by (model_version) (ts_inference_requests_total)") == {"ts_inference_requests_total"}
+    expressions = [rule["expr"] for rule in (*ALERTS.values(), *RECORDED.values())]
+    expressions += [expression for _, expression in find_expressions()]
+    assert set().union(*map(find_metrics, expressions)) & VERSIONED
+    for expression in expressions:
+        assert not find_unsummed(expression), expression
 
 
 def find_expressions():

@@ -8,12 +8,13 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as op
 
-from lungct.model import MEAN, STD, Floats, list_convolutions
+from lungct.model import BY_MEAN, MEAN, STD, Floats, Pooling, list_convolutions
 
 OUTPUTS = ("logits", "maps", "features")
+POOLING = ("evidence_pooled", "evidence_peak", "evidence_below", "evidence_scaled", "evidence_share", "evidence_log")
 
 
-def build_graph(folded: Mapping[str, Floats], size: int) -> ov.Model:
+def build_graph(folded: Mapping[str, Floats], size: int, pooling: Pooling = BY_MEAN) -> ov.Model:
     """(1, 1, size, size) uint8 -> OUTPUTS of one slice, as in `network.LungResNet18.explain`.
 
     The batch is one on purpose: a slice then gets the same bytes whatever its neighbours are, and its activations stay
@@ -22,6 +23,7 @@ def build_graph(folded: Mapping[str, Floats], size: int) -> ov.Model:
     Args:
         folded: tensors of `weights.fold_batchnorm`. Convolutions keep their names, for the tool that quantises them.
         size: side of the input.
+        pooling: of the evidence. Its parts are named in POOLING.
     """
     strides = {name: 2 for name, _, (out, into, *_) in list_convolutions() if out != into}
 
@@ -44,9 +46,21 @@ def build_graph(folded: Mapping[str, Floats], size: int) -> ov.Model:
     weight = folded["fc.weight"]
     maps = op.convolution(x, op.constant(weight[:, :, None, None]), [1, 1], [0, 0], [0, 0], [1, 1], name="evidence")
     # Out of the maps and not of the features: in int8, too, the evidence then adds up to the logit.
-    means = op.reduce_mean(maps, op.constant(np.array([2, 3])), name="evidence_means")
-    logits = op.add(means, op.constant(folded["fc.bias"]))
+    logits = op.add(pool(maps, pooling), op.constant(folded["fc.bias"]))
     results = [op.result(output) for output in (logits, maps, features)]
     for result, name in zip(results, OUTPUTS, strict=True):
         result.output(0).get_tensor().set_names({name})
     return ov.Model(results, [pixels], "lung_ct")
+
+
+def pool(maps: ov.Output, pooling: Pooling) -> ov.Output:
+    """(1, C, h, w) evidence -> (1, C) pooled, as `pooling.Pooling.pool` has it."""
+    cells = op.constant(np.array([2, 3]))
+    pooled, peak, below, scaled, share, log = POOLING
+    if pooling.kind == "mean":
+        return op.reduce_mean(maps, cells, name=pooled)
+    most = op.reduce_max(maps, cells, keep_dims=True, name=peak)
+    r = op.constant(np.float32(pooling.r))
+    powers = op.exp(op.multiply(op.subtract(maps, most, name=below), r, name=scaled))
+    over = op.divide(op.log(op.reduce_mean(powers, cells, name=share)), r, name=log)
+    return op.add(op.squeeze(most, cells), over, name=pooled)

@@ -17,8 +17,8 @@ class Tolerance(NamedTuple):
     Attributes:
         logit: largest difference of a logit.
         probability: largest difference of a calibrated probability, which is what is served.
-        sum: largest difference between a logit and what its evidence map, or the features, add up to: the golden
-            file holds neither maps nor features, but both must explain the logits.
+        sum: largest difference between a logit and what its evidence map pools to, or between the mean of that map
+            and what the features add up to: the golden file holds neither, but both must explain the logits.
     """
 
     logit: float

@@ -91,7 +91,7 @@ class OpenVinoEngine:
 def read_graph(folder: ModelFolder, precision: str) -> ov.Model:
     """The graph of a precision, (1, 1, S, S) uint8 in; RuntimeError where the folder holds no quantised one."""
     if not precision.startswith("int8"):
-        return build_graph(fold_batchnorm(folder.read_weights()), folder.contract.size)
+        return build_graph(fold_batchnorm(folder.read_weights()), folder.contract.size, folder.contract.pooling)
     if QUANTISED not in folder.contract.files:
         raise RuntimeError("The model folder holds no int8 graph; `make quantize` adds one, engine auto needs none.")
     return ov.Core().read_model(folder.path / QUANTISED)

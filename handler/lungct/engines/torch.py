@@ -54,7 +54,7 @@ class TorchEngine:
             torch.backends.cudnn.benchmark = True  # shapes are few and fixed: the warm-up pays for the search
             torch.backends.cudnn.allow_tf32 = False  # the evidence, in fp32, is to add up to the logit
         self._dtype = dtype or (torch.float16 if gpu else torch.float32)
-        network = fold_for_inference(folder.read_weights())
+        network = fold_for_inference(folder.read_weights(), folder.contract.pooling)
         self._network = network.to(self._device, memory_format=torch.channels_last)
         for part in network.children():
             if part is not network.fc:  # stays in fp32, see LungResNet18.explain

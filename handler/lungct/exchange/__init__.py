@@ -1,6 +1,7 @@
 """In goes what a client sent, out comes what it asks for; in goes what was found, out comes the reply."""
 
-from lungct.exchange import oip
+from lungct.exchange import coding, oip
+from lungct.exchange.delivery import split
 from lungct.exchange.request import ScoreRequest, parse
 from lungct.exchange.result import JSON, Heatmap, Reply, band, build_heatmap, build_score, encode_json, refuse
 
@@ -12,8 +13,10 @@ __all__ = [
     "band",
     "build_heatmap",
     "build_score",
+    "coding",
     "encode_json",
     "oip",
     "parse",
     "refuse",
+    "split",
 ]

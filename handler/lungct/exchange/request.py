@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -12,20 +9,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from lungct.errors import LungCTError
-from lungct.exchange import oip
+from lungct.exchange import accept, base64text, document, form, oip
 from lungct.heatmap import COLORMAPS, METHODS
 from lungct.pixels import Asked
 from lungct.window import Window
 
-FILE_FIELDS = ("data", "file", "body")
 NO_BODY = (
     "No image arrived. Send the file itself as the body: curl -T slice.png URL, or "
     "curl -H 'Content-Type: application/octet-stream' --data-binary @slice.png URL. "
     "(curl's default form content type makes the server drop the body.)"
 )
-SEVERAL = (
-    "One request is one slice; the server batches requests by itself. Score many files with: make score IN=folder "
-    "OUT=results."
+JSON_FILE = (
+    "A JSON file is no slice; send the image file itself, or a request in JSON with the file in base64: "
+    '{"data": "<base64>"}.'
 )
 
 
@@ -45,8 +41,15 @@ class ScoreRequest:
     accept: str = "application/json"  # or image/png, image/jpeg: the overlay itself
     inference_id: str | None = None  # id of an Open Inference Protocol request
     protocol: str = "native"  # or oip
+    outputs: tuple[str, ...] = ()  # tensors that an Open Inference Protocol request asks for; (): all
+    binary: bool = False  # the file came as a binary tensor
     gate: str = "on"  # off: score whatever the picture shows
     canary: str = "no"  # yes: a monitor's own request, which the metrics count apart
+
+    @property
+    def draws(self) -> bool:
+        """Whether the reply may hold a PNG as large as the slice."""
+        return self.heatmap != "none" and (self.heatmap_format, self.heatmap_size) == ("png", "source")
 
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -72,25 +75,30 @@ def parse(row: Mapping[str, Any], headers: Mapping[str, Any], classes: tuple[str
         classes: class names a heatmap may be asked for.
 
     Raises:
-        LungCTError: empty_body, bad_option, unsupported_format.
+        LungCTError: empty_body, bad_option, unsupported_format, corrupt_image.
     """
     named = {k.lower(): v for k, v in headers.items() if isinstance(v, str)}
     options = {name: named[header] for name in OPTIONS if (header := "x-" + name.replace("_", "-")) in named}
-    field = _find_file(row, headers)
+    field = form.find_file(row, headers, OPTIONS)
+    form.check_whole(row, headers, named, field)
     options |= {name: _text(value, name) for name, value in row.items() if name != field and name in OPTIONS}
     body: Any = row[field] if field else b""
-    if isinstance(body, bytes | bytearray) and oip.HEADER_LENGTH in named:
-        body = oip.join_binary(bytes(body), named[oip.HEADER_LENGTH])
-    elif named.get("content-type", "").startswith("application/json") or _looks_like_json(body):
-        body = _read_json(body)
-    protocol, inference_id = "native", None
-    if isinstance(body, Mapping):
-        if "inputs" in body:
-            protocol, inference_id = "oip", body.get("id")
-            body, parameters = oip.read(body)
-        else:
-            body, parameters = _from_base64(body.get("data")), body
+    if isinstance(body, bytes | bytearray) and body[:5].lower() == b"data:":  # what a page's canvas gives
+        body = base64text.decode(body.decode("latin-1"), "The file")
+    asked: dict[str, Any] = {}
+    found = _find_document(body, named)
+    if found is not None and len({"inputs", *form.FILE_FIELDS} & found.keys()) > 1:
+        raise LungCTError("bad_option", form.SEVERAL)
+    if found is not None and "inputs" in found:
+        tensor = oip.read(found)
+        body, parameters = tensor.body, tensor.parameters
+        identity = found.get("id")
+        asked = {"protocol": "oip", "inference_id": str(identity) if identity else None}
+        asked |= {"outputs": tensor.outputs, "binary": tensor.binary}
         options |= {name: _text(value, name) for name, value in parameters.items() if name in OPTIONS}
+    elif found is not None:
+        body = _from_base64(found, named)
+        options |= {name: _text(value, name) for name, value in found.items() if name in OPTIONS}
     if not isinstance(body, bytes | bytearray):
         raise LungCTError(
             "unsupported_format",
@@ -100,12 +108,11 @@ def parse(row: Mapping[str, Any], headers: Mapping[str, Any], classes: tuple[str
         raise LungCTError("empty_body", NO_BODY)
     if named.get("explain") == "True":  # TorchServe adds this on /explanations
         options["heatmap"] = "always"
-    return _build(bytes(body), options, named.get("accept", ""), classes, protocol, inference_id)
+    picture = accept.JSON if asked else accept.choose(named.get("accept", ""))  # Open Inference Protocol is JSON
+    return ScoreRequest(bytes(body), **asked, **_read_options(options, picture, classes))
 
 
-def _build(
-    body: bytes, options: dict[str, str], accept: str, classes: tuple[str, ...], protocol: str, inference_id: Any
-) -> ScoreRequest:
+def _read_options(options: Mapping[str, str], picture: str, classes: tuple[str, ...]) -> dict[str, Any]:
     chosen: dict[str, Any] = {}
     for name, allowed in CHOICES.items():
         if name in options:
@@ -121,11 +128,9 @@ def _build(
         if not re.fullmatch(r"[0-9]{1,6}", options["frame"].strip()):
             raise LungCTError("bad_option", "X-Frame must be a frame number: 0, 1, 2, ...")
         chosen["frame"] = int(options["frame"])
-    asked = [part.split(";")[0].strip().lower() for part in accept.split(",")]
-    picture = next((kind for kind in asked if kind in ("image/png", "image/jpeg")), None)
-    if picture and "application/json" not in asked and "*/*" not in asked and protocol == "native":
+    if picture != accept.JSON:
         chosen |= {"accept": picture, "heatmap_format": picture.removeprefix("image/"), "heatmap": "always"}
-    return ScoreRequest(body, protocol=protocol, inference_id=str(inference_id) if inference_id else None, **chosen)
+    return chosen
 
 
 def _header(name: str) -> str:
@@ -160,39 +165,33 @@ def _text(value: Any, name: str) -> str:
     return str(value)
 
 
-def _find_file(row: Mapping[str, Any], headers: Mapping[str, Any]) -> str | None:
-    """The one field that holds the file; LungCTError bad_option where several parts of a form are files."""
+def _find_document(body: Any, named: Mapping[str, str]) -> Mapping[str, Any] | None:
+    """The JSON object that a body is; None where it is a file.
 
-    def is_file(name: str) -> bool:
-        part = headers.get(name)  # a form part's own headers
-        kind = part.get("content-type", "") if isinstance(part, Mapping) else ""
-        return name in FILE_FIELDS or (name not in OPTIONS and str(kind).startswith(("image/", "application/")))
-
-    files = [name for name in row if is_file(name)]
-    if len(files) > 1:
-        raise LungCTError("bad_option", SEVERAL)
-    return files[0] if files else None
-
-
-def _looks_like_json(body: Any) -> bool:
-    """tritonclient sends JSON without its content type, so TorchServe leaves it unparsed; no image starts like it."""
-    return isinstance(body, bytes | bytearray) and body[:1] == b"{"
-
-
-def _read_json(body: Any) -> Mapping[str, Any]:
+    tritonclient sends JSON without its content type, and no image starts like it, so the first byte decides too.
+    """
+    if isinstance(body, Mapping):
+        return body
+    raw = isinstance(body, bytes | bytearray)
+    if raw and oip.HEADER_LENGTH in named:
+        return oip.join_binary(bytes(body), named[oip.HEADER_LENGTH])
+    declared = named.get("content-type", "").lower().startswith("application/json")
+    if not declared and not (raw and body[:1] == b"{"):
+        return None
     try:
-        document = json.loads(body) if isinstance(body, bytes | bytearray) else body
+        found = document.load(body) if raw else body
     except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, Mapping):
+        found = None
+    if isinstance(found, Mapping):
+        return found
+    if declared:
         raise LungCTError("bad_option", 'The body is no JSON object; send {"data": "<the file in base64>"}.')
-    return document
+    return None
 
 
-def _from_base64(text: Any) -> bytes:
-    if not isinstance(text, str):
+def _from_base64(found: Mapping[str, Any], named: Mapping[str, str]) -> bytes:
+    if "data" in found:
+        return base64text.decode(found["data"], "The JSON field data")
+    if named.get("content-type", "").lower().startswith("application/json"):
         raise LungCTError("empty_body", 'A JSON body needs the file in base64: {"data": "<base64>"}.')
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise LungCTError("corrupt_image", "The JSON field data is not valid base64.") from None
+    raise LungCTError("unsupported_format", JSON_FILE)

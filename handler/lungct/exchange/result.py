@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -44,7 +45,7 @@ def build_score(
     probabilities: npt.NDArray[np.float64],
     slice_: Slice,
     warnings: tuple[str, ...],
-    alike: bool,
+    trusted: bool,
     contract: ModelContract,
     engine: str,
 ) -> dict[str, Any]:
@@ -52,7 +53,8 @@ def build_score(
 
     Args:
         probabilities: (C,) in the contract's class order.
-        alike: whether the slice is like the training data; one that is not is referred, however confident the class.
+        trusted: whether the slice is like those on which the model was judged; one that is not is referred, however
+            confident the class. So is every slice of a class for which no limit of confidence is known.
     """
     index = int(probabilities.argmax())
     label = contract.classes[index]
@@ -62,14 +64,15 @@ def build_score(
         "label": label,
         "confidence": confidence,
         "probabilities": {name: by_name[name] for name in sorted(by_name, key=display_order)},
-        "decision": "report" if alike and confidence >= contract.refer_below.get(label, 0.0) else "refer",
+        "decision": "report" if trusted and confidence >= contract.refer_below.get(label, math.inf) else "refer",
         "warnings": list(warnings),
         "input": {
             "format": slice_.format,
             "rows": slice_.pixels.shape[0],
             "columns": slice_.pixels.shape[1],
             "window": slice_.window._asdict() if slice_.window else None,
-            "rule": slice_.rule,
+            "rule": f"{slice_.rule}, resampled" if slice_.resampled else slice_.rule,
+            "resampled": list(slice_.resampled) if slice_.resampled else None,
             "sha256": slice_.sha256,
         },
         "model": {
@@ -110,16 +113,18 @@ def build_heatmap(
     logits: npt.NDArray[np.float32],
     bias: npt.NDArray[np.float32],
     body: Body | None,
-    classes: tuple[str, ...],
+    contract: ModelContract,
 ) -> dict[str, Any]:
-    """The `heatmap` field: signed 7x7 evidence of every class, the logits they add up to, and the overlay if asked.
+    """The `heatmap` field: signed 7x7 evidence of every class, the logits they pool to, and the overlay if asked.
 
     Args:
-        evidence: (C, 7, 7); its mean plus the class's bias is the logit.
+        evidence: (C, 7, 7); pooled, plus the class's bias, it is the logit.
         logits: (C,), before temperature.
         bias: (C,) of the last layer.
         body: the slice's silhouette, for the share of Grad-CAM's positive evidence outside it.
+        contract: says how the evidence is pooled.
     """
+    classes = contract.classes
     order = sorted(range(len(classes)), key=lambda i: display_order(classes[i]))
     outside = None
     if body and heatmap.activation.positive and heatmap.method == "gradcam":  # other methods have no such sums
@@ -129,7 +134,8 @@ def build_heatmap(
         "class": heatmap.label,
         "positive_evidence": heatmap.activation.positive,
         "outside_body": outside,
-        "completeness_error": float(f"{np.abs(evidence.mean((1, 2)) + bias - logits).max():.3g}"),
+        "completeness_error": float(f"{np.abs(contract.pooling.pool(evidence) + bias - logits).max():.3g}"),
+        "pooling": contract.pooling._asdict(),
         "grids": {classes[i]: np.round(evidence[i].astype(np.float64), 5).tolist() for i in order},
         "logits": {classes[i]: round(float(logits[i]), 5) for i in order},
         "bias": {classes[i]: round(float(bias[i]), 5) for i in order},
@@ -156,4 +162,5 @@ def refuse(error: LungCTError, request_id: str | None) -> Reply:
         "request_id": request_id,
         "research_use_only": True,
     }
-    return Reply(error.status, JSON, encode_json(document), "error", error.code)
+    headers = {**NOTICE_HEADER, "Retry-After": "1"} if error.status == 503 else dict(NOTICE_HEADER)
+    return Reply(error.status, JSON, encode_json(document), "error", error.code, headers=headers)

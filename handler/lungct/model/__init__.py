@@ -6,19 +6,24 @@
 from lungct.model.calibration import softmax
 from lungct.model.contract import ModelContract
 from lungct.model.folder import QUANTISED, ModelFolder, load_model_folder
+from lungct.model.judged import Judged
+from lungct.model.pooling import BY_MEAN, Pooling
 from lungct.model.preprocess import MEAN, STD, Placement, normalize, place, to_input
 from lungct.model.statistics import Statistics
 from lungct.model.weights import FEATURES, Floats, fold_batchnorm, list_convolutions
 
 __all__ = [
+    "BY_MEAN",
     "FEATURES",
     "MEAN",
     "QUANTISED",
     "STD",
     "Floats",
+    "Judged",
     "ModelContract",
     "ModelFolder",
     "Placement",
+    "Pooling",
     "Statistics",
     "fold_batchnorm",
     "list_convolutions",

@@ -11,12 +11,17 @@ from typing import Any
 
 from lungct.errors import ModelFolderError
 from lungct.model.agreement import Agreement
+from lungct.model.judged import Judged
+from lungct.model.pooling import BY_MEAN, Pooling
 from lungct.model.preprocess import Geometry
 from lungct.window import LUNG, Window
 
 WEIGHTS, CONTRACT = "weights.safetensors", "model.json"
 GATE_LIMITS = ("refer_above", "refuse_above", "least_sharpness")
 SEAL = "sha256"  # in model.json: of all else that it says
+# TorchServe splits its metrics at these three, and a class whose name has one loses its counts; the Open Inference
+# Protocol's reply lists the classes by commas.
+SEPARATORS = ",:|"
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class ModelContract:
     `Statistics`, and is empty where the model has no gate; `agreement` is that of the int8 graph with fp32, by
     each engine that was measured.
     `refer_below` holds for each class the confidence under which a slice called so is referred, over 1 where it always
-    is; it is empty where no such limit is known.
+    is; it is empty where no such limit is known. `judged` is None where that is not known either.
     """
 
     version: str
@@ -35,6 +40,7 @@ class ModelContract:
     name: str = "lung_ct"
     architecture: str = "resnet18"
     size: int = 224
+    pooling: Pooling = BY_MEAN
     geometry: Geometry = "pad"
     mean: float = 0.5
     std: float = 0.5
@@ -42,6 +48,7 @@ class ModelContract:
     temperature: float = 1.0
     refer_below: Mapping[str, float] = field(default_factory=dict)
     gate: Mapping[str, float] = field(default_factory=dict)
+    judged: Judged | None = None
     agreement: Mapping[str, Agreement] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
@@ -60,6 +67,9 @@ class ModelContract:
         try:
             raw = json.loads((folder / CONTRACT).read_text())
             parts: dict[str, Any] = {"window": Window(**raw["window"])}
+            parts["pooling"] = Pooling(**raw.get("pooling", {}))  # came with version 2.0
+            if judged := raw.get("judged"):
+                parts["judged"] = Judged(**{**judged, "kernels": tuple(judged["kernels"])})
             agreement = raw.get("agreement", {})
             if "slices" in agreement:  # of one engine, as folders had it up to version 1.3
                 agreement = {"openvino-int8": agreement}
@@ -80,6 +90,13 @@ class ModelContract:
             )
         if (contract.mean, contract.std, contract.architecture) != (0.5, 0.5, "resnet18"):
             raise ModelFolderError(f"{folder / CONTRACT} asks for a normalisation or network that this server lacks.")
+        if any(not name.isprintable() or set(name) & set(SEPARATORS) for name in contract.classes):
+            raise ModelFolderError(
+                f"{folder / CONTRACT} has a class whose name is not printable or holds one of {' '.join(SEPARATORS)}, "
+                "which the server's metrics cannot count; rename the class."
+            )
+        if not contract.pooling.known:
+            raise ModelFolderError(f"{folder / CONTRACT} asks for a pooling that this server lacks.")
         if not contract.temperature > 0:
             raise ModelFolderError(f"{folder / CONTRACT} has a temperature that is not above 0.")
         if set(contract.refer_below) not in (set(), set(contract.classes)):
@@ -91,8 +108,13 @@ class ModelContract:
 
     def document(self) -> dict[str, Any]:
         """The contract as JSON knows it."""
-        agreement = {name: found._asdict() for name, found in self.agreement.items()}
-        return {**asdict(self), "window": self.window._asdict(), "agreement": agreement}
+        tuples: dict[str, Any] = {"window": self.window._asdict(), "pooling": self.pooling._asdict()}
+        tuples["judged"] = self.judged._asdict() if self.judged else None
+        return {
+            **asdict(self),
+            **tuples,
+            "agreement": {name: found._asdict() for name, found in self.agreement.items()},
+        }
 
     def write(self, folder: Path) -> None:
         """Write model.json into `folder`, sealed by a hash of what it says.

@@ -66,7 +66,7 @@ class ModelFolder:
 
         from lungct.model.network import LungResNet18
 
-        network = LungResNet18(len(self.contract.classes))
+        network = LungResNet18(len(self.contract.classes), self.contract.pooling)
         fill(network, {name: torch.from_numpy(tensor) for name, tensor in self.read_weights().items()})
         network.eval().requires_grad_(False)
         return network
@@ -140,7 +140,7 @@ def save_model_folder(
         if not name.endswith("num_batches_tracked")
     }
     save_file(halves, folder / WEIGHTS)
-    rounded = LungResNet18(len(contract.classes))
+    rounded = LungResNet18(len(contract.classes), contract.pooling)
     fill(rounded, halves)
     with torch.inference_mode():
         logits = rounded.eval()(normalize(torch.from_numpy(golden_inputs)))

@@ -3,8 +3,8 @@
 Nothing in here knows the network. Files whose decoding could crash or stall are read in child processes.
 """
 
-from lungct.pixels.image import Slice, decode
-from lungct.pixels.reader import prove, warm
+from lungct.pixels.image import Slice, decode, measure
+from lungct.pixels.reader import inflate, prove, warm
 from lungct.pixels.rendering import Asked
 
-__all__ = ["Asked", "Slice", "decode", "prove", "warm"]
+__all__ = ["Asked", "Slice", "decode", "inflate", "measure", "prove", "warm"]

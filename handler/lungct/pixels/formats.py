@@ -19,6 +19,7 @@ _FOLDER_TOOL = "unpack it and score the folder: make score IN=folder OUT=results
 _ARCHIVE = f"An archive is no slice; {_FOLDER_TOOL}"
 _VOLUME = "A volume file does not say how its slices were shown; export the slice as DICOM, or as 8-bit gray PNG."
 _DOCUMENT = "A document or web page is no slice; send the image file itself."
+_JSON = 'A JSON file is no slice; send the image file itself, or as {"data": "<the file in base64>"}.'
 _EXPORT = "is not read; export the slice as DICOM or as 8-bit gray PNG."
 REFUSED = (
     (0, b"PK\x03\x04", _ARCHIVE),
@@ -39,7 +40,8 @@ REFUSED = (
     (0, b"GIF8", f"GIF {_EXPORT}"),
     (0, b"%PDF", _DOCUMENT),
     (0, b"<", _DOCUMENT),
-    (0, b"{", _DOCUMENT),
+    (0, b"{", _JSON),
+    (0, b"[", _JSON),
     (344, b"n+1\0", _VOLUME),
     (344, b"ni1\0", _VOLUME),
     (4, b"n+2\0", _VOLUME),

@@ -11,11 +11,11 @@ import numpy.typing as npt
 from lungct.errors import LungCTError
 from lungct.pixels import raster, reader
 from lungct.pixels.formats import measure_plain, recognise
-from lungct.pixels.rendering import Asked, Rule, Terms, check_size
+from lungct.pixels.rendering import Acquisition, Asked, Rule, Terms, check_size
 from lungct.settings import Settings
 from lungct.window import Window
 
-__all__ = ["Slice", "decode"]
+__all__ = ["Slice", "decode", "measure"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,9 @@ class Slice:
         sha256: hash of the file's bytes.
         warnings: sentences about choices that were made.
         rule: how gray levels came about: "as is", "model window", "asked window", "file window" or "stretch".
+        acquisition: what a DICOM header says of thickness and kernel.
+        aspect: height over width of a pixel, 0.5 to 2.
+        coloured: share of pixels that are no gray, 0 to 1.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -37,6 +40,16 @@ class Slice:
     sha256: str
     warnings: tuple[str, ...] = ()
     rule: Rule = "as is"
+    acquisition: Acquisition = Acquisition()
+    aspect: float = 1.0
+    coloured: float = 0.0
+
+    @property
+    def resampled(self) -> tuple[int, int] | None:
+        """Rows and columns of the slice in square pixels as fine as its finer side; None where its own are square."""
+        rows, columns = self.pixels.shape
+        square = (round(rows * max(1.0, self.aspect)), round(columns * max(1.0, 1 / self.aspect)))
+        return None if square == (rows, columns) else square
 
 
 def decode(body: bytes, window: Asked, frame: int | None, default: Window, settings: Settings) -> Slice:
@@ -67,4 +80,17 @@ def decode(body: bytes, window: Asked, frame: int | None, default: Window, setti
     if size:
         check_size(*size, settings)  # before Pillow sees the file: it warns of large ones by limits of its own
     found = raster.render(body, kind, terms) if size else reader.read(body, kind, terms)
-    return Slice(found.pixels, kind, found.window, hashlib.sha256(body).hexdigest(), found.warnings, found.rule)
+    sha256 = hashlib.sha256(body).hexdigest()
+    return Slice(
+        found.pixels, kind, found.window, sha256, found.warnings, found.rule, found.acquisition, found.aspect,
+        found.coloured,
+    )  # fmt: skip
+
+
+def measure(body: bytes) -> int | None:
+    """Pixels that a plain PNG or JPEG says it has, before it is decoded; None for any other file."""
+    try:
+        size = measure_plain(body, recognise(body))
+    except LungCTError:  # decoding will tell
+        return None
+    return size[0] * size[1] if size else None

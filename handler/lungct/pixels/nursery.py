@@ -6,11 +6,14 @@ It imports pydicom and the codecs once; a fork of it is ready in milliseconds an
 from __future__ import annotations
 
 import gc
+import gzip
+import io
 import os
 import resource
 import signal
 import socket
 import traceback
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,7 @@ from PIL import Image
 from lungct.errors import LungCTError
 from lungct.pixels import dicom, raster
 from lungct.pixels.rendering import Rendering, Terms
-from lungct.pixels.wire import CPU_SECONDS, receive, send
+from lungct.pixels.wire import CPU_SECONDS, GZIP, receive, send
 from lungct.settings import Settings
 from lungct.window import Window
 
@@ -68,16 +71,36 @@ def serve(peer: socket.socket) -> None:
 
 def answer_job(head: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
     """Head and blob of the answer to one job: pixels, the client's error, or the place of a fault of ours."""
-    window = Window(*head["window"]) if isinstance(head["window"], list) else head["window"]
-    terms = Terms(window, head["frame"], Window(*head["default"]), Settings(**head["settings"]))
     try:
-        found = decode(body, head["kind"], terms)
+        if head["kind"] == GZIP:
+            return {}, inflate(body, head["max_bytes"])
+        found = decode(body, head["kind"], read_terms(head))
     except LungCTError as error:
         return {"error": error.code, "message": error.message}, b""
     except Exception as fault:  # noqa: BLE001 - the parent reports it; its message could quote the file
         places = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(fault.__traceback__)]
         return {"fault": f"{type(fault).__name__} in {' > '.join(places)}"}, b""
     return {**found._asdict(), "pixels": found.pixels.shape}, found.pixels.tobytes()
+
+
+def read_terms(head: dict[str, Any]) -> Terms:
+    """The terms of a job as `reader` sent them."""
+    window = Window(*head["window"]) if isinstance(head["window"], list) else head["window"]
+    return Terms(window, head["frame"], Window(*head["default"]), Settings(**head["settings"]))
+
+
+def inflate(body: bytes, max_bytes: int) -> bytes:
+    """What a gzip stream holds; LungCTError corrupt_image where it is damaged, too_many_bytes for more than that."""
+    try:
+        with gzip.open(io.BytesIO(body)) as stream:
+            held = stream.read(max_bytes + 1)
+    except (EOFError, OSError, zlib.error):
+        raise LungCTError(
+            "corrupt_image", "The body is no whole gzip stream, as its Content-Encoding says; send it again."
+        ) from None
+    if len(held) > max_bytes:
+        raise LungCTError("too_many_bytes", f"The body inflates to more than {max_bytes} bytes; send one slice.")
+    return held
 
 
 def decode(body: bytes, kind: str, terms: Terms) -> Rendering:

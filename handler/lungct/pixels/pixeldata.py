@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import gdcm  # type: ignore[import-untyped]
 import numpy.typing as npt
 from pydicom import uid
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, generate_fragments, parse_basic_offsets
 from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 
 from lungct.errors import LungCTError
@@ -47,6 +50,8 @@ SYNTAXES = {
 }
 
 DECODER_DEPENDENCIES = {uid.JPEGExtended12Bit: ("gdcm>=3.0.10",)}
+END = b"\xff\xd9"  # marker that ends a stream of JPEG, JPEG-LS and JPEG 2000
+MOST_ZEROS = 4  # before it
 
 
 def is_available(syntax: str) -> bool:
@@ -102,23 +107,64 @@ def find_syntax(data: Dataset) -> Syntax:
 
 
 def read_frame(data: Dataset, syntax: Syntax, index: int) -> Values:
-    """(H, W) stored values of frame `index` as they lie in the allocated bits; whatever pydicom and codecs raise."""
+    """(H, W) stored values of frame `index` as they lie in the allocated bits; whatever pydicom and codecs raise.
+
+    Where the frame is found without its offset table, the dataset is left with this frame alone.
+    """
+    frame = find_frame(data.PixelData, index, int(data.get("NumberOfFrames") or 1)) if syntax.plugin else None
+    if frame is None:
+        return decode_frame(data, syntax, index)
+    *others, last = list_streams(frame)
+    for stream in others:
+        data.PixelData = encapsulate([stream])
+        with suppress(RuntimeError):  # of pydicom's, whatever a codec raises
+            return decode_frame(data, syntax, 0, number_of_frames=1, extended_offsets=None)
+    data.PixelData = encapsulate([last])
+    return decode_frame(data, syntax, 0, number_of_frames=1, extended_offsets=None)
+
+
+def decode_frame(data: Dataset, syntax: Syntax, index: int, **options: Any) -> Values:
+    """(H, W) stored values of frame `index`, by pydicom; `options` go before what the dataset says."""
     values, _ = get_decoder(syntax.uid).as_array(
         data,
         index=index,
         raw=True,
         decoding_plugin=syntax.plugin,
         correct_unused_bits=False,  # type: ignore[arg-type]
+        photometric_interpretation="MONOCHROME2",  # type: ignore[arg-type]  # not all files say it
+        **options,
     )
     return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
-def clear_unused_bits(values: Values, data: Dataset, syntax: Syntax) -> Values:
-    """Drop what lies above Bits Stored (old scanners kept overlays there) and extend the sign.
+def list_streams(frame: bytes) -> list[bytes]:
+    """A codestream as it is, then without one zero byte, two, ... before its end marker.
 
-    JPEG-LS and JPEG 2000 carry their own precision, which pydicom has applied already.
+    Some encoders leave them there, and decoders refuse what does not end where they expect it. Zeros may also be coded
+    data, so they are taken away only where decoding fails with them.
     """
-    shift = 8 * values.dtype.itemsize - int(data.BitsStored)
-    if shift <= 0 or syntax.uid in uid.JPEGLSTransferSyntaxes or syntax.uid in uid.JPEG2000TransferSyntaxes:
-        return values
-    return (values << shift) >> shift
+    head, end, rest = frame.rpartition(END)
+    zeros = 0 if rest.strip(b"\0") else min(len(head) - len(head.rstrip(b"\0")), MOST_ZEROS)
+    return [frame, *(head[:-count] + end + rest for count in range(1, zeros + 1))]
+
+
+def find_frame(pixel_data: bytes, index: int, frames: int) -> bytes | None:
+    """The codestream of a frame where no offset table is needed to find it, as tables are often wrong; else None.
+
+    A single frame is all its fragments, and as many fragments as frames are one each (PS3.5 A.4).
+    """
+    stream = io.BytesIO(pixel_data)
+    parse_basic_offsets(stream)
+    fragments = list(generate_fragments(stream))
+    if frames == 1:
+        return b"".join(fragments)
+    return fragments[index] if len(fragments) == frames else None
+
+
+def clear_unused_bits(values: Values, stored: int) -> Values:
+    """Drop what lies above the `stored` bits, which means nothing (PS3.5 8.1.1), and extend the sign.
+
+    Old scanners kept overlays there; encoders leave negative values there without their sign, whatever the syntax.
+    """
+    shift = 8 * values.dtype.itemsize - stored
+    return (values << shift) >> shift if shift > 0 else values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from typing import Any, cast
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from PIL import BmpImagePlugin, Image, ImageOps, TiffImagePlugin, WebPImagePlugin
 
 from lungct.errors import LungCTError
-from lungct.pixels.rendering import Rendering, Rule, Terms, check_size, translate_faults
+from lungct.pixels.rendering import Rendering, Rule, Terms, check_aspect, check_size, translate_faults
 from lungct.window import Window
 
 UInt8 = npt.NDArray[np.uint8]
@@ -20,6 +21,9 @@ Values = npt.NDArray[Any]
 PLUGINS = (BmpImagePlugin, TiffImagePlugin, WebPImagePlugin)
 
 BITS, PHOTOMETRIC, ORIENTATION, SAMPLE_FORMAT = 258, 262, 274, 339  # tags of TIFF 6.0 and EXIF
+X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
+PHYSICAL = (2, 3)  # values of ResolutionUnit: inch, the default, and centimetre; JFIF has them as 1 and 2
+SIDEWAYS = range(5, 9)  # values of Orientation that change rows for columns
 WHITE_IS_ZERO = 0  # value of PhotometricInterpretation
 UNSIGNED, SIGNED = 1, 2  # values of SampleFormat
 METADATA = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}  # where Pillow looks for an orientation
@@ -49,10 +53,12 @@ def render(body: bytes, kind: str, terms: Terms) -> Rendering:
         check_size(picture.height, picture.width, terms.settings)
         check_options(picture, terms)
         deep = has_deep_channels(picture)
-        warnings = ["The picture was turned as its orientation tag says."] if turn(picture) else []
+        orientation = turn(picture)
+        warnings = ["The picture was turned as its orientation tag says."] if orientation > 1 else []
+        aspect = check_aspect(read_aspect(picture) ** (-1 if orientation in SIDEWAYS else 1), "corrupt_image")
         if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
             found = render_values(to_values(picture), terms, inverted=_tag(picture, PHOTOMETRIC) == WHITE_IS_ZERO)
-            return found._replace(warnings=(*warnings, *found.warnings))
+            return found._replace(warnings=(*warnings, *found.warnings), aspect=aspect)
         if terms.window:
             raise LungCTError(
                 "bad_option",
@@ -60,8 +66,8 @@ def render(body: bytes, kind: str, terms: Terms) -> Rendering:
             )
         if deep:
             warnings.append("Of 16 bits a channel the upper 8 were used, as finished gray levels.")
-        pixels, more = to_gray(picture)
-        return Rendering(pixels, None, "as is", (*warnings, *more))
+        pixels, more, coloured = to_gray(picture)
+        return Rendering(pixels, None, "as is", (*warnings, *more), aspect=aspect, coloured=coloured)
 
 
 def check_options(picture: Image.Image, terms: Terms) -> None:
@@ -74,14 +80,31 @@ def check_options(picture: Image.Image, terms: Terms) -> None:
         raise LungCTError("bad_option", "X-Window: file is for DICOM; a picture proposes no window.")
 
 
-def turn(picture: Image.Image) -> bool:
-    """Load the picture and turn or mirror it as its metadata ask; whether they did."""
-    turned = _tag(picture, ORIENTATION) in range(2, 9)  # TIFF: Pillow turns it while loading
+def turn(picture: Image.Image) -> int:
+    """Load the picture and turn or mirror it as its metadata ask; the orientation that they name, 1 for as it is."""
+    orientation = _tag(picture, ORIENTATION)  # TIFF: Pillow turns it while loading
     picture.load()
-    if picture.info.keys() & METADATA and picture.getexif().get(ORIENTATION) in range(2, 9):
+    if picture.info.keys() & METADATA and (named := picture.getexif().get(ORIENTATION)) in range(2, 9):
         ImageOps.exif_transpose(picture, in_place=True)
-        turned = True
-    return turned
+        orientation = named
+    return orientation if orientation in range(2, 9) else 1
+
+
+def read_aspect(picture: Image.Image) -> float:
+    """Height over width of a pixel as it is stored, by the picture's physical resolution; 1 where it has none.
+
+    PNG's pHYs, JFIF's density, TIFF's and BMP's resolution, else EXIF's. Without a unit of length, or with a resolution
+    of 0, nothing physical is stated.
+    """
+    info = picture.info
+    if "dpi" in info and (picture.format != "JPEG" or info.get("jfif_unit") in (1, 2)):  # else of EXIF's, across only
+        across, down = info["dpi"]
+    elif info.keys() & METADATA and (tags := picture.getexif()).get(RESOLUTION_UNIT, PHYSICAL[0]) in PHYSICAL:
+        across, down = tags.get(X_RESOLUTION, 0), tags.get(Y_RESOLUTION, 0)
+    else:
+        return 1.0
+    across, down = float(across), float(down)
+    return across / down if 0 < across < math.inf and 0 < down < math.inf else 1.0
 
 
 def has_deep_channels(picture: Image.Image) -> bool:
@@ -90,23 +113,24 @@ def has_deep_channels(picture: Image.Image) -> bool:
     return (tiles and ";16" in str(tiles[0][3])) or (_tag(picture, BITS) or 8) > 8
 
 
-def to_gray(picture: Image.Image) -> tuple[UInt8, list[str]]:
-    """(H, W) uint8 luma of a picture of at most 8 bits a channel, and warnings on what was dropped."""
+def to_gray(picture: Image.Image) -> tuple[UInt8, list[str], float]:
+    """(H, W) uint8 luma of at most 8 bits a channel, warnings on what was dropped, the share of coloured pixels."""
     if picture.mode == "L":  # convert() would copy, which costs a quarter of a JPEG's decoding
         if _tag(picture, SAMPLE_FORMAT) == SIGNED:
             raise LungCTError("unsupported_format", "Signed 8-bit TIFF is not read; export the slice as 16-bit TIFF.")
-        return np.asarray(picture), []
+        return np.asarray(picture), [], 0.0
     if picture.mode == "1":
-        return np.asarray(picture.convert("L")), []
-    warnings = []
+        return np.asarray(picture.convert("L")), [], 0.0
+    warnings, coloured = [], 0.0
     bands = picture.getbands()
     if bands[-1] in "Aa" and picture.getchannel(len(bands) - 1).getextrema()[0] != 255:
         warnings.append("Transparency was ignored.")
     if not picture.mode.startswith("L"):
         channels = np.asarray(picture.convert("RGB"))[::4, ::4]
-        if (channels.max(2) - channels.min(2)).max(initial=0) > COLOUR_STEP:
+        coloured = float((channels.max(2) - channels.min(2) > COLOUR_STEP).mean())
+        if coloured:
             warnings.append("The picture is coloured; only its luma was used.")
-    return np.asarray(picture.convert("L")), warnings
+    return np.asarray(picture.convert("L")), warnings, coloured
 
 
 def to_values(picture: Image.Image) -> Values:

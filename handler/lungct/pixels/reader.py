@@ -17,16 +17,18 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from lungct.errors import LungCTError
-from lungct.pixels.rendering import Rendering, Terms
-from lungct.pixels.wire import CPU_SECONDS, receive, send
+from lungct.pixels.rendering import Acquisition, Rendering, Terms
+from lungct.pixels.wire import CPU_SECONDS, GZIP, receive, send
 from lungct.settings import Settings, list_given_folders
 from lungct.window import LUNG, Window
 
@@ -45,6 +47,32 @@ def read(body: bytes, kind: str, terms: Terms) -> Rendering:
         terms: limits, window, frame.
 
     Raises:
+        LungCTError, RuntimeError: see `_ask`.
+    """
+    head, blob = _ask({"kind": kind, **terms._asdict(), "settings": asdict(terms.settings)}, body)
+    window = Window(*head["window"]) if head["window"] else None
+    pixels = np.frombuffer(blob, np.uint8).reshape(head["pixels"])
+    made = Acquisition(*head["acquisition"])
+    return Rendering(pixels, window, head["rule"], tuple(head["warnings"]), made, head["aspect"], head["coloured"])
+
+
+def inflate(body: bytes, max_bytes: int) -> bytes:
+    """What a gzip stream (RFC 1952) holds, inflated in a child process.
+
+    Args:
+        body: the stream.
+        max_bytes: the most it may hold.
+
+    Raises:
+        LungCTError: too_many_bytes, corrupt_image; and RuntimeError, see `_ask`.
+    """
+    return bytes(_ask({"kind": GZIP, "max_bytes": max_bytes}, body)[1])
+
+
+def _ask(job: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytearray]:
+    """Have a child process do one job; its answer's head and blob.
+
+    Raises:
         LungCTError: what the decoder says of the file, or corrupt_image when it crashed or took too long.
         RuntimeError: the decoder has a bug, of which only the place is told, because messages could quote the file; or
             no decoder can be started.
@@ -56,16 +84,16 @@ def read(body: bytes, kind: str, terms: Terms) -> Rendering:
     started = time.monotonic()
     try:
         with suppress(ConnectionError):  # what the other end said before it closed is told by `receive`
-            send(peer, {"kind": kind, **terms._asdict(), "settings": asdict(terms.settings)}, body)
+            send(peer, job, body)
         head, blob = receive(peer)
     except (EOFError, OSError):
         peer.close()
         seconds = time.monotonic() - started
         if not fresh and seconds < CPU_SECONDS:
-            return read(body, kind, terms)  # it may have been dead before; in the end a fresh one judges the file
+            return _ask(job, body)  # it may have been dead before; in the end a fresh one judges the file
         if _nursery.ended(within_s=0.05):
             raise RuntimeError("the process that forks readers has ended") from None
-        logger.warning("A reader ended over a file of kind %s after %.1f s.", kind, seconds)
+        logger.warning("A reader ended over a file of kind %s after %.1f s.", job["kind"], seconds)
         raise LungCTError("corrupt_image", _TOO_SLOW if seconds >= CPU_SECONDS else _CRASHED) from None
     except BaseException:  # an interrupted thread must not leave half an answer to the next one
         peer.close()
@@ -76,9 +104,7 @@ def read(body: bytes, kind: str, terms: Terms) -> Rendering:
     if "fault" in head:
         logger.error("A decoder failed: %s", head["fault"])
         raise RuntimeError("a decoder failed in a reader")
-    window = Window(*head["window"]) if head["window"] else None
-    pixels = np.frombuffer(blob, np.uint8).reshape(head["pixels"])
-    return Rendering(pixels, window, head["rule"], tuple(head["warnings"]))
+    return head, blob
 
 
 def warm() -> None:

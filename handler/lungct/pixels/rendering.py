@@ -14,6 +14,7 @@ from lungct.settings import Settings
 from lungct.window import Window
 
 Asked = Window | Literal["file"] | None
+MOST_OBLONG = 2.0  # no scanner writes axial slices with pixels longer than that
 Rule = Literal["as is", "model window", "asked window", "file window", "stretch"]
 
 
@@ -39,6 +40,18 @@ class Terms(NamedTuple):
         return self.default, "model window"
 
 
+class Acquisition(NamedTuple):
+    """How a slice was made, as far as its DICOM header says (PS3.3 C.8.2.1).
+
+    Attributes:
+        thickness_mm: None where it is not stated.
+        kernel: of reconstruction, by its maker's name; empty where it is not stated.
+    """
+
+    thickness_mm: float | None = None
+    kernel: str = ""
+
+
 class Rendering(NamedTuple):
     """A decoded slice.
 
@@ -48,12 +61,18 @@ class Rendering(NamedTuple):
         rule: how gray levels came about: "as is" (the file held finished ones), one of the windows, or "stretch"
             (values of unknown meaning, smallest to 0 and largest to 255).
         warnings: sentences about choices that were made.
+        acquisition: what the header says of it; nothing for a picture.
+        aspect: height over width of a pixel, 0.5 to 2.
+        coloured: share of pixels that are no gray, 0 to 1.
     """
 
     pixels: npt.NDArray[np.uint8]
     window: Window | None
     rule: Rule
     warnings: tuple[str, ...] = ()
+    acquisition: Acquisition = Acquisition()
+    aspect: float = 1.0
+    coloured: float = 0.0
 
 
 def check_size(rows: int, columns: int, settings: Settings) -> None:
@@ -64,6 +83,17 @@ def check_size(rows: int, columns: int, settings: Settings) -> None:
             f"The header declares {rows} x {columns}; the limits are {settings.max_pixels} pixels and "
             f"{settings.max_side} a side. Send one slice at its native size.",
         )
+
+
+def check_aspect(aspect: float, code: str) -> float:
+    """The height over width of a pixel; LungCTError `code` where one side is more than twice the other."""
+    if not 1 / MOST_OBLONG <= aspect <= MOST_OBLONG:
+        raise LungCTError(
+            code,
+            "By the file's pixel spacing or resolution a pixel is more than twice as long one way as the other; "
+            "send the slice as the scanner wrote it, or correct what the file says.",
+        )
+    return aspect
 
 
 @contextmanager

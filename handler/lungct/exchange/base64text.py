@@ -1,0 +1,37 @@
+"""Base64 as clients write it: in one line or broken as in MIME, in either alphabet, padded or not, in a data: URI."""
+
+from __future__ import annotations
+
+import binascii
+import re
+from typing import Any
+
+from lungct.errors import LungCTError
+
+_DATA_URI = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
+_BLANKS = str.maketrans("", "", " \t\r\n")
+_URL_SAFE = str.maketrans("-_", "+/")
+
+
+def decode(text: Any, where: str) -> bytes:
+    """The bytes of a base64 text; whichever way it was written there is one reading (RFC 4648, RFC 2045 6.8, RFC 2397).
+
+    Args:
+        text: what stood there, which need not be a text.
+        where: what to call the place in a sentence, such as "The JSON field data".
+
+    Raises:
+        LungCTError: corrupt_image.
+    """
+    if not isinstance(text, str):
+        raise LungCTError("corrupt_image", f"{where} is no text; it must hold the file in base64.")
+    found = _DATA_URI.match(text)
+    if not found and text[:5].lower() == "data:":
+        raise LungCTError("corrupt_image", f"{where} is a data: URI without ;base64; send the file in base64.")
+    plain = text[found.end() if found else 0 :].translate(_BLANKS)
+    if "+" not in plain and "/" not in plain:
+        plain = plain.translate(_URL_SAFE)
+    try:
+        return binascii.a2b_base64(plain + "=" * (-len(plain) % 4), strict_mode=True)
+    except ValueError:
+        raise LungCTError("corrupt_image", f"{where} is not valid base64, or not all of it arrived.") from None

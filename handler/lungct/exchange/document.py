@@ -1,0 +1,25 @@
+"""JSON as a client sent it, of which no field is lost."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lungct.errors import LungCTError
+
+TWICE = "Two fields of the JSON have one name; give each once. One request is one slice, score many with: make score."
+
+
+def load(text: bytes | str) -> Any:
+    """The document; ValueError or RecursionError where it is none, LungCTError bad_option for a name that stands twice.
+
+    Python's own reader keeps the last of two.
+    """
+    return json.loads(text, object_pairs_hook=_read_object)
+
+
+def _read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise LungCTError("bad_option", TWICE)
+    return found

@@ -1,0 +1,36 @@
+"""Elements of a DICOM header as files really have them: absent, empty, one where several belong, padded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from lungct.errors import LungCTError
+
+
+def get_group(data: Dataset, frame: int, keyword: str) -> Dataset:
+    """The functional group of an enhanced image, per frame or shared (C.7.6.16); of a classic one the dataset."""
+    frames, shared = data.get("PerFrameFunctionalGroupsSequence"), data.get("SharedFunctionalGroupsSequence")
+    for holder in (*(frames[frame : frame + 1] if frames else ()), *(shared[:1] if shared else ())):
+        if holder.get(keyword):
+            group: Dataset = holder[keyword][0]
+            return group
+    return data
+
+
+def as_list(value: Any) -> list[Any]:
+    """The values of an element, however many there are."""
+    if value is None or value == "":
+        return []
+    return [value] if isinstance(value, str | int | float) else list(value)
+
+
+def as_text(data: Dataset, keyword: str) -> str:
+    """The one value of an element without its padding; empty where it is absent."""
+    return str(data.get(keyword) or "").strip()
+
+
+def unsupported(sentence: str) -> LungCTError:
+    """The error for an object that is sound, but not to be scored."""
+    return LungCTError("unsupported_dicom", sentence)

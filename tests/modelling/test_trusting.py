@@ -1,0 +1,132 @@
+"""Limits of trust: chosen on some slices so that no worse copy of a referred one is reported, counted on others."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from lungct.gate.checks import FARTHER
+from lungct.model.folder import load_model_folder
+from lungct_tools.modelling.trust import is_first, list_slices
+from lungct_tools.modelling.trusting import (
+    NEVER,
+    Limits,
+    Seen,
+    choose_limits,
+    choose_refusal,
+    count,
+    count_refused,
+    count_risen,
+    find_risen,
+)
+from tests.conftest import MODEL, run_script
+
+START = Limits(1.0, 50.0, np.array([NEVER, 0.5, NEVER]))
+BENIGN, MALIGNANT = 0, 1
+
+
+def see(count_, seed=0, **changes):
+    """Pictures called Malignant that pass every limit of START."""
+    given = {
+        "called": np.full(count_, MALIGNANT),
+        "confidence": np.full(count_, 0.9),
+        "sharpness": np.full(count_, 2.0),
+        "distance": np.full(count_, 30.0),
+        "lung_share": np.full(count_, 0.3),
+        "shaped": np.ones(count_, bool),
+        "usual": np.ones(count_, bool),
+        "doubted": np.zeros(count_, bool),
+    }
+    return Seen(**given | {name: np.array(value) for name, value in changes.items()})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"confidence": [0.4]}, {"sharpness": [0.9]}, {"distance": [51.0]}, {"called": [BENIGN]}, {"shaped": [False]},
+     {"doubted": [True]}],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_each_limit_alone_refers_a_slice_and_a_copy_that_passes_it_has_risen(change):
+    assert START.report(see(1)).all()
+    assert not START.report(see(1, **change)).any()
+    assert find_risen(see(1, **change), see(1), START).all()
+    assert not find_risen(see(1), see(1, **change), START).any()
+
+
+def test_limits_are_chosen_so_that_no_copy_rises_and_most_slices_stay_reported():
+    rng = np.random.default_rng(0)
+    confidence, sharpness = rng.uniform(0.3, 1, 400), rng.uniform(0.5, 3, 400)
+    slices = see(400, confidence=confidence, sharpness=sharpness)
+    copies = [
+        see(400, confidence=np.clip(confidence + rng.normal(0, 0.03, 400), 0, 1), sharpness=sharpness * 1.1),
+        see(400, confidence=confidence * 0.9, sharpness=sharpness * 0.7),
+    ]
+    assert any(find_risen(slices, some, START).any() for some in copies)
+    chosen = choose_limits(slices, copies, START)
+    assert not any(find_risen(slices, some, chosen, loosely=True).any() for some in copies)
+    assert chosen.sharpness >= START.sharpness
+    assert chosen.distance <= START.distance
+    assert (chosen.below >= START.below).all()
+
+
+def test_limits_stay_where_they_are_if_no_copy_rises():
+    slices = see(3, confidence=[0.9, 0.2, 0.9])
+    chosen = choose_limits(slices, [see(3, confidence=[0.9, 0.2, 0.9])], START)
+    assert (chosen.sharpness, chosen.distance, chosen.below.tolist()) == (1.0, 50.0, START.below.tolist())
+
+
+def test_where_every_copy_of_a_referred_slice_is_sure_nothing_is_reported():
+    slices = see(2, confidence=[0.2, 0.99])
+    chosen = choose_limits(slices, [see(2, confidence=[1.0, 1.0])], START)
+    assert not chosen.report(see(2, confidence=[1.0, 1.0])).any()
+
+
+def test_a_count_comes_with_the_exact_bound():
+    assert count(0, 59) == {"count": 0, "of": 59, "at_most": pytest.approx(1 - 0.05 ** (1 / 59), abs=1e-5)}
+    assert count(3, 3)["at_most"] == 1
+    assert count(0, 0)["at_most"] == 1
+
+
+def test_risen_and_refused_slices_are_counted():
+    slices = see(4, confidence=[0.9, 0.2, 0.2, 0.2])
+    found = count_risen(slices, {"a": see(4), "b": slices}, START, MALIGNANT)
+    assert (found["a"]["count"], found["a"]["malignant"], found["a"]["of"]) == (3, 3, 3)
+    assert (found["all"]["count"], found["all"]["of"]) == (3, 6)
+    seen = see(4, distance=[70, 100, 10, 100], shaped=[True, True, False, True], lung_share=[0.3, 0.3, 0.3, 0.05])
+    assert (count_refused(seen, 60)["count"], count_refused(seen, 60)["of"]) == (2, 3)
+    assert count_refused(seen._replace(usual=np.zeros(4, bool)), 60)["count"] == 3
+
+
+def test_a_picture_is_refused_only_well_beyond_the_slices_that_have_lungs():
+    seen = see(1000, distance=np.linspace(10, 60, 1000))
+    assert choose_refusal([seen], 20.0) * FARTHER == pytest.approx(59.8, abs=0.2)
+    assert choose_refusal([seen], 50.0) == 50
+    assert choose_refusal([seen, see(1, distance=[500.0], lung_share=[0.01])], 20.0) * FARTHER < 60
+
+
+def test_a_case_is_always_in_the_same_half_and_the_halves_are_alike(data):
+    known = list_slices(data)
+    assert known == list_slices(data)
+    assert 0.3 < np.mean([one.sets for one in known]) < 0.7
+    assert not any(one.sets for one in known if one.path.parent.name == "lungdx_a0001")
+    assert is_first("a") == is_first("a")
+
+
+@pytest.mark.data
+def test_the_command_sets_limits_that_a_server_takes(data, tmp_path):
+    model = shutil.copytree(MODEL, tmp_path / "model")
+    done = run_script("trust", "--data", data, "--model", model, "--every", 90, "--write")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["refused"]["photo"]["of"] == 80
+    assert found["copies_of_referred_slices_reported"]["after"]["all"]["of"] > 0
+    written = load_model_folder(model).contract
+    assert written.gate["refuse_above"] == found["limits"]["refuse_above"]
+    assert written.refer_below == found["limits"]["refer_below"]
+
+
+def test_a_folder_without_slices_is_told_so(tmp_path):
+    done = run_script("trust", "--data", tmp_path)
+    assert done.returncode == 2
+    assert "holds none of" in done.stderr
