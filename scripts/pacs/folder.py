@@ -64,6 +64,10 @@ class Version(NamedTuple):
         """When it was built, or last confirmed or refused, as Unix time."""
         return self.folder.stat().st_mtime
 
+    def size(self) -> int:
+        """Bytes on disk."""
+        return _measure(self.folder)
+
     def forget_refusals(self) -> None:
         """Let peers be asked again."""
         (self.folder / "refused.json").unlink(missing_ok=True)
@@ -181,7 +185,7 @@ class SeriesFolder:
 
     def size(self) -> int:
         """Bytes on disk."""
-        return sum(path.stat().st_size for path in self.root.rglob("*") if path.is_file())
+        return _measure(self.root)
 
 
 def moment_of(rows: Sequence[Row]) -> datetime:
@@ -190,13 +194,17 @@ def moment_of(rows: Sequence[Row]) -> datetime:
 
 
 def write_durably(path: Path, body: bytes) -> None:
-    """Write a file in one stroke that survives a loss of power."""
+    """Write a file in one stroke that survives a loss of power; one that a full disk cuts off leaves nothing."""
     fresh = path.with_name(f".{path.name}.new")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE), "wb") as file:
-        file.write(body)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    try:
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE), "wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 
@@ -207,6 +215,10 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _measure(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _read_row(line: bytes) -> Row | None:

@@ -153,7 +153,10 @@ class Keeper:
     def _reopen(self, folder: SeriesFolder) -> None:
         said = {name: row.get("weights_sha256", "") for name, row in folder.rows().items()}
         with self._mutex:
-            if slices := folder.slices():
+            slices = folder.slices()
+            if each := self._open.get(folder.name):  # two senders began it at once
+                each.slices |= slices
+            elif slices:
                 self._open[folder.name] = _Open(folder, slices, said, folder.covered(), folder.arrived_at())
 
     def _list_open(self) -> list[_Open]:
@@ -218,6 +221,7 @@ class Keeper:
             return
         with self._mutex:
             each.covered = names
+        self._spool.charge(version.size())
         self._outbox.add(each.folder, version)
         self._spool.note(
             "built", each.folder, version=version.number, slices=len(names), decision=version.manifest["decision"]

@@ -87,6 +87,11 @@ class Spool:
             self._used += len(body) * new
         return series, name if new else None
 
+    def charge(self, size: int) -> None:
+        """Count bytes of a result towards the quota. It is there already: slices wait until there is room again."""
+        with self._mutex:
+            self._used += size
+
     def close_if(self, series: SeriesFolder, done: Callable[[SeriesFolder], bool]) -> bool:
         """Delete the data of a series if it is done, with no slice arriving in between; whether it was."""
         with self._mutex:

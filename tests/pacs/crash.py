@@ -1,5 +1,6 @@
-"""A script that takes series through a spool to an archive, killing itself before every step that changes the disk or
-asks a peer, and going on each time as a restarted process would. Prints what stands at the end, a JSON line a step.
+"""A script that takes series through one spool to an archive, killing itself before every step that changes the disk or
+asks a peer. The next process finishes what the last one left, and is killed before the next step; the last one is not
+killed. Prints a JSON line a step.
 
     python -m tests.pacs.crash RUN SPOOLS ARCHIVE
 """
@@ -11,7 +12,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import requests
@@ -57,14 +58,14 @@ def watch(met: Callable[[str], None]) -> None:
         setattr(owner, name, wrapped)
 
 
-def take(root: Path, name: str, server: Local, archive: str) -> None:
-    """A sender sends three slices, as often as it must, and the keeper brings them to the archive."""
+def take(root: Path, names: Sequence[str], server: Local, archive: str) -> None:
+    """Senders send three slices each, as often as they must, and the keeper brings all that is there to the archive."""
     with Spool(root, 10**9) as spool:
         destination = StowDestination(archive, None, None)
         connect = lambda: Scorer(Fleet([server], 60))  # noqa: E731
         terms = Terms(quiet=0.2, keep=3600, keep_failed=3600)
         with keeping(spool, connect, Choice(), [destination], terms, 2) as keeper:
-            for body in draw_series(3, name=name):
+            for body in (body for name in names for body in draw_series(3, name=name)):
                 series, new = spool.put(body, read_header(body))
                 if new:
                     keeper.arrive(series, new)
@@ -91,31 +92,36 @@ def list_steps(root: Path, server: Local, archive: str) -> list[str]:
     def act() -> None:
         seen: dict[str, None] = {}
         watch(lambda place: seen.setdefault(place))
-        take(root / "whole", "whole", server, archive)
+        take(root / "whole", ["whole"], server, archive)
         found.write_text("\n".join(seen))
 
     assert fork(act) == 0
     return found.read_text().splitlines()
 
 
+def die_before(place: str, act: Callable[[], None]) -> int:
+    """The exit status of a child that does this until it comes to a step."""
+
+    def meet(here: str) -> None:
+        if here == place:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def die() -> None:
+        watch(meet)
+        act()
+
+    return fork(die)
+
+
 def main() -> None:
     server, root, archive = Local.read(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3]
-    for number, place in enumerate(list_steps(root, server, archive)):
-        spool, name = root / str(number), f"crash {number}"
-
-        def die(here: str, place: str = place) -> None:
-            if here == place:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        def killed(spool: Path = spool, name: str = name) -> None:
-            watch(die)
-            take(spool, name, server, archive)
-
-        first = fork(killed)
-        second = fork(lambda spool=spool, name=name: take(spool, name, server, archive))
-        versions = sorted(path.name for path in spool.glob("series/*/out/*"))
-        row = {"place": place, "first": first, "second": second, "name": name, "versions": versions}
-        sys.stdout.write(json.dumps(row) + "\n")
+    places, before = list_steps(root, server, archive), []
+    for number, place in enumerate(places):
+        names = [*before, f"crash {number}"]  # the sender of the one before heard no Success
+        status = die_before(place, lambda names=names: take(root / "spool", names, server, archive))
+        sys.stdout.write(json.dumps({"place": place, "name": names[-1], "status": status}) + "\n")
+        before = names[-1:]
+    assert fork(lambda: take(root / "spool", before, server, archive)) == 0
 
 
 if __name__ == "__main__":

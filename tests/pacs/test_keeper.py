@@ -163,16 +163,23 @@ import json, subprocess, sys, threading
 from pathlib import Path
 from lungct_client import Local
 from lungct_tools.folder.fleet import Fleet
-from lungct_tools.pacs.spool import Spool
+from lungct_tools.pacs.spool import FullError, Spool
 from lungct_tools.pacs.scorer import Scorer
 from tests.support.series import draw_series
 from tests.pacs.test_keeper import arrive, keep, settle
 
 run, root = Path(sys.argv[1]), Path(sys.argv[2])
-subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", root], check=True)
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=500k", "tmpfs", root], check=True)
 with Spool(root, 10**9) as spool:
     keeper, _ = keep(spool, lambda: Scorer(Fleet([Local.read(run)], 60)))
-    series = arrive(spool, keeper, *draw_series(3, name="full"))
+    files = draw_series(4, name="full")
+    series = arrive(spool, keeper, *files[:3])
+    try:
+        arrive(spool, keeper, files[3])
+        raise AssertionError("there was room")
+    except FullError:
+        assert len(series.slices()) == 3 and not list(root.rglob("*.new"))
+    subprocess.run(["mount", "-o", "remount,size=1500k", root], check=True)
     while keeper._pause_s < 4:
         keeper.tick()
         threading.Event().wait(0.1)
