@@ -58,6 +58,11 @@ def watch(met: Callable[[str], None]) -> None:
         setattr(owner, name, wrapped)
 
 
+def heard(root: Path) -> Path:
+    """The file of the senders that heard Success for every slice."""
+    return root.with_suffix(".heard")
+
+
 def take(root: Path, names: Sequence[str], server: Local, archive: str) -> None:
     """Senders send three slices each, as often as they must, and the keeper brings all that is there to the archive."""
     with Spool(root, 10**9) as spool:
@@ -65,10 +70,13 @@ def take(root: Path, names: Sequence[str], server: Local, archive: str) -> None:
         connect = lambda: Scorer(Fleet([server], 60))  # noqa: E731
         terms = Terms(quiet=0.2, keep=3600, keep_failed=3600)
         with keeping(spool, connect, Choice(), [destination], terms, 2) as keeper:
-            for body in (body for name in names for body in draw_series(3, name=name)):
-                series, new = spool.put(body, read_header(body))
-                if new:
-                    keeper.arrive(series, new)
+            for name in names:
+                for body in draw_series(3, name=name):
+                    series, new = spool.put(body, read_header(body))
+                    if new:
+                        keeper.arrive(series, new)
+                with heard(root).open("a") as file:
+                    file.write(f"{name}\n")
             run(keeper, Never(), until_idle=True)
 
 
@@ -115,13 +123,15 @@ def die_before(place: str, act: Callable[[], None]) -> int:
 
 def main() -> None:
     server, root, archive = Local.read(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3]
-    places, before = list_steps(root, server, archive), []
-    for number, place in enumerate(places):
-        names = [*before, f"crash {number}"]  # the sender of the one before heard no Success
-        status = die_before(place, lambda names=names: take(root / "spool", names, server, archive))
-        sys.stdout.write(json.dumps({"place": place, "name": names[-1], "status": status}) + "\n")
-        before = names[-1:]
-    assert fork(lambda: take(root / "spool", before, server, archive)) == 0
+    spool, sending = root / "spool", []
+    for number, place in enumerate(list_steps(root, server, archive)):
+        sending.append(f"crash {number}")
+        draw_series(3, name=sending[-1])  # once for all children
+        status = die_before(place, lambda names=tuple(sending): take(spool, names, server, archive))
+        sys.stdout.write(json.dumps({"place": place, "name": sending[-1], "status": status}) + "\n")
+        known = heard(spool).read_text().splitlines() if heard(spool).exists() else []
+        sending = [name for name in sending if name not in known]
+    assert fork(lambda: take(spool, sending, server, archive)) == 0
 
 
 if __name__ == "__main__":
