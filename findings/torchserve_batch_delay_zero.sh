@@ -5,10 +5,6 @@
 # Matters:  one client alone then waits 100 ms for each slice, and nothing but GET /models/m tells why.
 source "$(dirname "$0")/preamble"
 source "$FINDINGS/torchserve"
-cat > handler.py <<'PY'
-def handle(data, context):
-    return ["ok"] * len(data or [])
-PY
 printf 'minWorkers: 1\nmaxWorkers: 1\nbatchSize: 8\nmaxBatchDelay: 0\n' > model.yaml
 serve
 delay=$(curl -s "$MANAGEMENT/models/m" | grep -o '"maxBatchDelay": [0-9]*')

@@ -5,10 +5,6 @@
 # Matters:  a restart finds its ports taken: `lungct serve --foreground` ends the whole process group.
 source "$(dirname "$0")/preamble"
 source "$FINDINGS/torchserve"
-cat > handler.py <<'PY'
-def handle(data, context):
-    return ["ok"] * len(data or [])
-PY
 serve
 kill -TERM "$SERVER"
 wait "$SERVER" 2>/dev/null || true

@@ -6,10 +6,6 @@
 # Matters:  an alert on either series sees a part of the load: dashboards and rules sum over both.
 source "$(dirname "$0")/preamble"
 source "$FINDINGS/torchserve"
-cat > handler.py <<'PY'
-def handle(data, context):
-    return ["ok"] * len(data or [])
-PY
 serve
 for path in m m m/1.0; do curl -s -T config.properties "$INFERENCE/predictions/$path" > /dev/null; done
 for _ in $(seq 20); do curl -s "$METRICS/metrics" | grep -q 'requests_total.*"1.0"' && break; sleep 0.5; done

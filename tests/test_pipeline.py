@@ -56,9 +56,9 @@ def test_the_engine_begins_while_later_slices_are_still_being_decoded(pipeline, 
     begun = threading.Event()
     prepare, predict = Pipeline._prepare, pipeline._engine.predict
 
-    def prepare_late(self, job):
+    def prepare_late(self, allowance, job):
         assert job.request_id == "id-0" or begun.wait(60), "the engine has not begun"
-        return prepare(self, job)
+        return prepare(self, allowance, job)
 
     def predict_early(inputs):
         def draw():

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -15,6 +16,7 @@ from lungct_client import Client, ServerError
 from lungct_tools import ROOT
 from lungct_tools.bench.servers import CPU, find_workers
 from lungct_tools.server.instance import Instance, find_ports
+from lungct_tools.server.polling import poll
 
 DEADLINE_S = 120
 WHOLE = "make serve"
@@ -65,10 +67,8 @@ def measure_reload(instance: Instance, body: bytes) -> float:
     client = Client(instance, deadline_s=0)
     os.kill(worker, signal.SIGKILL)
     started = time.perf_counter()
-    while time.perf_counter() < started + DEADLINE_S:
-        try:
+    for _ in poll(DEADLINE_S, 0.02):
+        with suppress(ServerError):
             client.predict(body)
             return time.perf_counter() - started
-        except ServerError:
-            time.sleep(0.02)
     raise TimeoutError("No worker came back.")

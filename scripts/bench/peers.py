@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +25,7 @@ from lungct_tools.bench.servers import CPU
 from lungct_tools.bench.sleeper import Sleeper, asleep
 from lungct_tools.bench.slices import colour
 from lungct_tools.server.instance import Instance, find_ports, make_temp
+from lungct_tools.server.polling import poll
 from lungct_tools.server.serve import environment
 from lungct_tools.server.shutdown import stop
 
@@ -158,10 +158,8 @@ def serve_litserve(run: Path, folder: ModelFolder, slices: Sequence[bytes], layo
 
 def _wait(target: Target, body: bytes) -> None:
     """Until the server answers; TimeoutError if it never does."""
-    ends = time.monotonic() + DEADLINE_S
-    while time.monotonic() < ends:
+    for _ in poll(DEADLINE_S, 0.2):
         with suppress(requests.RequestException):
             if requests.post(target.url, data=body, headers=dict(target.headers), timeout=30).status_code == 200:
                 return
-        time.sleep(0.2)
     raise TimeoutError(f"The server on port {target.port} does not answer.")

@@ -19,7 +19,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +29,7 @@ from lungct_tools.commandline import add_run_option, compose, make_parser
 from lungct_tools.proxy.record import find
 from lungct_tools.server.health import check_ready
 from lungct_tools.server.instance import Instance, find_ports
+from lungct_tools.server.polling import poll
 from lungct_tools.server.shutdown import stop
 
 NAME = "lung_ct.mar"
@@ -75,16 +75,14 @@ def restart(instance: Instance, deadline_s: float) -> str | None:
     if before:
         with suppress(ProcessLookupError):
             os.killpg(before, signal.SIGTERM)  # the gateway's watchdog, or who supervises, starts another one at once
-    ends = time.monotonic() + deadline_s
     reason: str | None = "nobody started it"
     with Console(stderr=True).status("update: waiting for the server"):
-        while time.monotonic() < ends:
+        for _ in poll(deadline_s, 0.2):
             now = Instance.read(instance.run)
             if now.pid not in (0, before):
                 reason = check_ready(now)
                 if reason is None:
                     return None
-            time.sleep(0.2)
     return reason
 
 

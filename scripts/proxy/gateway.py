@@ -17,7 +17,6 @@ import ipaddress
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from lungct_tools.commandline import add_run_option, compose, make_parser
@@ -26,8 +25,10 @@ from lungct_tools.proxy.nginx import GatewayError, Nginx, make_certificate
 from lungct_tools.proxy.record import Record, find, reload
 from lungct_tools.proxy.supervisor import Supervisor
 from lungct_tools.server.instance import Instance
+from lungct_tools.server.polling import poll
 from lungct_tools.server.serve import answers
 
+START_S = 30  # that the supervisor has until it listens
 ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- of every address, the one to look at
 
 
@@ -69,13 +70,14 @@ def start(run: Path, door: tuple[str, int]) -> None:
     command = compose("gateway", *sys.argv[1:], "--foreground")
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
-    ends = time.monotonic() + 30
-    while not (find(run) and answers(*door)):
-        if process.poll() is not None or time.monotonic() > ends:
-            process.terminate()
-            process.wait()
-            raise GatewayError(log.read_text().strip() or f"It does not listen; see {log}.")
-        time.sleep(0.05)
+    for _ in poll(START_S, 0.05):
+        if find(run) and answers(*door):
+            return
+        if process.poll() is not None:
+            break
+    process.terminate()
+    process.wait()
+    raise GatewayError(log.read_text().strip() or f"It does not listen; see {log}.")
 
 
 def main() -> int:

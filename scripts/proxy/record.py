@@ -6,12 +6,12 @@ import json
 import math
 import os
 import signal
-import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lungct_tools.server.instance import write_whole
+from lungct_tools.server.polling import poll
 
 RECORD = "gateway/supervisor.json"
 
@@ -70,7 +70,4 @@ def drain(run: Path, deadline_s: float) -> bool:
     if record:
         os.kill(record.pid, signal.SIGTERM)
         deadline_s += record.notice_s
-    ends = time.monotonic() + deadline_s
-    while find(run) and time.monotonic() < ends:
-        time.sleep(0.05)
-    return not find(run)
+    return any(find(run) is None for _ in poll(deadline_s, 0.05))

@@ -103,7 +103,8 @@ class _Answer(BaseHTTPRequestHandler):
             contract = self.server.client.contract()
             self._send(200, contract[part] if part else contract)
         except (ServerError, TokenError, RefusedError, KeyError):  # the last: an archive of before this part
-            self.send_error(503)
+            told = "The server does not describe its model now; try again."
+            self._refuse(503, "unavailable", told, str(uuid.uuid4()))
 
     def do_POST(self) -> None:
         if self.path not in OPEN:  # TorchServe would get it with a good key

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 
 from rich.console import Console
 
@@ -17,20 +16,19 @@ from lungct_client import Client, Local, RefusedError, ServerError, TokenError
 from lungct_tools.commandline import add_run_option, make_parser
 from lungct_tools.server.choice import connect
 from lungct_tools.server.health import count_ready
+from lungct_tools.server.polling import poll
 from lungct_tools.server.status import show_workers
 
 
 def wait_workers(client: Client, workers: int, deadline_s: float) -> bool:
     """True once exactly `workers` exist and all are READY."""
-    ends = time.monotonic() + deadline_s
     with Console(stderr=True).status("scale: waiting") as status:
-        while time.monotonic() < ends:
+        for _ in poll(deadline_s, 0.2):
             description = client.describe()
             ready = count_ready(description)
             if ready == len(description["workers"]) == workers:
                 return True
             status.update(f"scale: {ready} of {workers} READY")
-            time.sleep(0.2)
     return False
 
 

@@ -16,7 +16,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import zipfile
 from contextlib import suppress
 from dataclasses import replace
@@ -34,6 +33,7 @@ from lungct_tools.phantom.anatomy import draw_slice
 from lungct_tools.phantom.files import write_png
 from lungct_tools.server.health import check_ready
 from lungct_tools.server.instance import Instance, make_temp
+from lungct_tools.server.polling import poll
 from lungct_tools.server.shutdown import stop
 
 STAND_IN = TOOLS / "standin"  # holds a torch.py that says why
@@ -150,10 +150,9 @@ def gives_up(log: Path) -> bool:
 
 def wait_ready(instance: Instance, process: subprocess.Popen[bytes], deadline_s: float) -> str | None:
     """None once ready; the last reason when the deadline passes, the server dies or its model does not load."""
-    ends = time.monotonic() + deadline_s
     reason: str | None = "not started"
     with Console(stderr=True).status("serve: starting") as status:
-        while time.monotonic() < ends:
+        for _ in poll(deadline_s, 0.1):
             if process.poll() is not None:
                 return "TorchServe ended"
             reason = check_ready(instance)
@@ -162,7 +161,6 @@ def wait_ready(instance: Instance, process: subprocess.Popen[bytes], deadline_s:
             if gives_up(instance.log):
                 return "the model does not load"
             status.update(f"serve: {reason}")
-            time.sleep(0.1)
     return reason
 
 

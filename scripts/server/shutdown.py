@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import time
 from contextlib import suppress
 
 from lungct_tools.server.instance import Instance
+from lungct_tools.server.polling import poll
 
 
 def group_is_alive(pid: int) -> bool:
@@ -27,14 +27,12 @@ def end(instance: Instance, grace_s: float = 20) -> bool:
     for number, patience_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 5.0)):
         with suppress(ProcessLookupError):
             os.killpg(instance.pid, number)
-        ends = time.monotonic() + patience_s
-        while group_is_alive(instance.pid) and time.monotonic() < ends:
+        for _ in poll(patience_s, 0.05):
             with suppress(ChildProcessError):
                 os.waitpid(-instance.pid, os.WNOHANG)
-            time.sleep(0.05)
-        if not group_is_alive(instance.pid):
-            break
-    return not group_is_alive(instance.pid)
+            if not group_is_alive(instance.pid):
+                return True
+    return False
 
 
 def stop(instance: Instance) -> bool:

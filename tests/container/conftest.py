@@ -7,6 +7,7 @@ import pytest
 
 from lungct_tools.proxy.nginx import make_certificate
 from lungct_tools.server.instance import find_ports
+from lungct_tools.server.serve import find_busy
 from tests.conftest import run_script
 from tests.container.compose import DECLARED, HERE, Compose
 from tests.container.podman import USER, Podman, reach, require_tools
@@ -44,6 +45,8 @@ class Deployment:
 @pytest.fixture(scope="package")
 def deployment(podman, image, tmp_path_factory):
     """What README's commands for compose start, but Grafana; ready."""
+    declared = [int(port.rpartition(":")[0].rpartition(":")[2]) for port in DECLARED["services"]["pod"]["ports"]]
+    assert not find_busy(tuple(declared)), "a deployment of before still listens, and compose would wait for it"
     home = tmp_path_factory.mktemp("home")
     folder = home / ".config" / "lung-ct"
     (folder / "tls").mkdir(parents=True)

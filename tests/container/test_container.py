@@ -30,7 +30,8 @@ LUNGCT = ("python", "-P", "-m", "lungct_tools")
 HEALTH = (*LUNGCT, "health", "ready")
 # Of the server, from inside its container.
 INSTANCE = (
-    "from lungct_tools.server.health import *; import os; instance = Instance.read(Path(os.environ['LUNG_CT_RUN'])); "
+    "import os; from pathlib import Path; from lungct_tools.server.instance import Instance; "
+    "instance = Instance.read(Path(os.environ['LUNG_CT_RUN'])); "
 )
 ops = [pytest.mark.ops, pytest.mark.server, pytest.mark.timeout(1500)]
 

@@ -1,5 +1,6 @@
 """What passes nginx, what is tried again, and what probes are good for."""
 
+import json
 import re
 import socket
 
@@ -108,6 +109,13 @@ def test_any_other_coding_is_refused_with_the_one_that_is_read(post, upstream, c
     assert (refused.status_code, upstream.seen) == (415, [])
     assert_refusal(refused, "unsupported_format")
     assert "gzip" in refused.json()["message"]
+
+
+@pytest.mark.parametrize("path", ["/model", "/v2/models/lung_ct"])
+def test_a_server_that_does_not_describe_its_model_is_told_in_our_body(ask, path):
+    status, headers, body = ask("GET", path, Authorization=f"Bearer {KEY}")
+    assert (status, headers["Content-Type"]) == (503, "application/json")
+    assert json.loads(body).keys() == {"error", "message", "request_id", "research_use_only"}
 
 
 @pytest.mark.parametrize("path", ASTRAY)

@@ -25,7 +25,7 @@ DOWN = {"live": False, "ready": False, "reason": "No server", "workers": []}
 def desk(pipeline, monkeypatch):
     found = Desk(pipeline)
     found.state = READY
-    monkeypatch.setattr("lungct_client.Client.of", lambda run, **options: found)
+    monkeypatch.setattr("lungct_tools.page.study.connect", lambda server: found)
     monkeypatch.setattr("lungct_tools.server.status.describe", lambda instance: found.state)
     return found
 

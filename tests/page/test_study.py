@@ -20,7 +20,7 @@ from lungct.model.preprocess import place
 from lungct.pipeline import Job
 from lungct.pixels.image import Slice, decode
 from lungct.settings import Settings
-from lungct_client import ServerError, ServerSilent
+from lungct_client import Local, ServerError, ServerSilent
 from lungct_tools.folder.header import find_place, list_tags
 from lungct_tools.page import markup
 from lungct_tools.page.advice import explain_decision, explain_failure, explain_state
@@ -163,7 +163,7 @@ def test_a_server_that_hangs_holds_the_page_up_no_longer_than_a_person_waits(mon
         Instance(tmp_path, (silent.getsockname()[1],) * 5).write()
         started = time.monotonic()
         with pytest.raises(ServerSilent):
-            connect(tmp_path).contract()
+            connect(Local.read(tmp_path)).contract()
     assert time.monotonic() - started < 10
 
 

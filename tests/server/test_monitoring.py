@@ -18,7 +18,6 @@ from lungct_tools.operate.exporter import CANARY_TIMEOUT_S, DESCRIBE_TIMEOUT_S, 
 from lungct_tools.proxy.tally import TIMEOUT_S
 from lungct_tools.server.instance import EXPORTER_PORT
 from tests.conftest import MODEL
-from tests.support.watching import collect
 
 FOLDER = ROOT / "config" / "prometheus"
 CONFIG = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
@@ -207,28 +206,6 @@ def test_every_metric_is_found_wherever_it_stands_in_an_expression():
 def test_the_dashboard_keeps_every_field_when_grafanas_own_types_read_and_write_it():
     written = json.loads(JSONEncoder(sort_keys=True).encode(Dashboard.from_json(DASHBOARD)))
     assert find_lost(DASHBOARD, written) == []
-
-
-def test_gpus_are_measured_without_the_packages_that_torchserve_forgot_to_ask_for(tmp_path):
-    found = collect(tmp_path, "echo '0, 1024, 4096, 37'; echo '1, 0, 4096, 0'")
-    gauges = yaml.safe_load((ROOT / "config" / "metrics.yaml").read_text())["ts_metrics"]["gauge"]
-    assert {name for name, _ in found} <= {metric["name"] for metric in gauges}
-    of_gpus = {key: value for key, value in found.items() if key[0].startswith("GPU")}
-    assert of_gpus == {
-        ("GPUMemoryUtilization", "Level:Host,device_id:0"): 25,
-        ("GPUMemoryUsed", "Level:Host,device_id:0"): 1024,
-        ("GPUUtilization", "Level:Host,device_id:0"): 37,
-        ("GPUMemoryUtilization", "Level:Host,device_id:1"): 0,
-        ("GPUMemoryUsed", "Level:Host,device_id:1"): 0,
-        ("GPUUtilization", "Level:Host,device_id:1"): 0,
-    }
-
-
-@pytest.mark.parametrize("answer", ["exit 9", "echo 'Failed to initialize NVML'", "echo '0, [N/A], [N/A], [N/A]'"])
-def test_a_gpu_that_tells_nothing_does_not_take_the_machines_other_metrics_along(tmp_path, answer):
-    names = {name for name, _ in collect(tmp_path, answer)}
-    assert {"CPUUtilization", "MemoryUtilization", "DiskUtilization"} <= names
-    assert not any(name.startswith("GPU") for name in names)
 
 
 def find_lost(before, after, place="$"):
