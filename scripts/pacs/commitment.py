@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pynetdicom import evt
+from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.sop_class import StorageCommitmentPushModel as PUSH_MODEL  # type: ignore[attr-defined]
 from pynetdicom.sop_class import StorageCommitmentPushModelInstance as _INSTANCE
 
@@ -59,6 +61,35 @@ class Commitments:
             self._failed[transaction] = len(report.get("FailedSOPSequence") or ())
             self._changed.notify_all()
         return SUCCESS, None
+
+
+class Answer:
+    """Our answer to a report that comes on the association of the question.
+
+    pynetdicom lets a release overtake it, as it takes a handler at work for a pause, and the peer then waits for either
+    until its time is over. So whoever releases waits here first.
+    """
+
+    def __init__(self, commitments: Commitments) -> None:
+        self._commitments = commitments
+        self._sent = threading.Event()
+        self._sent.set()
+
+    def handlers(self) -> list[Any]:
+        """For the association."""
+        return [(evt.EVT_N_EVENT_REPORT, self._hear), (evt.EVT_PDU_SENT, self._note)]
+
+    def wait(self, deadline_s: float) -> None:
+        """Return when no report waits for its answer."""
+        self._sent.wait(deadline_s)
+
+    def _hear(self, event: Any) -> tuple[int, None]:
+        self._sent.clear()
+        return self._commitments.hear(event)
+
+    def _note(self, event: Any) -> None:
+        if isinstance(event.pdu, P_DATA_TF):
+            self._sent.set()
 
 
 def _refer(kind: str, uid: str) -> Dataset:

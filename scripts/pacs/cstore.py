@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian
-from pynetdicom import AE, _config, build_context, evt
+from pynetdicom import AE, _config, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from lungct_tools.pacs.commitment import PUSH_MODEL, Commitments
+from lungct_tools.pacs.commitment import PUSH_MODEL, Answer, Commitments
 from lungct_tools.pacs.dicomweb import ArchiveError, ArchiveRefusal
 
 TIMEOUT_S, COMMIT_S, ECHO_S = 30.0, 20.0, 5.0
@@ -51,10 +51,10 @@ def store(peer: Peer, title: str, files: Sequence[tuple[str, Path]], commitments
     node = _make_node(title, TIMEOUT_S)
     kinds = sorted({kind for kind, _ in files})
     node.requested_contexts = [build_context(kind, ExplicitVRLittleEndian) for kind in kinds]
-    handlers: list[Any] = []
-    if commitments:
+    answer = Answer(commitments) if commitments else None
+    if answer:
         node.add_requested_context(PUSH_MODEL)
-        handlers.append((evt.EVT_N_EVENT_REPORT, commitments.hear))
+    handlers = answer.handlers() if answer else []
     link = node.associate(peer.host, peer.port, ae_title=peer.title, evt_handlers=handlers)
     if link.is_rejected:
         raise ArchiveError("The peer rejects the association; is our AE title known to it?")
@@ -70,6 +70,8 @@ def store(peer: Peer, title: str, files: Sequence[tuple[str, Path]], commitments
     except (RuntimeError, ValueError) as error:  # the association ended meanwhile
         raise ArchiveError(f"The association ended: {type(error).__name__}.") from None
     finally:
+        if answer:
+            answer.wait(ECHO_S)
         if link.is_established:
             link.release()
 

@@ -12,6 +12,7 @@ from lungct_tools.pacs.folder import SeriesFolder
 from lungct_tools.pacs.outbox import Outbox, StoreDestination, StowDestination
 from lungct_tools.pacs.spool import Spool
 from lungct_tools.server.instance import find_ports
+from tests.support.calls import wait_until
 from tests.support.peers import KINDS, Clock, peer, promising, reply, web
 from tests.support.series import draw_series
 
@@ -137,8 +138,9 @@ def test_a_peer_that_offers_it_is_asked_to_promise_that_it_keeps_every_object(sp
         asked.extend(item.ReferencedSOPInstanceUID for item in question.ReferencedSOPSequence)
         return question
 
-    with promising(report) as name:
+    with promising(report) as (name, answers):
         assert StoreDestination(name, "US", Commitments()).send(version[1])
+        wait_until(lambda: answers == [0], 40, "the peer hears that its promise came")
     assert asked == [data.SOPInstanceUID for data in objects]
 
 
@@ -152,13 +154,14 @@ def test_what_a_peer_does_not_keep_is_sent_again(spool, version):
         return question
 
     clock = Clock()
-    with promising(report) as name:
+    with promising(report) as (name, answers):
         outbox = Outbox([StoreDestination(name, "US", Commitments())], spool, clock)
         outbox.add(*version)
         outbox.deliver(name)
         assert outbox.waiting()
         clock.now += 2
         outbox.deliver(name)
+        wait_until(lambda: answers == [0, 0], 40, "the peer hears that both reports came")
     assert not outbox.waiting()
     journal = (spool.root / "journal.jsonl").read_text()
     assert "does not keep 1 of 2 objects" in journal

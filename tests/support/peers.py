@@ -33,21 +33,25 @@ def peer(answer, kinds=KINDS, port=0):
 @contextmanager
 def promising(report):
     """A real SCP that takes objects and, asked to keep them, reports what `report(question)` says on the same
-    association. Yields its name."""
-    node = AE("PEER")
+    association. Yields its name, and the statuses that it was answered; none where it waited in vain."""
+    node, answers = AE("PEER"), []
     for kind in (*KINDS, PUSH_MODEL):
         node.add_supported_context(kind)
 
     def act(event):
         told = report(event.action_information)
         arguments = (told, 2 if "FailedSOPSequence" in told else 1, PUSH_MODEL, "1.2.840.10008.1.20.1.1")
-        threading.Timer(0.2, event.assoc.send_n_event_report, arguments).start()  # once this request is answered
+
+        def tell():
+            answers.append(event.assoc.send_n_event_report(*arguments)[0].get("Status"))
+
+        threading.Timer(0.2, tell).start()  # once this request is answered
         return 0, None
 
     handlers = [(evt.EVT_C_STORE, lambda event: 0), (evt.EVT_N_ACTION, act)]
     server = node.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
     try:
-        yield f"PEER@127.0.0.1:{server.server_address[1]}"
+        yield f"PEER@127.0.0.1:{server.server_address[1]}", answers
     finally:
         node.shutdown()
 
