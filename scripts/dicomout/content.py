@@ -9,7 +9,8 @@ from pydicom.sr.coding import Code
 from lungct_tools.dicomout import codes
 from lungct_tools.dicomout.encoding import encode_code, encode_item, encode_items
 
-CONTAINS, MODIFIES, OBSERVES, SELECTED = "CONTAINS", "HAS CONCEPT MOD", "HAS OBS CONTEXT", "SELECTED FROM"
+CONTAINS, MODIFIES, OBSERVES = "CONTAINS", "HAS CONCEPT MOD", "HAS OBS CONTEXT"
+SELECTED, INFERRED = "SELECTED FROM", "INFERRED FROM"
 
 
 def container(concept: Code, items: Iterable[bytes], template: str | None = None) -> bytes:
@@ -43,10 +44,15 @@ def uidref(concept: Code, value: str, relation: str = CONTAINS) -> bytes:
     return _item("UIDREF", concept, relation, UID=value)
 
 
-def number(concept: Code, value: float, unit: Code) -> bytes:
-    """A measurement."""
+def number(concept: Code, value: float, unit: Code, source: bytes = b"") -> bytes:
+    """A measurement.
+
+    Args:
+        source: the region that it was measured on, INFERRED (TID 320).
+    """
     measured = encode_item(MeasurementUnitsCodeSequence=encode_code(unit), NumericValue=value)
-    return _item("NUM", concept, CONTAINS, MeasuredValueSequence=measured)
+    more = {"ContentSequence": source} if source else {}
+    return _item("NUM", concept, CONTAINS, MeasuredValueSequence=measured, **more)
 
 
 def image(concept: Code, kind: str, uid: str, relation: str = CONTAINS) -> bytes:
@@ -54,13 +60,12 @@ def image(concept: Code, kind: str, uid: str, relation: str = CONTAINS) -> bytes
     return _item("IMAGE", concept, relation, ReferencedSOPSequence=reference(kind, uid))
 
 
-def region(outline: Sequence[Sequence[float]], kind: str, uid: str) -> bytes:
+def region(outline: Sequence[Sequence[float]], kind: str, uid: str, relation: str = CONTAINS) -> bytes:
     """A closed line on an image; columns and rows from its outer corner (C.18.6.1.2)."""
     flat = [float(value) for point in outline for value in point]
     source = image(codes.SOURCE, kind, uid, SELECTED)
-    return _item(
-        "SCOORD", codes.IMAGE_REGION, CONTAINS, GraphicData=flat, GraphicType="POLYLINE", ContentSequence=source
-    )
+    concept = codes.SOURCE_OF_MEASUREMENT if relation == INFERRED else codes.IMAGE_REGION
+    return _item("SCOORD", concept, relation, GraphicData=flat, GraphicType="POLYLINE", ContentSequence=source)
 
 
 def reference(kind: str, uid: str, **more: object) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from pydicom.dataset import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, EnhancedSRStorage
@@ -10,7 +11,7 @@ from pydicom.uid import Comprehensive3DSRStorage, EnhancedSRStorage
 from lungct import NOTICE
 from lungct_tools.dicomout import codes, content
 from lungct_tools.dicomout.assessment import Assessment, Slice
-from lungct_tools.dicomout.content import MODIFIES, OBSERVES
+from lungct_tools.dicomout.content import CONTAINS, INFERRED, MODIFIES, OBSERVES
 from lungct_tools.dicomout.encoding import encode_code, encode_item, encode_items
 from lungct_tools.dicomout.geometry import Cells, find_peak
 from lungct_tools.dicomout.identity import MANUFACTURER, MODEL, add_sequence, begin
@@ -102,7 +103,7 @@ def _measure_series(assessment: Assessment) -> bytes:
         [
             *_track(name_object("roll-up", assessment), "Roll-up of the series"),
             content.code(codes.FINDING, codes.SERIES),
-            *(_locate(each, assessment)[0] for each in slices),
+            *(_locate(each, assessment).region() for each in slices),
             *_identify(assessment),
             *(content.number(c, rollup[name], codes.NO_UNITS) for name, c in _SHARES.items() if rollup[name] != ""),
             *(content.number(c, rollup[name], codes.IMAGES) for name, c in _COUNTS.items()),
@@ -124,35 +125,47 @@ def _judge(label: str, decision: str) -> Iterator[bytes]:
 def _describe(each: Slice, assessment: Assessment) -> bytes:
     """TID 1410: what is said of a slice."""
     row, number = each.row, each.header.get("InstanceNumber")
-    region, is_peak = _locate(each, assessment)
+    place = _locate(each, assessment)
     items = [*_track(name_object("slice", assessment, each.uid), "Slice" if number is None else f"Slice {number}")]
     if each.scored:
         items.append(content.code(codes.FINDING, codes.code_class(row["label"])))
-        items += [content.code(codes.METHOD, codes.GRAD_CAM, MODIFIES)] if is_peak else []
-        items += [region, *_identify(assessment)]
+        items += [content.code(codes.METHOD, codes.GRAD_CAM, MODIFIES)] if place.evidence is not None else []
+        items += [place.region(), *_identify(assessment)]
+        if place.evidence is not None:  # the first number, as OHIF draws the region that this one has
+            source = place.region(INFERRED)
+            items.append(content.number(codes.code_evidence(row["label"]), place.evidence, codes.NO_UNITS, source))
         for name, share in row["probabilities"].items():
             items.append(content.number(codes.code_probability(name), share, codes.NO_UNITS))
         items += [*_judge(row["label"], row["decision"]), *_comment(row["warnings"])]
     else:
-        items += [content.code(codes.ASSESSMENT, codes.NOT_ASSESSED), region]
+        items += [content.code(codes.ASSESSMENT, codes.NOT_ASSESSED), place.region()]
         items += _comment([f"{row['error']}: {row['message']}"])
     return content.container(codes.GROUP, items, "1410")
 
 
-def _locate(each: Slice, assessment: Assessment) -> tuple[bytes, bool]:
-    """The region of a slice, and whether it is the cell with the strongest evidence for the slice's class.
+class _Spot(NamedTuple):
+    """Where on a slice, and the evidence for the slice's class there; None where nothing stands out."""
+
+    outline: list[list[float]]
+    each: Slice
+    evidence: float | None
+
+    def region(self, relation: str = CONTAINS) -> bytes:
+        return content.region(self.outline, self.each.header.SOPClassUID, self.each.uid, relation)
+
+
+def _locate(each: Slice, assessment: Assessment) -> _Spot:
+    """The cell with the strongest evidence for the slice's class.
 
     Where there is no such cell it is the whole slice, or its first pixel where its size is not known: OHIF 3.12 shows
     nothing of a report that has a group without coordinates.
     """
     rows, columns = int(each.header.get("Rows") or 1), int(each.header.get("Columns") or 1)
-    cells, peak = Cells(0, 0, rows, columns), None
     if each.row.get("label") in each.grids:
-        found = Cells.on(rows, columns, assessment.algorithm.geometry)
-        peak = find_peak(each.grids[each.row["label"]], found, rows, columns)
-        cells = found if peak else cells
-    outline = cells.outline(*(peak or (0, 0)), rows, columns).tolist()
-    return content.region(outline, each.header.SOPClassUID, each.uid), peak is not None
+        grid, cells = each.grids[each.row["label"]], Cells.on(rows, columns, assessment.algorithm.geometry)
+        if peak := find_peak(grid, cells, rows, columns):
+            return _Spot(cells.outline(*peak, rows, columns).tolist(), each, float(grid[peak]))
+    return _Spot(Cells(0, 0, rows, columns).outline(0, 0, rows, columns).tolist(), each, None)
 
 
 def _comment(sentences: Iterable[str]) -> list[bytes]:
