@@ -29,6 +29,7 @@ def keeping(
     """A keeper whose results are sent, each peer by a thread of its own, until the block ends."""
     outbox = Outbox(destinations, spool)
     keeper = Keeper(spool, connect, choice, outbox, terms, concurrency)
+    _write(spool, keeper, outbox)  # whoever watches knows from the first moment
     stop = threading.Event()
     threads = [threading.Thread(target=_repeat, args=(lambda p=peer: outbox.deliver(p), DELIVER_S, stop), daemon=True)
                for peer in outbox.peers]  # fmt: skip
