@@ -7,6 +7,7 @@ import tomllib
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
+from lungct_client.errors import ServerError
 from lungct_tools import ROOT
 from lungct_tools.commandline import COMMANDS, GROUPS
 
@@ -40,7 +41,11 @@ def main() -> int:
         print(f"lungct: there is no command {words[0]!r}; lungct --help lists them.", file=sys.stderr)
         return 2
     sys.argv = [f"lungct {words[0]}", *words[1:]]  # what argparse shows as the program
-    return int(import_module(f"lungct_tools.{COMMANDS[words[0]]}").main() or 0)
+    try:
+        return int(import_module(f"lungct_tools.{COMMANDS[words[0]]}").main() or 0)
+    except ServerError as error:  # a run folder that cannot be read or trusted, above all
+        print(f"{words[0]}: {error}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

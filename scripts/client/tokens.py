@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ class Tokens:
         for _ in range(50):
             try:
                 return str(json.loads(self.path.read_text())[kind]["key"])
-            except (OSError, KeyError):
+            except (OSError, KeyError, TypeError):  # no file, or a document that is none of TorchServe's
                 return ""
             except ValueError:  # TorchServe is writing it: two keys expire at once, and it knows no atomic replacement
                 time.sleep(0.01)
@@ -37,7 +38,8 @@ class Tokens:
         """
         if not self.path.is_file():
             raise TokenError(f"No server was started from {self.path.parent}; see --run.")
-        with (self.path.parent / "key_file.lock").open("w") as lock:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW
+        with os.fdopen(os.open(self.path.with_name("key_file.lock"), flags, 0o600), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if (current := self.read(kind)) != rejected:
                 return current  # somebody else was faster

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -61,3 +62,11 @@ def crop(pixels: UInt8, share: float, rng: np.random.Generator) -> UInt8:
         corner.append(round(min(max(middle - side / 2, 0), length - side)))
     top, left = corner
     return np.ascontiguousarray(pixels[top : top + side, left : left + side])
+
+
+def crop_somewhere(share: float) -> Callable[[UInt8], UInt8]:
+    """`crop` to a share; where is drawn from the slice's own pixels, so that it is the same every time."""
+    return lambda pixels: crop(pixels, share, np.random.default_rng(zlib.crc32(pixels.tobytes())))
+
+
+CROPS = {f"crop to {share:.0%} of the width": crop_somewhere(share) for share in FIELDS}

@@ -17,19 +17,13 @@ from __future__ import annotations
 import csv
 import json
 import sys
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from lungct.errors import LungCTError
-from lungct.pixels import Slice, decode
-from lungct.settings import Settings
-from lungct.window import LUNG
 from lungct_tools import ROOT
 from lungct_tools.commandline import make_parser
 
@@ -40,39 +34,31 @@ OTHERS = "not_ct"
 
 
 class Known(NamedTuple):
-    """A slice file, and whether its case is in the half that sets the limits."""
+    """A slice file.
+
+    Attributes:
+        quarter: of its case: 0 and 2 set the limits, 1 and 3 judge them.
+    """
 
     path: Path
-    sets: bool
+    quarter: int
 
 
 def list_slices(data: Path) -> list[Known]:
-    """Every real slice under `data`; cases are split in two by their names, so that a half is the same every time."""
+    """Every real slice under `data`; the cases of a source are dealt to the quarters in the order of their names."""
     found = []
     for table, column in TABLES.items():
         path = data / table
         if path.is_file():
             with path.open(newline="") as stream:
-                for row in csv.DictReader(stream):
-                    case = f"{path.parent.name}:{row.get(column, '')}"
-                    found.append(Known(path.parent / row["file"], path.parent.name != JUDGED_ONLY and is_first(case)))
-    found += [Known(path, is_first(SERIES)) for path in sorted((data / SERIES).glob("*.dcm"))]
+                rows = list(csv.DictReader(stream))
+            cases = {case: at % 4 for at, case in enumerate(sorted({row.get(column, "") for row in rows}))}
+            judged = path.parent.name == JUDGED_ONLY
+            found += [Known(path.parent / row["file"], 1 if judged else cases[row.get(column, "")]) for row in rows]
+    found += [Known(path, 1) for path in sorted((data / SERIES).glob("*.dcm"))]
     if not found:
         raise ValueError(f"{data} holds none of {', '.join((*TABLES, SERIES))}.")
     return found
-
-
-def is_first(case: str) -> bool:
-    """Whether a case is in the half that sets the limits."""
-    return zlib.crc32(case.encode()) % 2 == 0
-
-
-def read(path: Path) -> Slice:
-    """A file as the server reads it; ValueError for one that it refuses."""
-    try:
-        return decode(path.read_bytes(), None, None, LUNG, Settings())
-    except LungCTError as error:
-        raise ValueError(f"{path.name}: {error.message}") from error
 
 
 def main() -> int:
@@ -101,70 +87,61 @@ def main() -> int:
 def measure(folder: Any, known: list[Known], others: Path, wanted: str) -> tuple[dict[str, Any], Any]:
     """What the command prints, and the contract with the limits."""
     # Not at the top: torch takes seconds to import, which --help need not wait for.
-    from rich.console import Console
-    from rich.progress import track
-
     from lungct.engines import choose_engine
     from lungct.settings import count_cores
-    from lungct_tools.modelling.copies import COPIES, FIELDS, crop
+    from lungct_tools.modelling.copies import COPIES, CROPS
+    from lungct_tools.modelling.sights import look
     from lungct_tools.modelling.trusting import (
+        NEVER,
         Limits,
         choose_limits,
         choose_refusal,
         count_refused,
         count_risen,
-        look,
     )
 
-    engine = choose_engine(folder, threads=count_cores(), wanted=wanted)
-    console, contract = Console(stderr=True), folder.contract
-    setting = np.array([one.sets for one in known])
+    engine, contract = choose_engine(folder, threads=count_cores(), wanted=wanted), folder.contract
+    paths = follow([one.path for one in known], "slices")
+    seen = look(folder, engine, paths, {"whole": np.asarray} | COPIES | CROPS)
+    quarters = np.array([one.quarter for one in known])
+    setting = quarters % 2 == 0
+    rest = {name: some.take(~setting) for name, some in seen.items()}
+    mine = {name: some.take(setting) for name, some in seen.items()}
 
-    def see(said: str, change: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]) -> Any:
-        def change_all() -> Iterator[Slice]:
-            for one in track(known, said, console=console, transient=True):
-                slice_ = read(one.path)
-                yield replace(slice_, pixels=change(slice_.pixels))
-
-        return look(folder, engine, change_all())
-
-    slices = see("slices", lambda pixels: pixels)
-    copies = {name: see(name, change) for name, change in COPIES.items()}
-    rng = np.random.default_rng(0)
-    crops = {share: see(f"crops to {share}", lambda pixels, share=share: crop(pixels, share, rng)) for share in FIELDS}
-
-    below = np.array([contract.refer_below.get(name, np.inf) for name in contract.classes])
+    below = np.array([contract.refer_below.get(name, NEVER) for name in contract.classes])
     start = Limits(contract.gate["least_sharpness"], contract.gate["refer_above"], below)
-    limits = choose_limits(slices.take(setting), [some.take(setting) for some in copies.values()], start)
-    cropped = [some.take(setting) for some in (slices, *crops.values())]
-    refuse_above = choose_refusal(cropped, contract.gate["refuse_above"])
-    malignant, rest = contract.classes.index("Malignant"), ~setting
-
+    malignant = contract.classes.index("Malignant")
+    limits = choose_limits(mine["whole"], [mine[name] for name in COPIES], start, quarters[setting] // 2, malignant)
+    gate = {
+        "least_sharpness": limits.sharpness,
+        "refer_above": limits.distance,
+        "refuse_above": choose_refusal([mine[name] for name in ("whole", *CROPS)], contract.gate["refuse_above"]),
+    }
+    refer_below = dict(zip(contract.classes, limits.below.tolist(), strict=True))
+    copies = {name: rest[name] for name in COPIES}
     found: dict[str, Any] = {
         "engine": engine.name,
-        "slices": {"setting": int(setting.sum()), "judged": int(rest.sum())},
-        "limits": {
-            "least_sharpness": limits.sharpness,
-            "refer_above": limits.distance,
-            "refuse_above": refuse_above,
-            "refer_below": dict(zip(contract.classes, limits.below.tolist(), strict=True)),
-        },
-        "reported": {
-            "before": int(start.report(slices.take(rest)).sum()),
-            "after": int(limits.report(slices.take(rest)).sum()),
-        },
+        "slices": {"setting": int(setting.sum()), "judged": int((~setting).sum())},
+        "limits": {**gate, "refer_below": refer_below},
+        "reported": {name: int(by.report(rest["whole"]).sum()) for name, by in (("before", start), ("after", limits))},
         "copies_of_referred_slices_reported": {
-            name: count_risen(slices.take(rest), {key: some.take(rest) for key, some in copies.items()}, by, malignant)
+            name: count_risen(rest["whole"], copies, by, malignant)
             for name, by in (("before", start), ("after", limits))
         },
-        "refused": {"whole": count_refused(slices.take(rest), refuse_above)}
-        | {f"crops to {share}": count_refused(some.take(rest), refuse_above) for share, some in crops.items()},
+        "refused": {name: count_refused(rest[name], gate["refuse_above"]) for name in ("whole", *CROPS)},
     }
     for kind in sorted(path for path in others.glob("*") if path.is_dir()):
-        pictures = look(folder, engine, (read(path) for path in sorted(kind.iterdir())))
-        found["refused"][kind.name] = count_refused(pictures, refuse_above, least_lung=0.0)
-    gate = {"least_sharpness": limits.sharpness, "refer_above": limits.distance, "refuse_above": refuse_above}
-    return found, replace(contract, gate=gate, refer_below=found["limits"]["refer_below"])
+        pictures = look(folder, engine, sorted(kind.iterdir()), {kind.name: np.asarray})[kind.name]
+        found["refused"][kind.name] = count_refused(pictures, gate["refuse_above"], least_lung=0.0)
+    return found, replace(contract, gate=gate, refer_below=refer_below)
+
+
+def follow(paths: list[Path], said: str) -> Iterator[Path]:
+    """The paths, with a bar that tells how far they are."""
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(paths, said, console=Console(stderr=True), transient=True)
 
 
 if __name__ == "__main__":

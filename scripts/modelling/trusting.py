@@ -2,67 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import beta
 
-from lungct.engines import Engine
-from lungct.errors import LungCTError
-from lungct.gate.body import outline
-from lungct.gate.checks import (
-    FARTHER,
-    OTHER_WINDOW,
-    check_body,
-    check_colour,
-    check_resolution,
-    find_doubt,
-    measure_sharpness,
-)
-from lungct.model import ModelFolder, softmax, to_input
-from lungct.pixels import Slice
+from lungct.gate.checks import FARTHER
 from lungct_tools.modelling.gatekeeping import REFUSE_SHARE
-
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
-UInt8 = npt.NDArray[np.uint8]
+from lungct_tools.modelling.sights import Flags, Floats, Ints, Seen
 
 SHARPER = (1.0, 1.05, 1.1, 1.2, 1.35, 1.5)  # times the sharpness that a folder asks for
-NEARER = (1.0, 0.95, 0.9, 0.85, 0.8)  # times the distance that it allows
-SURER = 25  # confidences tried between its limit and 1
+NEARER = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)  # times the distance that it allows
+TRIED = 101  # confidences of a class
 NEVER = 2.0  # a confidence that is not reached
-# So much under the limits a copy must stay on the half that sets them: other slices are not just like these.
-MARGINS = (0.97, 1.03, 0.03)
 LUNG = 0.10  # lung_share from which a slice must not be refused
+RISEN = 0.01  # share of the referred slices of which a copy may be reported; none of them as Malignant
 
 
-class Seen(NamedTuple):
-    """What the server's checks see in N pictures.
+class Margin(NamedTuple):
+    """How far under the limits the copies must stay that set them, as other slices are not just like these.
 
     Attributes:
-        called: (N,) index of the class.
-        confidence: (N,) its calibrated probability.
-        sharpness, distance, lung_share: (N,).
-        shaped: (N,) whether it has the shape of a chest slice.
-        usual: (N,) whether it has the gray levels of the lung window.
-        doubted: (N,) whether it is referred whatever the limits are.
+        sharpness, distance: times the limit.
+        odds: of being right, over those that a class is reported from.
     """
 
-    called: Ints
-    confidence: Floats
-    sharpness: Floats
-    distance: Floats
-    lung_share: Floats
-    shaped: Flags
-    usual: Flags
-    doubted: Flags
+    sharpness: float
+    distance: float
+    odds: float
 
-    def take(self, rows: Flags) -> Seen:
-        """Those of the pictures."""
-        return Seen(*(part[rows] for part in self))
+
+MARGINS = (Margin(1.0, 1.0, 1.0), Margin(0.97, 1.03, 1.25), Margin(0.95, 1.05, 2.0), Margin(0.9, 1.1, 4.0))
 
 
 class Limits(NamedTuple):
@@ -74,78 +45,79 @@ class Limits(NamedTuple):
 
     def report(self, seen: Seen) -> Flags:
         """(N,) whether each picture is reported."""
-        near = seen.shaped & ~seen.doubted & (seen.sharpness >= self.sharpness) & (seen.distance <= self.distance)
-        return near & (seen.confidence >= self.below[seen.called])
+        return self.trust(seen) & (seen.confidence >= self.below[seen.called])
 
-    def loosen(self) -> Limits:
-        """Limits that a little more passes."""
-        sharpness, distance, confidence = MARGINS
-        return Limits(self.sharpness * sharpness, self.distance * distance, self.below - confidence)
-
-
-def look(folder: ModelFolder, engine: Engine, slices: Iterable[Slice]) -> Seen:
-    """See slices as the server does; ValueError for a folder without a gate."""
-    if folder.gate is None:
-        raise ValueError("The model folder has no gate, so everything is referred; there are no limits to set.")
-    contract, rows = folder.contract, []
-
-    def prepare() -> Iterator[UInt8]:
-        for one in slices:
-            shown = to_input(one.pixels, contract.size, contract.geometry, contract.window.air, one.aspect)
-            body = outline(shown)
-            try:
-                check_colour(one.coloured)
-                warnings, shaped = (*check_body(body), *check_resolution(one.resampled or one.pixels.shape)), True
-            except LungCTError:
-                warnings, shaped = (), False
-            sharpness = measure_sharpness(shown, body) if body else 0.0
-            rows.append((sharpness, body.lung_share if body else 0.0, shaped, warnings))
-            yield shown
-
-    found = engine.predict(prepare())
-    probabilities = softmax(found.logits, contract.temperature)
-    called = probabilities.argmax(1)
-    sharpness, lung_share, shaped, warnings = zip(*rows, strict=True)
-    return Seen(
-        called,
-        probabilities.max(1),
-        np.array(sharpness),
-        np.array([folder.gate.measure(row) for row in found.features]),
-        np.array(lung_share),
-        np.array(shaped),
-        np.array([OTHER_WINDOW not in some for some in warnings]),
-        np.array([bool(find_doubt(some, contract.classes[c])) for some, c in zip(warnings, called, strict=True)]),
-    )
+    def trust(self, seen: Seen, margin: Margin = MARGINS[0]) -> Flags:
+        """(N,) whether each picture would be reported if the network were sure of it."""
+        near = (seen.sharpness >= self.sharpness * margin.sharpness) & (
+            seen.distance <= self.distance * margin.distance
+        )
+        return seen.shaped & ~seen.doubted & near
 
 
-def find_risen(slices: Seen, copies: Seen, limits: Limits, loosely: bool = False) -> Flags:
-    """(N,) whether each copy is reported though its slice is referred; loosely: or nearly is."""
-    return (limits.loosen() if loosely else limits).report(copies) & ~limits.report(slices)
+def find_risen(slices: Seen, copies: Seen, limits: Limits) -> Flags:
+    """(N,) whether each copy is reported though its slice is referred."""
+    return limits.report(copies) & ~limits.report(slices)
 
 
-def choose_limits(slices: Seen, copies: Sequence[Seen], start: Limits) -> Limits:
-    """The limits, none looser than `start`, under which no copy rises and most slices are reported."""
+def choose_limits(slices: Seen, copies: Sequence[Seen], start: Limits, folds: Ints, malignant: int) -> Limits:
+    """The limits, none looser than `start`, under which no copy rises and most slices are reported.
+
+    How far the copies must stay under them is the least margin with which limits that are chosen on one of the two
+    `folds` (N,) keep the promise of RISEN on the other. Where none does, nothing is reported.
+    """
+
+    def choose(rows: Flags, margin: Margin) -> Limits:
+        return choose_by(slices.take(rows), [some.take(rows) for some in copies], start, margin)
+
+    def holds(fold: int, margin: Margin) -> bool:
+        here = folds == fold
+        chosen, there = choose(~here, margin), slices.take(here)
+        risen = [(some, find_risen(there, some, chosen)) for some in (some.take(here) for some in copies)]
+        share = np.logical_or.reduce([rows for _, rows in risen]).sum() / max(1, (~chosen.report(there)).sum())
+        return share <= RISEN and not any((rows & (some.called == malignant)).any() for some, rows in risen)
+
+    for margin in MARGINS:
+        if holds(0, margin) and holds(1, margin):
+            return choose(np.ones(len(folds), bool), margin)
+    return Limits(start.sharpness, start.distance, np.full_like(start.below, NEVER))
+
+
+def choose_by(slices: Seen, copies: Sequence[Seen], start: Limits, margin: Margin) -> Limits:
+    """The limits for one margin."""
     best, most = Limits(start.sharpness, start.distance, np.full_like(start.below, NEVER)), 0
     for sharper in SHARPER:
         for nearer in NEARER:
             limits = Limits(start.sharpness * sharper, start.distance * nearer, start.below.copy())
-            limits = raise_confidence(slices, copies, limits)
+            for index, least in enumerate(start.below):
+                limits.below[index] = choose_confidence(slices, copies, limits, index, least, margin)
             reported = int(limits.report(slices).sum())
             if reported > most:
                 best, most = limits, reported
-    return Limits(round(best.sharpness, 3), round(best.distance, 3), np.round(best.below, 3))
+    return best
 
 
-def raise_confidence(slices: Seen, copies: Sequence[Seen], limits: Limits) -> Limits:
-    """The limits with the confidence of each class raised until no copy that is called so rises."""
-    for index, least in enumerate(limits.below):
-        for tried in (*np.linspace(min(least, NEVER), 1.0, SURER), NEVER) if least <= 1 else ():
-            limits.below[index] = tried
-            if not any(
-                (find_risen(slices, some, limits, loosely=True) & (some.called == index)).any() for some in copies
-            ):
-                break
-    return limits
+def choose_confidence(
+    slices: Seen, copies: Sequence[Seen], limits: Limits, index: int, least: float, margin: Margin
+) -> float:
+    """The lowest confidence, `least` or more, from which slices are called class `index` and no copy rises."""
+    mine = limits.trust(slices) & (slices.called == index)
+    tried = slices.confidence[mine & (slices.confidence >= least)]
+    if least > 1 or not tried.size:
+        return NEVER
+    tried = np.unique(np.quantile(np.append(tried, least), np.linspace(0, 1, TRIED), method="lower"))
+    own = np.where(mine, slices.confidence, 0.0)
+    allowed = np.ones(tried.size, bool)
+    for some in copies:
+        rows = limits.trust(some, margin) & (some.called == index)
+        nearly = some.confidence[rows] >= lower(tried[:, None], margin.odds)
+        allowed &= ~(nearly & (own[rows] < tried[:, None])).any(1)
+    return float(tried[allowed][0]) if allowed.any() else NEVER
+
+
+def lower(confidence: Floats, odds: float) -> Floats:
+    """Confidences 0 to 1 with so many times lower odds."""
+    return confidence / (confidence + odds * (1 - confidence))
 
 
 def choose_refusal(seen: Sequence[Seen], start: float) -> float:
@@ -155,14 +127,12 @@ def choose_refusal(seen: Sequence[Seen], start: float) -> float:
 
 
 def count_risen(slices: Seen, copies: Mapping[str, Seen], limits: Limits, malignant: int) -> dict[str, dict[str, Any]]:
-    """For each kind of copy, and all: referred slices, how many are reported as a copy, and how many as Malignant."""
+    """Referred slices, of how many a copy of each kind, and of any, is reported, and of how many as Malignant."""
     referred = int((~limits.report(slices)).sum())
-    found = {}
-    for name, some in copies.items():
-        risen = find_risen(slices, some, limits)
-        found[name] = count(int(risen.sum()), referred) | {"malignant": int((risen & (some.called == malignant)).sum())}
-    everything = count(sum(row["count"] for row in found.values()), referred * len(copies))
-    return found | {"all": everything | {"malignant": sum(row["malignant"] for row in found.values())}}
+    risen = {name: find_risen(slices, some, limits) for name, some in copies.items()}
+    worst = {name: risen[name] & (some.called == malignant) for name, some in copies.items()}
+    risen["any"], worst["any"] = (np.logical_or.reduce(list(rows.values())) for rows in (risen, worst))
+    return {name: count(int(risen[name].sum()), referred) | {"malignant": int(worst[name].sum())} for name in risen}
 
 
 def count_refused(seen: Seen, refuse_above: float, least_lung: float = LUNG) -> dict[str, Any]:

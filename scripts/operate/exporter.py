@@ -66,11 +66,11 @@ class ServerCollector(Collector):
             yield from describe_spool(spool)
 
     def _describe_server(self) -> Iterator[Metric]:
-        instance = Instance.read(self._run)  # a server that was started again has other ports and tokens
         enough = ready = False
-        if instance.running:
-            yield describe_memory(instance.pid)
         try:
+            instance = Instance.read(self._run)  # a server that was started again has other ports and tokens
+            if instance.running:
+                yield describe_memory(instance.pid)
             description = Client(instance, deadline_s=0, timeout_s=DESCRIBE_TIMEOUT_S).describe()
             yield from describe_workers(description)
             enough = count_ready(description) >= max(1, description["minWorkers"])

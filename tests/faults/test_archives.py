@@ -37,11 +37,24 @@ def test_garbage_in_place_of_the_archive_is_named_before_anything_starts(tmp_pat
 def test_an_archive_that_is_overwritten_with_garbage_does_not_hurt_the_server_that_runs(site, load):
     archive = site.store / "lung_ct.mar"
     good = archive.read_bytes()
-    with load("archive overwritten with garbage, then a worker dies") as raw:
-        archive.write_bytes(b"no archive")
-        kill(site.worker_pids()[0])
-    archive.write_bytes(good)
+    try:
+        with load("archive overwritten with garbage, then a worker dies") as raw:
+            archive.write_bytes(b"no archive")
+            kill(site.worker_pids()[0])
+    finally:
+        archive.write_bytes(good)
     assert set(raw.failures()) <= {"503"}
+
+
+def test_an_archive_that_somebody_changed_is_not_started(tmp_path, rows):
+    build_store(tmp_path / "store", tmp_path / "no-crash")
+    with zipfile.ZipFile(tmp_path / "store" / "lung_ct.mar", "a") as packed:
+        packed.writestr("lungct/extra.py", "")
+    started = run_script("serve", "--run", tmp_path / "run", "--store", tmp_path / "store", "--ports", *find_ports(5))
+    sees = "no server: `make serve` ends with 2 before anything of it runs"
+    rows.append(format_row("code added to the archive after it was built", sees))
+    assert (started.returncode, "was changed or damaged" in started.stderr) == (2, True)
+    assert not (tmp_path / "run").exists()
 
 
 def copy_archive(site, folder, changes):
@@ -69,7 +82,7 @@ def test_an_update_to_a_damaged_archive_changes_nothing_and_says_why(site, load,
     before, served = site.instance.pid, (site.store / "lung_ct.mar").read_bytes()
     archive = copy_archive(site, tmp_path, {name: damage})
     with load(f"update to an archive with {fault}: refused") as raw:
-        updated = run_script("update", archive, "--run", site.run, "--deadline", 60)
+        updated = run_script("update", archive, "--run", site.run, "--deadline", 40)  # one of them takes it all
     assert updated.returncode == 1
     assert "the old one serves on" in updated.stderr
     assert says in updated.stderr

@@ -1,9 +1,7 @@
 """Small inputs that earlier versions got wrong, and copies and headers of the kinds around them."""
 
-import os
 import warnings
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,15 +19,6 @@ from tests.support.pictures import encode
 @pytest.fixture
 def desk(pipeline):
     return Desk(pipeline)
-
-
-@pytest.fixture(scope="module")
-def cases():
-    """The folder of small inputs beside the data."""
-    found = Path(os.environ.get("LUNG_CT_DATA", "")).resolve().parent / "cases"
-    if "LUNG_CT_DATA" not in os.environ or not found.is_dir():
-        pytest.skip("no folder of cases beside LUNG_CT_DATA")
-    return found
 
 
 def test_copies_of_one_slice_do_not_decide_their_series(cases, desk, tmp_path):

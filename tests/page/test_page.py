@@ -1,62 +1,17 @@
 """The page's logic, with the real pipeline in this process instead of a server."""
 
-import hashlib
 import io
 import zipfile
 
 import numpy as np
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from lungct import NOTICE
 from lungct_client import ServerDown, ServerError, TokenError
-from lungct_tools import TOOLS
-from lungct_tools.phantom.anatomy import draw_slice
-from lungct_tools.phantom.files import encode_dicom
-from tests.support.desk import Desk
 from tests.support.pictures import encode
+from tests.support.visit import open_page, press, said, upload
 
-LAYOUT = str(TOOLS / "page" / "layout.py")
-READY = {"live": True, "ready": True, "reason": None, "workers": [{}], "version": "1.0", "engine": "torch-cpu-float32"}
 DOWN = {"live": False, "ready": False, "reason": "No server", "workers": []}
-
-
-@pytest.fixture
-def desk(pipeline, monkeypatch):
-    found = Desk(pipeline)
-    found.state = READY
-    monkeypatch.setattr("lungct_tools.page.study.connect", lambda server: found)
-    monkeypatch.setattr("lungct_tools.server.status.describe", lambda instance: found.state)
-    return found
-
-
-@pytest.fixture
-def page(desk):
-    return AppTest.from_file(LAYOUT, default_timeout=120).run()
-
-
-@pytest.fixture(scope="module")
-def dicom():
-    return encode_dicom(draw_slice(3, "spiculated", 256))
-
-
-def upload(page, *files):
-    for name, body in files:
-        page.file_uploader[0].upload(name, body)
-    return press(page.run(), "Analyze")
-
-
-def press(page, label):
-    next(button for button in page.button if label in button.label).click()
-    page.run()
-    assert not page.exception
-    return page
-
-
-def said(page):
-    """Everything that the page says."""
-    kinds = ("html", "markdown", "caption", "error", "warning", "info")
-    return " ".join(element.body if kind == "html" else element.value for kind in kinds for element in page.get(kind))
 
 
 def as_normal(reply):
@@ -153,7 +108,7 @@ def test_a_stopped_server_is_told_before_anything_is_sent(desk):
 
     st.cache_data.clear()
     desk.state = DOWN
-    page = AppTest.from_file(LAYOUT, default_timeout=120).run()
+    page = open_page()
     assert "Not running. Start it with <code>make serve</code>" in said(page)
     st.cache_data.clear()
 
@@ -199,63 +154,12 @@ def test_the_caption_says_how_gray_levels_came_about(page, slices, phantoms):
     assert "values stretched to gray levels" in said(page)
 
 
-def test_results_of_other_files_are_not_mistaken_for_those_of_new_ones(page, slices):
-    upload(page, ("one.png", slices[0]))
-    assert "have changed" not in said(page)
-    page.file_uploader[0].upload("two.png", slices[1])
-    page.run()
-    assert "The files above have changed" in said(page)
-    press(page, "Analyze")
-    assert "have changed" not in said(page)
-
-
-def test_the_next_patients_slice_of_the_same_name_does_not_get_the_last_ones_answer(page, slices):
-    upload(page, ("IM0001", slices[0]))
-    page.file_uploader[0].clear()
-    page.file_uploader[0].upload("IM0001", slices[1])
-    page.run()
-    assert "The files above have changed" in said(page)
-    assert "Confidence" not in said(page)
-    page.file_uploader[0].clear()
-    page.file_uploader[0].upload("IM0001", slices[0])
-    page.run()
-    assert "Confidence" in said(page)  # the same slice again has its answer at once
-    page.file_uploader[0].clear()
-    page.run()
-    assert "Confidence" not in said(page)
-
-
-def test_two_uploads_of_one_name_are_told_apart(page, slices):
-    upload(page, ("IM0001", slices[0]), ("IM0001", slices[1]))
-    marks = [hashlib.sha256(body).hexdigest()[:8] for body in slices[:2]]
-    assert sorted(page.dataframe[0].value["file"]) == sorted(f"IM0001 ({mark})" for mark in marks)
-
-
-def test_the_header_of_the_next_patient_is_not_shown_because_the_last_ones_was(page, dicom):
-    upload(page, ("slice", dicom))
-    page.toggle(key="tags").set_value(True).run()
-    page.file_uploader[0].clear()
-    upload(page, ("slice", encode_dicom(draw_slice(4, "none", 256))))
-    assert not page.toggle(key="tags").value
-    assert not page.dataframe
-
-
-def test_a_series_has_the_verdict_of_a_scored_folder_and_tells_its_copies(page, slices):
-    copies = [(f"copy{number}.png", slices[0]) for number in range(2)]
-    upload(page, *((f"slice{number}.png", body) for number, body in enumerate(slices)), *copies, ("bad.txt", b"junk"))
-    assert "4 of 5 slices scored" in said(page)
-    assert "2 copies" in said(page)
-    page.file_uploader[0].clear()
-    upload(page, ("slice.png", slices[0]), ("bad.txt", b"junk"))
-    assert "Not assessable, refer: 1 of 2 slices scored" in said(page)
-
-
 def test_a_window_for_viewing_is_offered_for_hu_only_and_says_so(page, dicom, slices):
     upload(page, ("slice", dicom))
     page.segmented_control(key="view").set_value("Bone").run()
     assert "viewing only" in said(page)
     with pytest.raises(KeyError):
-        upload(AppTest.from_file(LAYOUT, default_timeout=120).run(), ("a.png", slices[0])) \
+        upload(open_page(), ("a.png", slices[0])) \
             .segmented_control(key="view")  # fmt: skip
 
 

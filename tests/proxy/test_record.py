@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from lungct_tools.operate import stop
 from lungct_tools.proxy.record import Record, drain, find
+from lungct_tools.server.processes import read_birth
 from tests.support.calls import wait_until
 
 SLEEPER = """import signal, sys, time
@@ -23,7 +24,7 @@ def gateway(run, handler, notice_s=0.0):
     command = [sys.executable, "-c", SLEEPER.format(handler=handler), "lungct", "gateway"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         process.stdout.readline()
-        Record(process.pid, 60, notice_s).write(run)
+        Record(process.pid, read_birth(process.pid), 60, notice_s).write(run)
         try:
             yield process
         finally:
@@ -32,9 +33,10 @@ def gateway(run, handler, notice_s=0.0):
 
 def test_a_gateway_is_found_while_its_process_is_there(tmp_path):
     with gateway(tmp_path, "signal.SIG_IGN") as process:
-        assert find(tmp_path) == Record(process.pid, 60, 0)
+        birth = read_birth(process.pid)
+        assert find(tmp_path) == Record(process.pid, birth, 60, 0)
     assert find(tmp_path) is None
-    Record(os.getpid(), 60, 0).write(tmp_path)  # the number went to another program
+    Record(os.getpid(), birth, 60, 0).write(tmp_path)  # the number went to another program
     assert find(tmp_path) is None
 
 

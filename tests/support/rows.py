@@ -14,5 +14,5 @@ def make_row(name, malignant=0.1, label="Normal", decision="report", series="s",
     shares = {"Normal": 0.9 - malignant, "Benign": 0.1, "Malignant": malignant}
     return {
         **row, "label": label, "confidence": 0.9, "probabilities": shares, "decision": decision, "warnings": [],
-        "weights_sha256": "", "engine": "torch",
+        "weights_sha256": "", "engine": "torch", **more,
     }  # fmt: skip

@@ -53,10 +53,13 @@ class Limit(NamedTuple):
     over: str = ""
 
 
+NO_CONTRAST = (
+    "it is not made of dark air and bright tissue alone, as a chest is at the lung window (centre -500, width 1500)"
+)
 # What an axial slice of a chest is, at any field of view: one that cuts the body is usual in CT. How many slices and
 # other pictures they keep out is told by `lungct trust`.
 LIMITS = (
-    Limit("separation", 0.84, "it is not made of dark air and bright tissue alone"),
+    Limit("separation", 0.84, NO_CONTRAST),
     Limit("frame_share", 0.12, "what is bright in it is too small for a body"),
     Limit("unevenness", 0.0, "", 32.0, "its bright part is too uneven for soft tissue"),
 )

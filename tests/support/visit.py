@@ -1,0 +1,31 @@
+"""What a person does on the page, and what the page says."""
+
+from streamlit.testing.v1 import AppTest
+
+from lungct_tools import TOOLS
+
+LAYOUT = str(TOOLS / "page" / "layout.py")
+
+
+def open_page():
+    """The page as it is before anything is chosen."""
+    return AppTest.from_file(LAYOUT, default_timeout=120).run()
+
+
+def upload(page, *files):
+    for name, body in files:
+        page.file_uploader[0].upload(name, body)
+    return press(page.run(), "Analyze")
+
+
+def press(page, label):
+    next(button for button in page.button if label in button.label).click()
+    page.run()
+    assert not page.exception
+    return page
+
+
+def said(page):
+    """Everything that the page says."""
+    kinds = ("html", "markdown", "caption", "error", "warning", "info")
+    return " ".join(element.body if kind == "html" else element.value for kind in kinds for element in page.get(kind))
