@@ -22,7 +22,7 @@ ask = $(if $(strip $(ARGS)),,$(error Where is the data? make $@ ARGS='$1'; what 
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:  # targets named together follow each other: make -j stop serve
-.PHONY: help setup archive serve gateway key stop status demo predict score ui screenshots scale update bench footprint audit train quantize evaluate exporter image sbom lint test test-ops test-core demo-testing faults soak lock clean findings
+.PHONY: help setup archive serve gateway key stop status demo predict score ui screenshots scale update bench footprint audit train quantize evaluate exporter image sbom lint test test-ops test-core test-ohif demo-testing faults soak lock clean findings
 
 help:     ## this help
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -134,6 +134,10 @@ test-core:  ## the core's tests where no torch is, for another Python: make test
 
 demo-testing:  ## `make demo` on Debian testing's Python, as a user without home, in a chroot; needs root and mmdebstrap
 	@rm -rf .run/testing && .ci/demo-testing .run/testing
+
+test-ohif: ## OHIF's npm build in Chromium shows what we stored in an Orthanc; needs npm, pictures go to .run/ohif
+	@$(SETUP) test
+	@$(PY) -m pytest tests/ohif/viewer.py $(ARGS)
 
 faults:   ## break the server under load, count what is lost, write the table in docs/operations.md; about 8 minutes
 	@$(SETUP) test

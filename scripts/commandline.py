@@ -26,8 +26,9 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "Use": {
         "predict": ("folder.predict", "score files or a folder and show a table"),
         "score": ("folder.score", "score a folder, ZIP or list of any size, over night"),
+        "pacs": ("pacs.command", "series in from a PACS, results out as DICOM"),
         "ui": ("page.app", "the page for people, on this machine only"),
-        "phantom": ("phantom.files", "draw synthetic slices, as DICOM or PNG"),
+        "phantom": ("phantom.draw", "draw synthetic slices or a series, as DICOM or PNG"),
         "formats": ("documents.formats", "the table of what the server accepts"),
         "openapi": ("documents.openapi", "the OpenAPI description of the routes"),
         "completion": ("documents.completion", "tab completion for bash or zsh"),
@@ -61,11 +62,13 @@ NEEDS = {
     "evaluate": "train",
     "fuzz": "fuzz",
     "import": "torch",
+    "pacs": "pacs",
     "quantize": "train",
     "sbom": "sbom",
     "screenshots": "test",
     "streams": "bench",
     "train": "train",
+    "trust": "train",
     "ui": "ui",
 }
 COMMANDS = {name: module for group in GROUPS.values() for name, (module, _) in group.items()}

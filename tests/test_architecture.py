@@ -90,8 +90,10 @@ TOOL_ARROWS = {
     "phantom": set(),
     "server": {"client", "phantom"},
     "proxy": {"client", "server"},
-    "operate": {"client", "phantom", "server", "proxy"},
+    "operate": {"client", "phantom", "server", "proxy", "pacs"},
     "folder": {"client", "packages", "server"},
+    "dicomout": {"folder"},
+    "pacs": {"client", "server", "folder", "dicomout"},
     "page": {"client", "phantom", "server", "folder"},
     "bench": {"client", "phantom", "documents", "server"},
     "modelling": {"phantom", "documents"},
@@ -125,11 +127,8 @@ def test_nothing_named_scripts_or_tests_is_installed():
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     assert {name.partition(".")[0] for name in packages} == {"lungct", "lungct_client", "lungct_tools"}
     folders = {".".join(path.parent.relative_to(PACKAGE.parent).parts) for path in PACKAGE.rglob("*.py")}
-    tools = {f"lungct_tools.{path.name}" for path in TOOLS.iterdir() if path.is_dir() and list(path.glob("*.py"))}
-    assert set(packages) == folders | (tools - {"lungct_tools.client", "lungct_tools.standin"}) | {
-        "lungct_client",
-        "lungct_tools",
-    }
+    tools = {".".join(("lungct_tools", *path.parent.relative_to(TOOLS).parts)) for path in TOOLS.rglob("*.py")}
+    assert set(packages) == folders | {"lungct_client"} | (tools - {"lungct_tools.client", "lungct_tools.standin"})
 
 
 def test_only_the_handler_knows_torchserve():
