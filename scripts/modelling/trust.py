@@ -109,13 +109,13 @@ def measure(folder: Any, known: list[Known], others: Path, wanted: str) -> tuple
     mine = {name: some.take(setting) for name, some in seen.items()}
 
     below = np.array([contract.refer_below.get(name, NEVER) for name in contract.classes])
-    start = Limits(contract.gate["least_sharpness"], contract.gate["refer_above"], below)
-    malignant = contract.classes.index("Malignant")
+    start = Limits(folder.gate.least_sharpness, folder.gate.refer_above, below)
+    malignant = contract.classes.index("Malignant") if "Malignant" in contract.classes else -1  # which none is called
     limits = choose_limits(mine["whole"], [mine[name] for name in COPIES], start, quarters[setting] // 2, malignant)
     gate = {
         "least_sharpness": limits.sharpness,
         "refer_above": limits.distance,
-        "refuse_above": choose_refusal([mine[name] for name in ("whole", *CROPS)], contract.gate["refuse_above"]),
+        "refuse_above": choose_refusal([mine[name] for name in ("whole", *CROPS)], folder.gate.refuse_above),
     }
     refer_below = dict(zip(contract.classes, limits.below.tolist(), strict=True))
     copies = {name: rest[name] for name in COPIES}
