@@ -8,7 +8,7 @@ slice is reported, and the distance over which a picture is refused. On the othe
 reported all the same, and whole slices and crops of 200 to 300 mm that are refused, with exact bounds; and pictures
 that are no chest CT. --write puts the limits into model.json; without it nothing is changed.
 
-DIR holds iq_othnccd/cases.csv, lidc_clear/slices.csv, lungdx_a0001/slices.csv (for judging only), dicom/lidc_0001 and
+DIR holds iq_othnccd/cases.csv, lidc_clear/slices.csv, lungdx_a0001/slices.csv and dicom/lidc_0001 (judging only), and
 not_ct/; what is not there is left out. Takes minutes; --every 10 looks at a tenth of the slices.
 """
 
