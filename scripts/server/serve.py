@@ -236,9 +236,8 @@ def main() -> int:
         metavar=("INFERENCE", "MANAGEMENT", "METRICS", "GRPC_INFERENCE", "GRPC_MANAGEMENT"),
         help="default: $LUNG_CT_PORTS or 8080 8081 8082 7070 7071",
     )
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting over config/config.properties"
-    )
+    help_set = "a setting over config/config.properties"
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=help_set)
     parser.add_argument("--foreground", action="store_true", help="stay, log to standard output, stop on SIGTERM")
     parser.add_argument("--deadline", type=float, default=180, help="seconds to become ready (default %(default)s)")
     args = parser.parse_args()
