@@ -16,7 +16,7 @@ from lungct.pixels import Slice
 from lungct.window import LUNG
 
 Schema = dict[str, Any]
-NULLABLE = {"window", "outside_body", "content_type", "data", "request_id"}
+NULLABLE = {"window", "resampled", "outside_body", "content_type", "data", "request_id"}
 # What no example tells: by the name of a field, wherever it stands.
 SAID: dict[str, Schema] = {
     "label": {"description": "The class of the highest probability."},
@@ -27,7 +27,12 @@ SAID: dict[str, Schema] = {
     "center": {"type": "number"},
     "width": {"type": "number", "minimum": 1},
     "rule": {"description": "How gray levels came about."},
+    "resampled": {"description": "Rows and columns in square pixels; null where the file's own are square."},
     "sha256": {"description": "Of the file's bytes.", "pattern": "^[0-9a-f]{64}$"},
+    "pixels_sha256": {
+        "description": "Of what the network sees, in whatever file.",
+        "pattern": "^[0-9a-f]{64}$",
+    },
     "weights_sha256": {"pattern": "^[0-9a-f]{64}$"},
     "grids": {"description": "7 x 7 signed evidence sums of each class before the ReLU."},
     "outside_body": {"description": "Share of the positive evidence outside the body.", "minimum": 0, "maximum": 1},
@@ -53,11 +58,12 @@ def infer(value: Any, name: str = "") -> Schema:
 def describe_answers(contract: ModelContract) -> dict[str, Schema]:
     """Name -> schema of the reply, of the same by the Open Inference Protocol, and of a refusal."""
     count = len(contract.classes)
-    slice_ = Slice(np.zeros((8, 8), np.uint8), "PNG", LUNG, "0" * 64)
+    slice_ = Slice(np.zeros((8, 8), np.uint8), "PNG", LUNG, "0" * 64, aspect=2.0)
     score = build_score(np.full(count, 1 / count), slice_, ("A sentence.",), True, contract, "openvino-fp32")
+    score["input"]["pixels_sha256"] = "0" * 64  # by the pipeline, which has what the network sees
     drawn = Heatmap("gradcam", contract.classes[0], ActivationMap(np.ones((7, 7), np.float32), True), b"?", "image/png")
     evidence, numbers = np.ones((count, 7, 7), np.float32), np.ones(count, np.float32)
-    heatmap = build_heatmap(drawn, evidence, numbers, numbers, None, contract.classes) | {"outside_body": 0.5}
+    heatmap = build_heatmap(drawn, evidence, numbers, numbers, None, contract) | {"outside_body": 0.5}
     reply = infer(score | {"heatmap": heatmap})
     reply["required"].remove("heatmap")
     reply["properties"]["label"]["enum"] = [*score["probabilities"]]
