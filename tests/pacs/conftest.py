@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from lungct_tools.dicomout.objects import build_objects, encode
+from lungct_tools.pacs.folder import SeriesFolder
+from lungct_tools.pacs.spool import Spool
 from tests.dicomout.conftest import assess  # noqa: F401 - a fixture
 from tests.support.calls import wait_until
 from tests.support.listening import Listening, listening
 from tests.support.orthanc import Orthanc, running
+from tests.support.series import draw_series
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +40,30 @@ def listener(server, orthanc, tmp_path_factory) -> Iterator[Listening]:
 @pytest.fixture
 def wait_for() -> Callable[..., None]:
     return lambda condition, what, deadline_s=60: wait_until(condition, deadline_s, what)
+
+
+@pytest.fixture(scope="module")
+def objects(assess):  # noqa: F811 - the fixture
+    return build_objects(assess(draw_series(3)), {})
+
+
+@pytest.fixture
+def spool(tmp_path):
+    with Spool(tmp_path / "spool", 10**9) as found:
+        yield found
+
+
+@pytest.fixture
+def version(spool, objects):
+    folder = SeriesFolder(spool.root / "series" / "a")
+    folder.root.mkdir()
+    names = [f"{number}.dcm" for number in range(len(objects))]
+    files = zip(names, map(encode, objects), strict=True)
+    manifest = {
+        "slices": [], "study": objects[0].StudyInstanceUID,
+        "objects": [{"file": n, "sop_class": o.SOPClassUID} for n, o in zip(names, objects, strict=True)],
+    }  # fmt: skip
+    return folder, folder.add_version(1, files, manifest)
 
 
 def write(folder: Path, files: tuple[bytes, ...]) -> list[Path]:

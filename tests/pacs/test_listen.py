@@ -13,11 +13,13 @@ from pynetdicom import AE
 from lungct_tools import ROOT
 from lungct_tools.commandline import compose
 from lungct_tools.pacs.command import main
-from lungct_tools.pacs.spool import hash_name
+from lungct_tools.pacs.commitment import Commitments
+from lungct_tools.pacs.listen import Listener
+from lungct_tools.pacs.spool import Spool, hash_name
 from lungct_tools.phantom.series import name_uid
 from tests.pacs.conftest import write
 from tests.support.dicoms import LOSSLESS, build_of, save
-from tests.support.listening import listening
+from tests.support.listening import Listening, listening
 from tests.support.series import draw_series, name_slice, refused_slice
 
 pytestmark = [pytest.mark.ops, pytest.mark.server]
@@ -143,11 +145,16 @@ def requests_file(archive):
     return requests.get(f"http://127.0.0.1:{archive.http}/instances/{series['Instances'][0]}/file", timeout=30).content
 
 
-def test_a_full_spool_answers_out_of_resources(server, tmp_path):
-    with listening(server.run, tmp_path / "spool", "--quota", "0.0001") as found:
+def test_a_full_spool_answers_out_of_resources(tmp_path):
+    with Spool(tmp_path / "spool", 100_000) as spool:
+        taken = []
+        listener = Listener(spool, lambda *slices: taken.append(slices), Commitments(), "LUNGCT", ("127.0.0.1", 0))
+        found = Listening(None, listener.port, spool.root)
         sent = found.send(*write(tmp_path / "in", draw_series(1)), options=("-v",))
+        listener.close()
         assert "Refused: OutOfResources" in sent.stdout + sent.stderr
         assert found.events("full")
+        assert not taken
 
 
 OPEN = (
