@@ -5,6 +5,7 @@ import zipfile
 import pytest
 
 from lungct_tools.server.instance import Instance, find_ports
+from lungct_tools.server.seal import write_seal
 from tests.conftest import run_script
 from tests.faults.site import build_store, change_archive, kill
 from tests.faults.table import format_row
@@ -128,6 +129,7 @@ def test_without_a_gateway_an_update_restarts_the_server_itself(tmp_path):
 def test_an_update_without_a_server_says_how_to_start_one(tmp_path):
     with zipfile.ZipFile(tmp_path / "lung_ct.mar", "w") as archive:
         archive.writestr("file", b"")
+    write_seal(tmp_path / "lung_ct.mar")
     updated = run_script("update", tmp_path / "lung_ct.mar", "--run", tmp_path)
     assert updated.returncode == 3
     assert "make serve" in updated.stderr
