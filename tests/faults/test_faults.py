@@ -116,15 +116,13 @@ def test_three_times_more_than_it_can_do_makes_it_refuse_politely_and_not_collap
     wait_until(site.is_ready, BACK_S, "ready")
     patient = Traffic(site.door.client("alice", deadline_s=180, timeout_s=90), slices, 1, rest_s=0.5)
     raw = Traffic(site.door.client("raw", deadline_s=0, timeout_s=90), slices, 1, rest_s=0.5)
-    offered, refused, ratios, wanted = [], [], [], 3.5
+    refused, ratios, wanted = [], [], 3.5
     with site.scaled_to(1), patient, raw:
         for _ in range(9):  # side by side, so that whatever else the machine does cancels out
             peak = run_closed(crowd, QUEUE, WINDOW_S).rate
             waits_s = QUEUE / peak / 3  # a third of the callers stand in a full queue, the others are refused at once
             over = run_closed(crowd, 4 * QUEUE, WINDOW_S, pause_s=max(0.0, 4 * QUEUE / (wanted * peak) - waits_s))
-            times = over.answered / (WARM_S + WINDOW_S + TAIL_S) / peak
-            if times >= 3:
-                offered.append(times)
+            if over.answered / (WARM_S + WINDOW_S + TAIL_S) >= 3 * peak:
                 refused.append(over.errors / over.answered)
                 ratios.append(over.rate / peak)
             else:  # a slow machine's callers are late as well: they rest less
@@ -133,14 +131,14 @@ def test_three_times_more_than_it_can_do_makes_it_refuse_politely_and_not_collap
             wait_until(lambda: patient.answered > answered + 1, 60, "the queue is empty again")  # noqa: B023
             if len(ratios) == 5:
                 break
+    assert len(ratios) >= 3, "rounds that offered three times the peak"
     ratio = statistics.median(ratios)
     sees = f"503 for {statistics.median(refused):.0%}; answers a second: {ratio:.2f} of the peak"
     lost = sum(patient.failures().values())
     rows.append(format_row("three times the load that it can take", sees, lost))
     assert (lost, patient.answered > 5) == (0, True)
     assert {"503"} <= set(raw.failures()) <= {"503", "no connection"}  # the latter where a token expires meanwhile
-    assert len(offered) >= 3, "rounds that offered three times the peak"
-    assert ratio >= 0.6  # 0.48 where it collapses; what neighbours on the machine take from it is theirs
+    assert ratio >= 0.9
 
 
 def test_a_full_queue_says_when_to_come_back(site, slices):

@@ -10,6 +10,7 @@ import pytest
 from lungct_tools.operate import update
 from lungct_tools.proxy.record import Record
 from lungct_tools.server.instance import Instance
+from tests.support.standins import idle_torchserve
 
 INF = float("inf")
 
@@ -17,12 +18,10 @@ INF = float("inf")
 @pytest.fixture
 def server(tmp_path):
     """A process that passes for TorchServe."""
-    command = [sys.executable, "-c", "import time; time.sleep(600)", "torchserve"]
-    with subprocess.Popen(command, start_new_session=True) as process:
+    with idle_torchserve() as process:
         instance = Instance(tmp_path, pid=process.pid, options=("--run", str(tmp_path)))
         instance.write()
         yield instance
-        process.kill()
 
 
 def test_a_server_that_was_started_again_during_the_trial_is_the_one_that_is_ended(server, monkeypatch):

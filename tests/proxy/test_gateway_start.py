@@ -4,8 +4,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 
 import pytest
 
@@ -16,6 +14,7 @@ from lungct_tools.server.serve import answers
 from tests.conftest import run_script
 from tests.support.calls import wait_until
 from tests.support.gateways import open_gateway, skip_without_nginx
+from tests.support.standins import idle_torchserve
 
 pytestmark = pytest.mark.ops
 FOR_EVER = ("--patience", "inf")  # nobody starts the stand-in again
@@ -26,14 +25,12 @@ ANY_ADDRESS = ("0.0.0.0", "[::]")  # noqa: S104
 def server(tmp_path):
     """A process that passes for TorchServe, with its tokens; it answers nothing."""
     skip_without_nginx()
-    command = [sys.executable, "-c", "import time; time.sleep(600)", "torchserve"]
-    with subprocess.Popen(command, start_new_session=True) as process:
+    with idle_torchserve() as process:
         instance = Instance(tmp_path, tuple(find_ports(5)), process.pid)
         instance.write()
         instance.keys.write_text(json.dumps({"inference": {"key": "k"}}))
         write_clients(tmp_path / "clients.map", {})
         yield instance
-        process.kill()
 
 
 def start(server, listen, *options):

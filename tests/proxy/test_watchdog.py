@@ -1,13 +1,12 @@
 """When the watchdog restarts a server, and when it leaves it alone."""
 
-import subprocess
-import sys
 import threading
 
 import pytest
 
 from lungct_tools.proxy.watchdog import LONGEST_S, Watchdog, restart
 from lungct_tools.server.instance import Instance
+from tests.support.standins import idle_torchserve
 
 pytestmark = pytest.mark.ops
 SICK = "0 of 1 workers are READY"
@@ -48,8 +47,7 @@ def test_a_supervised_server_is_ended_when_it_is_sick_and_left_to_others_when_it
 
 
 def test_a_supervised_server_is_ended_whole_and_what_the_next_one_wrote_stays(tmp_path):
-    command = [sys.executable, "-c", "import time; time.sleep(600)", "torchserve"]
-    with subprocess.Popen(command, start_new_session=True) as process:
+    with idle_torchserve() as process:
         instance = Instance(tmp_path, pid=process.pid)
         instance.write()
         instance.keys.write_text("{}")
