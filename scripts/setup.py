@@ -76,7 +76,7 @@ def make_environment(torch_index: str) -> None:
         pins = [lock[name][0].split()[0] for name in TORCH_ROWS]
         run([*uv, "--index-url", torch_index, *pins], env)
         lock = {n: rows for n, rows in lock.items() if n not in TORCH_ROWS and not n.startswith(CUDA_ROWS)}
-    print(f"setup: {len(lock)} packages (about 6 GB on Linux with the CUDA libraries of torch)", flush=True)
+    print(f"setup: {len(lock)} packages (7.5 GB on disk with the CUDA libraries of torch)", flush=True)
     install([block for rows in lock.values() for block in rows], uv, env)
     print("setup: this project, editable", flush=True)
     run([*uv, "--quiet", "--no-deps", "--no-build-isolation", "--editable", str(ROOT)], env)
