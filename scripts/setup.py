@@ -187,7 +187,7 @@ def make_environment(rows: dict[str, list[str]], torch_index: str) -> None:
         print("setup: torch and torchvision from LUNG_CT_TORCH_INDEX, not hash-checked", flush=True)
         run([*uv, "--index-url", torch_index, *(rows[name][0].split()[0] for name in TORCH_ROWS)], env)
         rows = {n: blocks for n, blocks in rows.items() if n not in TORCH_ROWS and not n.startswith(CUDA_ROWS)}
-    size = ", with the CUDA libraries of torch about 6 GB on disk" if "torch" in rows else ""
+    size = ", 7.5 GB on disk with the CUDA libraries of torch" if "torch" in rows else ""
     print(f"setup: {len(rows)} packages{size}", flush=True)
     try:
         install(rows.values(), uv, env)

@@ -10,10 +10,10 @@ from lungct_tools.proxy.record import Record, drain, find
 from lungct_tools.server.processes import read_birth
 from tests.support.calls import wait_until
 
-SLEEPER = """import signal, sys, time
+IDLE = """import os, signal, threading
 signal.signal(signal.SIGTERM, {handler})
 print(flush=True)
-time.sleep(600)
+while True: signal.pause()
 """
 
 
@@ -21,7 +21,7 @@ time.sleep(600)
 def gateway(run, handler, notice_s=0.0):
     """A process that passes for a gateway of this run folder."""
     (run / "gateway").mkdir()
-    command = [sys.executable, "-c", SLEEPER.format(handler=handler), "lungct", "gateway"]
+    command = [sys.executable, "-c", IDLE.format(handler=handler), "lungct", "gateway"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         Record(process.pid, read_birth(process.pid), 60, notice_s).write(run)
@@ -41,7 +41,7 @@ def test_a_gateway_is_found_while_its_process_is_there(tmp_path):
 
 
 def test_a_drain_may_take_its_notice_and_the_deadline_after_it(tmp_path):
-    with gateway(tmp_path, "lambda *_: (time.sleep(1), sys.exit())", notice_s=60):
+    with gateway(tmp_path, "lambda *_: threading.Timer(1, os._exit, [0]).start()", notice_s=60):
         assert drain(tmp_path, 0.2)
 
 

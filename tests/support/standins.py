@@ -10,13 +10,13 @@ from lungct_tools.server.instance import Instance, find_ports
 from lungct_tools.server.processes import read_birth
 from lungct_tools.server.seal import NAME, write_seal
 
-SLEEP = "import time; time.sleep(600)"
+IDLE = "import signal; signal.pause()"
 
 
 @contextmanager
 def run_stand_in(run, ports=None, **record):
     """A process that passes for the server of a run folder, recorded there."""
-    command = [sys.executable, "-c", SLEEP, "torchserve"]
+    command = [sys.executable, "-c", IDLE, "torchserve"]
     with subprocess.Popen(command, start_new_session=True) as process:
         ports = ports or tuple(find_ports(5))
         instance = Instance(run, ports, process.pid, read_birth(process.pid), **record)
