@@ -61,15 +61,12 @@ class Nginx:
 
     @property
     def places(self) -> int:
-        """How many requests of all clients may be under way: as many as TorchServe can hold, queued and in batches.
-
-        No fewer: a request has its place from its first byte, and while uploads arrive workers must not run dry.
-        """
+        """Half of the requests that TorchServe can hold, queued and in batches: it stands in the settings twice."""
         try:
             settings = read_settings(self.instance.store / NAME)
         except (ArchiveError, ValueError):  # by now it is another one; or none was recorded
-            return PLACES
-        return int(settings["jobQueueSize"] + settings["maxWorkers"] * settings["batchSize"])
+            return PLACES // 2
+        return int(settings["jobQueueSize"] + settings["maxWorkers"] * settings["batchSize"] + 1) // 2
 
     @property
     def logs(self) -> list[Path]:

@@ -13,7 +13,7 @@ import requests
 
 from lungct_tools.proxy.nginx import TEMPLATE, GatewayError, Nginx, make_certificate
 from lungct_tools.server.instance import Instance
-from tests.nginx.callers import KEY, KEYS, uploading
+from tests.nginx.callers import KEY, KEYS
 from tests.support.calls import wait_until
 from tests.support.gateways import run_nginx, skip_without_nginx
 
@@ -187,36 +187,6 @@ class TestStrangers:
             statuses = [session.request(method, url, **options, timeout=20).status_code for _ in range(8)]
         assert statuses[0] == status
         assert set(statuses) == {status, 429}
-
-
-def test_all_clients_together_get_no_more_places_than_torchserve_queues(upstream, tmp_path, monkeypatch):
-    skip_without_nginx()
-    monkeypatch.setattr("lungct_tools.proxy.nginx.PLACES", 6)
-    folder = tmp_path / "gateway"
-    folder.mkdir()
-    with run_nginx(folder, upstream.server_port, KEYS) as nginx, ThreadPoolExecutor(1):
-        context = ssl.create_default_context(cafile=str(nginx.certificate))
-        held = [
-            uploading(nginx, "Content-Length: 9", key=key) for key in (KEYS["alice"], KEYS["bob"]) for _ in range(3)
-        ]
-        for each in held:
-            each.__enter__()
-
-        def ask():
-            host, port = nginx.listen.split(":")
-            with (
-                socket.create_connection((host, port), timeout=20) as plain,
-                context.wrap_socket(plain, server_hostname="localhost") as secure,
-            ):
-                secure.sendall(b"POST " + ROUTE + b" HTTP/1.1\r\nHost: x\r\n" + AUTH + b"Content-Length: 1\r\n\r\nx")
-                return secure.recv(4096)
-
-        wait_until(lambda: ask().startswith(b"HTTP/1.1 503"), 10, "no more places")
-        assert b"Retry-After: 2" in ask()
-        assert b"GET /readyz" not in ask()
-        for each in held:
-            each.__exit__(None, None, None)
-        wait_until(lambda: ask().startswith(b"HTTP/1.1 200"), 10, "room again")
 
 
 @pytest.mark.parametrize("name", ["with blanks in it", "semi;colon", "curly{brace}", "hash#", "Ümläut"])
