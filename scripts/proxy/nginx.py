@@ -61,12 +61,15 @@ class Nginx:
 
     @property
     def places(self) -> int:
-        """Half of the requests that TorchServe can hold, queued and in batches: it stands in the settings twice."""
+        """Half of the requests that one worker and the queue can hold: it stands in the settings twice.
+
+        More workers hold more, and these keep them busy; but after a scaling down TorchServe must not have to refuse.
+        """
         try:
             settings = read_settings(self.instance.store / NAME)
         except (ArchiveError, ValueError):  # by now it is another one; or none was recorded
             return PLACES // 2
-        return int(settings["jobQueueSize"] + settings["maxWorkers"] * settings["batchSize"] + 1) // 2
+        return int(settings["jobQueueSize"] + settings["batchSize"]) // 2
 
     @property
     def logs(self) -> list[Path]:

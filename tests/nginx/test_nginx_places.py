@@ -75,3 +75,20 @@ def test_uploads_that_stall_take_no_place(ask, holding):
         for i in range(4 * PLACES):
             stack.enter_context(uploading(ask.nginx, "Content-Length: 9", b"half", key=KEYS[("alice", "bob")[i % 2]]))
         assert [ask("carol").status_code for _ in range(PLACES)] == [200] * PLACES
+
+
+def test_refusals_of_a_client_that_does_not_wait_leave_at_a_pace_and_others_are_told_at_once(ask, holding):
+    """Fifty a second after the first twenty, so the last of seventy comes after a second."""
+    with ThreadPoolExecutor(PLACES) as pool, ThreadPoolExecutor(16) as greedy:
+        inside = [pool.submit(ask, "alice") for _ in range(PLACES)]
+        wait_until(lambda: len(holding.held) == PLACES, 10, "every place is taken")
+        began = time.monotonic()
+        refusals = [greedy.submit(ask, "bob") for _ in range(70)]
+        wait_until(lambda: sum(each.done() for each in refusals) > 30, 10, "bob is slowed down")
+        asked = time.monotonic()
+        assert ask("carol").status_code == 503
+        assert time.monotonic() - asked < 0.5
+        assert {each.result().status_code for each in refusals} == {503}
+        assert time.monotonic() - began > 0.9
+        holding.release.set()
+        assert {each.result().status_code for each in inside} == {200}
