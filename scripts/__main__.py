@@ -7,8 +7,10 @@ import tomllib
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
+from lungct_client import ClientError
 from lungct_tools import ROOT
-from lungct_tools.commandline import COMMANDS, GROUPS
+from lungct_tools.commandline import COMMANDS, GROUPS, NEEDS
+from lungct_tools.packages.lacking import explain_lacking
 
 
 def find_version() -> str:
@@ -28,7 +30,7 @@ def explain() -> str:
 
 
 def main() -> int:
-    """Hand the rest of the command line to the command; 2 for one that there is not."""
+    """Hand the rest of the command line to the command; 2 for none such, or one that cannot work here."""
     words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help", "help"):
         print(explain())
@@ -39,8 +41,18 @@ def main() -> int:
     if words[0] not in COMMANDS:
         print(f"lungct: there is no command {words[0]!r}; lungct --help lists them.", file=sys.stderr)
         return 2
+    if words[0] in NEEDS and (lacking := explain_lacking(NEEDS[words[0]])):
+        print(f"lungct {words[0]}: {lacking}", file=sys.stderr)
+        return 2
     sys.argv = [f"lungct {words[0]}", *words[1:]]  # what argparse shows as the program
-    return int(import_module(f"lungct_tools.{COMMANDS[words[0]]}").main() or 0)
+    try:
+        return int(import_module(f"lungct_tools.{COMMANDS[words[0]]}").main() or 0)
+    except ClientError as error:
+        said = str(error)
+    except OSError as error:  # a folder of another user, a disk that is full or may not be written
+        said = f"{error.filename} cannot be used: {error.strerror}." if error.filename else str(error)
+    print(f"lungct {words[0]}: {said}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

@@ -26,9 +26,11 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "Use": {
         "predict": ("folder.predict", "score files or a folder and show a table"),
         "score": ("folder.score", "score a folder, ZIP or list of any size, over night"),
+        "pacs": ("pacs.command", "series in from a PACS, results out as DICOM"),
         "ui": ("page.app", "the page for people, on this machine only"),
-        "phantom": ("phantom.files", "draw synthetic slices, as DICOM or PNG"),
+        "phantom": ("phantom.draw", "draw synthetic slices or a series, as DICOM or PNG"),
         "formats": ("documents.formats", "the table of what the server accepts"),
+        "openapi": ("documents.openapi", "the OpenAPI description of the routes"),
         "completion": ("documents.completion", "tab completion for bash or zsh"),
     },
     "Protect and deploy": {
@@ -45,11 +47,29 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "evaluate": ("modelling.evaluate", "every number of the model card again"),
         "import": ("modelling.import_checkpoint", "a model folder from a checkpoint of the original"),
         "bench": ("bench.benchmark", "served against in-process rates in one run"),
+        "footprint": ("packages.footprint", "what set-up downloads, occupies and takes, in a fresh clone"),
         "engines": ("bench.engines", "rates of every engine on this machine"),
         "streams": ("bench.streams", "how a worker's threads share a batch"),
         "fuzz": ("bench.fuzz", "run the decoders' fuzz target"),
         "screenshots": ("page.screenshots", "README's pictures of the page"),
     },
+}
+# Command -> the extra of pyproject.toml without which it does not start; make's targets install the same.
+NEEDS = {
+    "audit": "train",
+    "bench": "bench",
+    "engines": "bench",
+    "evaluate": "train",
+    "fuzz": "fuzz",
+    "import": "torch",
+    "pacs": "pacs",
+    "quantize": "train",
+    "sbom": "sbom",
+    "screenshots": "test",
+    "streams": "bench",
+    "train": "train",
+    "trust": "train",
+    "ui": "ui",
 }
 COMMANDS = {name: module for group in GROUPS.values() for name, (module, _) in group.items()}
 

@@ -28,7 +28,6 @@ from lungct_tools import ROOT
 from lungct_tools.commandline import COMMANDS, compose
 from lungct_tools.phantom.anatomy import draw_slice
 from lungct_tools.server.instance import Instance, find_ports
-from tests.support.madeup import RECIPE, make_data, make_nodules, make_start
 from tests.support.pictures import encode
 from tests.support.watching import Page, exporting
 
@@ -118,6 +117,8 @@ def cases(data: Path) -> Path:
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made-up data set, for reading only."""
+    from tests.support.madeup import make_data  # brings torch, which the core's tests can do without
+
     return make_data(tmp_path_factory.mktemp("made") / "iq_othnccd")
 
 
@@ -135,12 +136,16 @@ class Trained:
 @pytest.fixture(scope="session")
 def nodules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made-up nodules, for reading only."""
+    from tests.support.madeup import make_nodules
+
     return make_nodules(tmp_path_factory.mktemp("made") / "nodules")
 
 
 @pytest.fixture(scope="session")
 def trained(made: Path, nodules: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Two batches of parts of 64 pixels, then shipped."""
+    from tests.support.madeup import RECIPE, make_start
+
     root = tmp_path_factory.mktemp("trained")
     found = Trained(made, nodules, make_start(root / "start.pth"), root / "work", root / "model")
     places = ("--data", made, "--nodules", nodules, "--init", found.start, "--work", found.work, "--out", found.model)

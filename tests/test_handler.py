@@ -188,6 +188,8 @@ print(json.loads(handler._pipeline.describe())["engine"], "torch" in sys.modules
     ("wanted", "engine", "loaded"), [("openvino-fp32", "openvino-fp32", False), ("torch", "torch-cpu-fp32", True)]
 )
 def test_a_worker_loads_torch_only_for_an_engine_that_computes_with_it(wanted, engine, loaded):
+    if loaded:
+        pytest.importorskip("torchvision")
     paths = os.pathsep.join(map(str, [TOOLS / "standin", ROOT / "handler"]))
     command = [sys.executable, "-c", WORKER, str(MODEL), wanted]
     done = subprocess.run(

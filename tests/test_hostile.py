@@ -80,8 +80,8 @@ def test_two_hundred_hostile_files_among_good_ones_change_no_reply_and_kill_no_w
 def test_a_dicom_and_the_png_rendered_from_it_get_the_same_reply(client):
     hu = draw_slice(2, "smooth")
     options = {"heatmap": "always", "heatmap_format": "png"}
-    dicom = client.predict(build_ct(store(hu)), **options)
-    png = client.predict(encode(LUNG.render(hu), "PNG"), **options)
+    dicom = client.predict(build_ct(store(hu)), **options).raw
+    png = client.predict(encode(LUNG.render(hu), "PNG"), **options).raw
     assert dicom.pop("input")["window"] == {"center": -500, "width": 1500}
     assert png.pop("input")["window"] is None
     assert dicom == png

@@ -67,7 +67,7 @@ def main() -> int:
     kilobytes = statistics.median(len(each) for each in slices) / 1000
     source = f"{len(slices)} {'given' if args.slices else 'synthetic 512 x 512'} JPEG slices of {kilobytes:.0f} kB"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end with us
-    seconds, repeats = (2, 1) if args.quick else (args.seconds, args.repeats)
+    seconds, repeats = (1, 1) if args.quick else (args.seconds, args.repeats)
     with tempfile.TemporaryDirectory(prefix="lung-ct-bench-") as scratch:
         plan = Plan(slices, seconds, repeats, count_cores(), Path(scratch), args.quick)
         if args.cold:

@@ -24,8 +24,9 @@ from lungct_tools.bench.load import Target
 from lungct_tools.bench.servers import CPU
 from lungct_tools.bench.sleeper import Sleeper, asleep
 from lungct_tools.bench.slices import colour
-from lungct_tools.server.instance import Instance, find_ports, make_temp
+from lungct_tools.server.instance import Instance, find_ports
 from lungct_tools.server.polling import poll
+from lungct_tools.server.runfolder import make_temp
 from lungct_tools.server.serve import environment
 from lungct_tools.server.shutdown import stop
 

@@ -14,6 +14,7 @@ from lungct_tools.bench.load import run_closed
 from lungct_tools.bench.rates import BUSY, Plan
 from lungct_tools.bench.servers import OPTIONS, aim
 from lungct_tools.server.instance import Instance
+from lungct_tools.server.polling import poll
 
 STAGES = ("decode", "inference", "render")
 REST = "TorchServe, HTTP, waiting"
@@ -60,15 +61,13 @@ def settle(instance: Instance) -> tuple[dict[str, float], float]:
     TimeoutError if they never do.
     """
     counters, since = read_counters(instance), time.perf_counter()
-    ends = since + SETTLE_S
-    while time.perf_counter() < since + STILL_S:
-        if time.perf_counter() > ends:
-            raise TimeoutError("The server never rests: somebody else asks it.")
-        time.sleep(0.05)
+    for _ in poll(SETTLE_S, 0.05):
         now = read_counters(instance)
         if now != counters:
             counters, since = now, time.perf_counter()
-    return counters, since
+        elif time.perf_counter() >= since + STILL_S:
+            return counters, since
+    raise TimeoutError("The server never rests: somebody else asks it.")
 
 
 def split_time(

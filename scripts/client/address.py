@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lungct_client.errors import ServerError
+from lungct_client.headers import check_key
 
 DEFAULT_PORTS = (8080, 8081, 8082, 7070, 7071)
+RECORD = "instance.json"
 
 
 def default_ports() -> tuple[int, ...]:
@@ -39,11 +42,34 @@ class Local:
 
     @classmethod
     def read(cls, run: Path) -> Local:
-        """The server recorded in `run`, or one on the default ports if none was started."""
-        try:
-            return cls(run, tuple(json.loads((run / "instance.json").read_text())["ports"]))
-        except FileNotFoundError:
-            return cls(run, default_ports())
+        """The server recorded in `run`, or one on the default ports if none was started; ServerError if damaged."""
+        document = read_record(run)
+        return cls(run, default_ports() if document is None else tuple(document["ports"]))
+
+
+def read_record(run: Path) -> dict[str, Any] | None:
+    """What the server that was started from `run` is recorded with; None if none was.
+
+    Raises:
+        ServerError: the record is damaged, or somebody else's.
+    """
+    try:
+        document = json.loads((run / RECORD).read_text())
+        ports = document["ports"]
+        if len(ports) == len(DEFAULT_PORTS) and all(type(port) is int and 0 < port < 2**16 for port in ports):
+            return dict(document)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ServerError(f"{run / RECORD} cannot be read: {error.strerror}; is it another user's?") from None
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise ServerError(say_damaged(run))
+
+
+def say_damaged(run: Path) -> str:
+    """The sentence about a record that cannot be read."""
+    return f"{run / RECORD} is damaged; end what still runs from there, remove that file, then `make serve`."
 
 
 @dataclass(frozen=True)
@@ -52,13 +78,17 @@ class Gateway:
 
     Attributes:
         address: https://host:port.
-        key: of this client, from the operator.
+        key: of this client, from the operator; blanks and line ends around it are dropped, and no repr shows it.
         ca: PEM file of who signed the gateway's certificate, if the system does not trust them.
     """
 
     address: str
-    key: str
+    key: str = field(repr=False)
     ca: Path | None = None
+
+    def __post_init__(self) -> None:
+        """HeaderError for what can be no key."""
+        object.__setattr__(self, "key", check_key(self.key))  # the way of frozen dataclasses
 
     def url(self, api: str) -> str:
         if api != "inference":

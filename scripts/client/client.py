@@ -15,6 +15,8 @@ import requests
 
 from lungct_client.address import Gateway, Local
 from lungct_client.errors import RefusedError, ServerBusy, ServerDown, ServerError, ServerSilent, TokenError
+from lungct_client.headers import name_options
+from lungct_client.reply import Reply
 from lungct_client.tokens import Tokens
 
 # Trying again is right: the queue is full, a worker is missing, the gateway limits our rate or its server restarts;
@@ -44,23 +46,24 @@ class Client:
         """A client of the server whose run folder this is."""
         return cls(Local.read(run), **options)
 
-    def predict(self, body: bytes, **options: str) -> dict[str, Any]:
-        """Score one file; `options` are README's header options: heatmap="always", window="-600,1500".
+    def predict(self, body: bytes, **options: str | int) -> Reply:
+        """Score one file; `options` are README's header options: heatmap="always", window="-600,1500", frame=3.
 
         Raises:
+            HeaderError: an option that cannot be sent.
             RefusedError: the server refused the file.
             ServerError: no good answer by the deadline.
             TokenError: the server does not accept our token, and it could not be renewed.
         """
-        return dict(self._post(body, _as_headers(options)).json())
+        return Reply(_read_json(self._post(body, name_options(options))))
 
-    def overlay(self, body: bytes, kind: str = "png", **options: str) -> bytes:
+    def overlay(self, body: bytes, kind: str = "png", **options: str | int) -> bytes:
         """The heatmap over the slice as an encoded picture, "png" or "jpeg". Raises what `predict` raises."""
-        headers = {**_as_headers(options), "Accept": f"image/{kind}"}
-        return self._post(body, headers).content
+        return self._post(body, {**name_options(options), "Accept": f"image/{kind}"}).content
 
     def _post(self, body: bytes, headers: Mapping[str, str]) -> requests.Response:
         check_size(body)
+        headers = {"Content-Type": "application/octet-stream", **headers}
         with self._large if len(body) >= LARGE else nullcontext():
             return self.call("POST", "inference", "/predictions/lung_ct", data=body, headers=headers)
 
@@ -139,6 +142,8 @@ class Client:
             raise ServerDown(f"No server at {self._server.url(api)}; {advice}.") from error
         except requests.Timeout as error:
             raise ServerSilent(f"No answer within {self._timeout_s:g} s.") from error
+        except requests.RequestException as error:  # of the address: its scheme, its host, a redirection without end
+            raise ServerDown(f"{self._server.url(api)} cannot be asked: give https://HOST:PORT.") from error
         if answer.status_code < 400:
             return answer
         problem = _read_error(answer)
@@ -166,15 +171,18 @@ class Client:
         return self._local.session  # type: ignore[no-any-return]
 
 
+def _read_json(answer: requests.Response) -> dict[str, Any]:
+    """The document of a good answer; ServerError where another program than ours gave it."""
+    try:
+        return dict(answer.json())
+    except (ValueError, TypeError):
+        raise ServerError("What answered sent no JSON object; is LungServe at this address?") from None
+
+
 def check_size(body: bytes) -> None:
     """RefusedError for a file that no server takes: TorchServe would end the connection in the middle of it."""
     if len(body) > MAX_BYTES:
         raise RefusedError(413, "too_many_bytes", f"The file is larger than {MAX_BYTES} bytes; send one slice.", None)
-
-
-def _as_headers(options: Mapping[str, str]) -> dict[str, str]:
-    named = {"X-" + name.replace("_", "-").title(): value for name, value in options.items()}
-    return {"Content-Type": "application/octet-stream", **named}
 
 
 def _read_pause(answer: requests.Response) -> float:

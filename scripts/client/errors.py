@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 
-class ServerError(Exception):
+class ClientError(Exception):
+    """All that this client raises of its own."""
+
+
+class ServerError(ClientError):
     """The server could not answer within the deadline: it is down, busy, or failing."""
 
 
@@ -27,7 +31,7 @@ class ServerBusy(ServerError):
         self.retry_after_s = retry_after_s
 
 
-class RefusedError(Exception):
+class RefusedError(ClientError):
     """The server refused this input; sending it again will not help.
 
     Attributes:
@@ -41,5 +45,9 @@ class RefusedError(Exception):
         self.status, self.code, self.request_id = status, code, request_id
 
 
-class TokenError(Exception):
+class TokenError(ClientError):
     """The server does not accept our token and it cannot be renewed."""
+
+
+class HeaderError(ClientError):
+    """A key or an option is nothing that an HTTP header can carry. No message repeats a key."""

@@ -1,18 +1,20 @@
-"""Calls over TorchServe's gRPC, which is open on the server's own machine only. Needs the package grpcio.
+"""Calls over TorchServe's gRPC, which is open on the server's own machine only. Needs the extra grpc.
 
-What a call says and what comes back is TorchServe's inference.proto, of which two messages are written and read here.
+What a call says and what comes back stands in torchserve.proto beside this file; its two messages are written and read
+here, so that any version of grpcio will do, and none of protobuf is needed.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import grpc
 
 from lungct_client.address import Local
 from lungct_client.client import check_size
 from lungct_client.errors import RefusedError, ServerBusy, ServerDown, ServerError, ServerSilent, TokenError
+from lungct_client.headers import name_options
+from lungct_client.reply import Reply
 from lungct_client.tokens import Tokens
 
 METHOD = "/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions"
@@ -34,17 +36,20 @@ class RpcClient:
     def close(self) -> None:
         self._channel.close()
 
-    def predict(self, body: bytes, **options: str) -> dict[str, Any]:
+    def predict(self, body: bytes, **options: str | int) -> Reply:
         """Score one file; `options` as for `Client.predict`: heatmap="always", window="-600,1500".
 
         Raises:
+            HeaderError: an option that cannot be sent.
             RefusedError: the server refused the file, as the reply's field "error" says; its `status` is 0, as gRPC has
                 none, but 413 for a file that is too large to send.
             ServerError: no answer, or that of a server that has no room, whose code is busy.
             TokenError: the server does not accept our token, and it could not be renewed.
         """
         check_size(body)
-        request = write_request("lung_ct", {"data": body, **{name: value.encode() for name, value in options.items()}})
+        name_options(options)  # what HTTP cannot carry is no option here either
+        given = {name: str(value).encode() for name, value in options.items()}
+        request = write_request("lung_ct", {"data": body, **given})
         token = self._tokens.read("inference")
         try:
             answer = self._call(request, token)
@@ -55,7 +60,7 @@ class RpcClient:
             raise ServerBusy(str(document["message"]), retry_after_s=1)
         if "error" in document:
             raise RefusedError(0, document["error"], document["message"], document.get("request_id"))
-        return document
+        return Reply(document)
 
     def _call(self, request: bytes, token: str) -> bytes:
         metadata = (("protocol", "gRPC"), ("authorization", f"Bearer {token}"))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ class Tokens:
         for _ in range(50):
             try:
                 return str(json.loads(self.path.read_text())[kind]["key"])
-            except (OSError, KeyError):
+            except (OSError, KeyError, TypeError):  # no file, or a document that is none of TorchServe's
                 return ""
             except ValueError:  # TorchServe is writing it: two keys expire at once, and it knows no atomic replacement
                 time.sleep(0.01)
@@ -35,9 +35,19 @@ class Tokens:
 
         Renewing kills the old one for everybody, so only one process does it at a time.
         """
+        import fcntl  # Windows has none, and there a gateway is asked, which renews its tokens itself
+
         if not self.path.is_file():
             raise TokenError(f"No server was started from {self.path.parent}; see --run.")
-        with (self.path.parent / "key_file.lock").open("w") as lock:
+        path = self.path.with_name("key_file.lock")
+        try:
+            opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise TokenError(
+                f"The {kind} token has expired and {path} cannot be written to renew it ({error.strerror}). "
+                "The user who started the server can; others go through the gateway."
+            ) from None
+        with os.fdopen(opened, "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if (current := self.read(kind)) != rejected:
                 return current  # somebody else was faster

@@ -36,6 +36,7 @@ from lungct_tools.folder.rollup import Totals
 from lungct_tools.folder.scoring import Order, Run
 from lungct_tools.folder.source import Source, SourceError, stamp_path
 from lungct_tools.folder.watch import EVERY_S, Settled
+from lungct_tools.packages.lacking import explain_lacking
 from lungct_tools.server.choice import ChoiceError, add_server_options, choose_server, connect
 
 INTERRUPTED = 130
@@ -72,7 +73,7 @@ def choose_servers(args: argparse.Namespace) -> list[Local | Gateway]:
 def check_places(args: argparse.Namespace) -> str | None:
     """None when IN and OUT can be used together, else the reason."""
     if args.format == "parquet" and not find_spec("pyarrow"):
-        return "Parquet needs pyarrow; install it or add --format jsonl."
+        return f"{explain_lacking('parquet') or 'Parquet needs pyarrow.'} Or add --format jsonl."
     if args.out.resolve().is_relative_to(args.source.resolve()):
         return "OUT lies inside IN, so the results would be scored next time; name another OUT."
     if (args.out / "slices.jsonl").exists() and not args.resume:

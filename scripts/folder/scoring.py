@@ -22,7 +22,7 @@ from lungct_tools.folder.meter import Meter
 from lungct_tools.folder.naming import printable
 from lungct_tools.folder.record import Row, describe_file, describe_reply, order_classes
 from lungct_tools.folder.source import Entry, Source, UnreadableError
-from lungct_tools.server.instance import write_whole
+from lungct_tools.server.runfolder import write_whole
 
 T, U = TypeVar("T"), TypeVar("U")
 

@@ -8,7 +8,7 @@ slice is reported, and the distance over which a picture is refused. On the othe
 reported all the same, and whole slices and crops of 200 to 300 mm that are refused, with exact bounds; and pictures
 that are no chest CT. --write puts the limits into model.json; without it nothing is changed.
 
-DIR holds iq_othnccd/cases.csv, lidc_clear/slices.csv, lungdx_a0001/slices.csv (for judging only), dicom/lidc_0001 and
+DIR holds iq_othnccd/cases.csv, lidc_clear/slices.csv, lungdx_a0001/slices.csv and dicom/lidc_0001 (judging only), and
 not_ct/; what is not there is left out. Takes minutes; --every 10 looks at a tenth of the slices.
 """
 
@@ -109,13 +109,13 @@ def measure(folder: Any, known: list[Known], others: Path, wanted: str) -> tuple
     mine = {name: some.take(setting) for name, some in seen.items()}
 
     below = np.array([contract.refer_below.get(name, NEVER) for name in contract.classes])
-    start = Limits(contract.gate["least_sharpness"], contract.gate["refer_above"], below)
-    malignant = contract.classes.index("Malignant")
+    start = Limits(folder.gate.least_sharpness, folder.gate.refer_above, below)
+    malignant = contract.classes.index("Malignant") if "Malignant" in contract.classes else -1  # which none is called
     limits = choose_limits(mine["whole"], [mine[name] for name in COPIES], start, quarters[setting] // 2, malignant)
     gate = {
         "least_sharpness": limits.sharpness,
         "refer_above": limits.distance,
-        "refuse_above": choose_refusal([mine[name] for name in ("whole", *CROPS)], contract.gate["refuse_above"]),
+        "refuse_above": choose_refusal([mine[name] for name in ("whole", *CROPS)], folder.gate.refuse_above),
     }
     refer_below = dict(zip(contract.classes, limits.below.tolist(), strict=True))
     copies = {name: rest[name] for name in COPIES}

@@ -18,6 +18,7 @@ from lungct_tools.commandline import add_run_option, compose, make_parser
 from lungct_tools.phantom.anatomy import draw_slice
 from lungct_tools.phantom.files import write_dicom, write_png
 from lungct_tools.server.instance import Instance
+from lungct_tools.server.runfolder import claim, resolve
 
 NEXT = """
 What to try next
@@ -40,8 +41,11 @@ def main() -> int:
     parser = make_parser(__doc__)
     add_run_option(parser)
     args = parser.parse_args()
-    sample = args.run / "sample"
-    sample.mkdir(parents=True, exist_ok=True)
+    sample = resolve(args.run) / "sample"
+    claim(sample.parent)
+    claim(sample)
+    for left in sample.glob("slice.*"):  # a link, perhaps
+        left.unlink()
     hu = draw_slice(5, "spiculated")
     write_dicom(hu, sample / "slice.dcm")
     write_png(hu, sample / "slice.png")

@@ -1,4 +1,4 @@
-"""Export what TorchServe has no metric for: queue, READY workers, a timed canary, the model's promises, the gateway.
+"""Export what TorchServe has no metric for: queue, READY workers, a canary, the model's promises, gateway, PACS.
 
     lungct exporter                          # http://127.0.0.1:8083/metrics, beside the server of .run
     lungct exporter --run /tmp/b --port 9083
@@ -27,6 +27,8 @@ from prometheus_client.registry import Collector
 
 from lungct_client import Client, ServerBusy
 from lungct_tools.commandline import add_run_option, make_parser
+from lungct_tools.pacs.numbers import describe as describe_spool
+from lungct_tools.pacs.numbers import find_spool
 from lungct_tools.proxy.door import find_door, look
 from lungct_tools.proxy.tally import ask
 from lungct_tools.server.health import UNREADY, count_ready, score_canary
@@ -60,13 +62,15 @@ class ServerCollector(Collector):
             gateway = meanwhile.submit(lambda: list(describe_gateway(self._run)))
             yield from self._describe_server()
             yield from gateway.result()
+        if spool := find_spool(self._run):
+            yield from describe_spool(spool)
 
     def _describe_server(self) -> Iterator[Metric]:
-        instance = Instance.read(self._run)  # a server that was started again has other ports and tokens
         enough = ready = False
-        if instance.running:
-            yield describe_memory(instance.pid)
         try:
+            instance = Instance.read(self._run)  # a server that was started again has other ports and tokens
+            if instance.running:
+                yield describe_memory(instance.pid)
             description = Client(instance, deadline_s=0, timeout_s=DESCRIBE_TIMEOUT_S).describe()
             yield from describe_workers(description)
             enough = count_ready(description) >= max(1, description["minWorkers"])

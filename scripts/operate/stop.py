@@ -5,7 +5,7 @@
 A gateway before it is drained first: it refuses new requests and finishes those in flight. TorchServe has no drain of
 its own. Where the gateway does not end, the server is left to it.
 
-Exit codes: 0 stopped or not running, 1 it would not stop.
+Exit codes: 0 stopped or not running, 1 it would not stop, 2 the run folder is another user's, or damaged.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 from lungct_tools.commandline import add_run_option, make_parser
 from lungct_tools.proxy.record import drain
 from lungct_tools.server.instance import Instance
+from lungct_tools.server.runfolder import check_ours, resolve
 from lungct_tools.server.shutdown import stop
 
 DRAIN_S = 160.0  # after the notice; a little over worker_shutdown_timeout of config/nginx/nginx.conf
@@ -25,13 +26,15 @@ def main() -> int:
     add_run_option(parser)
     parser.add_argument("--quiet", action="store_true", help="say nothing when no server runs")
     args = parser.parse_args()
-    if not drain(args.run, DRAIN_S):
-        print(f"stop: the gateway of {args.run} does not end", file=sys.stderr)
+    run = resolve(args.run)
+    check_ours(run)
+    if not drain(run, DRAIN_S):
+        print(f"stop: the gateway of {run} does not end", file=sys.stderr)
         return 1
-    instance = Instance.read(args.run)
+    instance = Instance.read(run)
     if not instance.running:
         if not args.quiet:
-            print(f"stop: no server runs from {args.run}")
+            print(f"stop: no server runs from {run}")
         return 0
     if not stop(instance):
         print(f"stop: process group {instance.pid} does not end", file=sys.stderr)

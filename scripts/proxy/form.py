@@ -8,6 +8,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from lungct.errors import LungCTError
+from lungct.exchange.form import is_form
 
 WHERE = "or send the file itself as the body"
 NO_FORM = (
@@ -62,11 +63,6 @@ class _Parts:
 
     def _end(self) -> None:
         self.ended = True
-
-
-def is_form(content_type: str) -> bool:
-    """Whether a body is one of parts, as `$form` of config/nginx/nginx.conf has it."""
-    return content_type.lower().startswith("multipart/")
 
 
 def check(content_type: str, body: bytes) -> None:

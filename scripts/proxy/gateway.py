@@ -8,24 +8,34 @@ Run again, it takes over new certificates and settings and opens its logs anew; 
 the old ones. --patience, --notice and --supervised alone stay what they were until `make stop`, which drains the
 gateway before it stops the server. Keys for clients: `make key NAME=alice`.
 
-Exit codes: 0 it runs, or was drained, 1 nginx ended by itself, 2 it cannot start as it is set up.
+In the background two processes watch each other: one that is killed is there again within seconds, and so is nginx. In
+the foreground who started the gateway starts it again.
+
+Exit codes: 0 it runs, or was drained, 1 nginx could not start, 2 it cannot start as it is set up.
 """
 
 from __future__ import annotations
 
+import argparse
 import ipaddress
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
-from lungct_tools.commandline import add_run_option, compose, make_parser
+from lungct_client import ServerError
+from lungct_tools.commandline import add_run_option, make_parser
+from lungct_tools.proxy.guard import keep_guard, start_supervisor, write_order
 from lungct_tools.proxy.keys import add_clients_option, read_clients, write_clients
 from lungct_tools.proxy.nginx import GatewayError, Nginx, make_certificate
 from lungct_tools.proxy.record import Record, find, reload
 from lungct_tools.proxy.supervisor import Supervisor
+from lungct_tools.server import scribe
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.polling import poll
+from lungct_tools.server.processes import read_birth
+from lungct_tools.server.runfolder import check_ours, claim, resolve
 from lungct_tools.server.serve import answers
 
 START_S = 30  # that the supervisor has until it listens
@@ -67,9 +77,10 @@ def check_change(running: Record | None, nginx: Nginx, door: tuple[str, int], wa
 def start(run: Path, door: tuple[str, int]) -> None:
     """Run this command again in the background until it listens; GatewayError when it does not, and it is ended."""
     log = run / "gateway" / "supervisor.log"
-    command = compose("gateway", *sys.argv[1:], "--foreground")
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+    scribe.begin(log)
+    writer = scribe.start(log)
+    with writer.stdin as output:
+        process = start_supervisor(run, output)
     for _ in poll(START_S, 0.05):
         if find(run) and answers(*door):
             return
@@ -77,7 +88,38 @@ def start(run: Path, door: tuple[str, int]) -> None:
             break
     process.terminate()
     process.wait()
+    with suppress(subprocess.TimeoutExpired):
+        writer.wait(10)  # it writes to the end
     raise GatewayError(log.read_text().strip() or f"It does not listen; see {log}.")
+
+
+def set_up(args: argparse.Namespace, run: Path) -> tuple[Nginx, Record, tuple[str, int]]:
+    """Write nginx's settings as the options say: nginx, the record of this process, and where to knock.
+
+    Raises:
+        GatewayError: they cannot work.
+        ServerError: the run folder, or a record in it, cannot be used.
+        OSError: a file cannot be read or written.
+    """
+    host, port = read_address(args.listen)
+    door = (ANY.get(host, host), port)
+    folder = run / "gateway"
+    check_ours(run)
+    instance = Instance.read(run)
+    if not instance.running and not args.guarded:  # a guarded one may have to start the server, too
+        raise GatewayError("No server runs; start it with `make serve`.")
+    claim(folder)
+    if not args.clients.is_file():  # a mounted secret is there and cannot be written
+        write_clients(args.clients, {})
+    pair = (args.certificate, args.certificate_key) if args.certificate else make_certificate(folder)
+    certificate, key = (path.resolve() for path in pair)
+    clients, uploads = args.clients.resolve(), (args.uploads or folder / "uploads").resolve()
+    nginx = Nginx(instance, folder, args.listen, clients, certificate, key, args.rate, uploads, args.console)
+    record = Record(os.getpid(), read_birth(os.getpid()), args.patience, args.notice, args.supervised)
+    check_change(None if args.foreground else find(run), nginx, door, record)
+    nginx.write()
+    warn_root(host)
+    return nginx, record, door
 
 
 def main() -> int:
@@ -96,6 +138,8 @@ def main() -> int:
     )
     parser.add_argument("--notice", type=float, default=0, help="seconds of 'not ready' before a drain (default 0)")
     parser.add_argument("--foreground", action="store_true", help="stay; SIGTERM drains")
+    parser.add_argument("--guarded", action="store_true", help=argparse.SUPPRESS)  # for our own starts: see guard.py
+    parser.add_argument("--guard", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--console", action="store_true", help="log to standard output and error, for containers")
     parser.add_argument(
         "--uploads", type=Path, help="folder of your own for large uploads (default: in the run folder)"
@@ -103,32 +147,24 @@ def main() -> int:
     args = parser.parse_args()
     if (args.certificate is None) != (args.certificate_key is None):
         parser.error("--certificate and --certificate-key go together")
-    run = args.run.resolve()
-    folder = run / "gateway"
+    if args.guard:
+        return keep_guard(args.run)
+    run = args.run
     try:
-        host, port = read_address(args.listen)
-        door = (ANY.get(host, host), port)
-        instance = Instance.read(run)
-        if not instance.running:
-            raise GatewayError("No server runs; start it with `make serve`.")
-        folder.mkdir(mode=0o700, exist_ok=True)
-        if not args.clients.is_file():  # a mounted secret is there and cannot be written
-            write_clients(args.clients, {})
-        pair = (args.certificate, args.certificate_key) if args.certificate else make_certificate(folder)
-        certificate, key = (path.resolve() for path in pair)
-        clients, uploads = args.clients.resolve(), (args.uploads or folder / "uploads").resolve()
-        nginx = Nginx(instance, folder, args.listen, clients, certificate, key, args.rate, uploads, args.console)
-        record = Record(os.getpid(), args.patience, args.notice, args.supervised)
-        check_change(None if args.foreground else find(run), nginx, door, record)
-        nginx.write()
-        warn_root(host)
+        run = resolve(run)
+        nginx, record, door = set_up(args, run)
         if args.foreground:
-            return Supervisor(nginx, record).run()
+            return Supervisor(nginx, record, args.guarded).run()
+        known = read_clients(args.clients)
+        write_order(run, sys.argv[1:])
         if not reload(run):
             start(run, door)
-    except GatewayError as error:
+    except (GatewayError, ServerError, ValueError) as error:
         print(f"gateway: {error}", file=sys.stderr)
         return 2
-    trust = f"; clients trust {certificate}" if args.certificate is None else ""
-    print(f"gateway: https://{args.listen}{trust}; {len(read_clients(args.clients))} clients have a key")
+    except OSError as error:  # a full disk, above all
+        print(f"gateway: {error.filename or run}: {error.strerror}.", file=sys.stderr)
+        return 2
+    trust = f"; clients trust {nginx.certificate}" if args.certificate is None else ""
+    print(f"gateway: https://{args.listen}{trust}; {len(known)} clients have a key")
     return 0

@@ -22,25 +22,42 @@ from pathlib import Path
 
 from lungct_tools.commandline import add_run_option, make_parser
 from lungct_tools.proxy.record import reload
-from lungct_tools.server.instance import write_whole
+from lungct_tools.server.runfolder import write_whole
 
 LINE = re.compile(r'"Bearer ([0-9a-f]{64})" ([a-z0-9-]+);')
-HOME = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+
+
+def find_clients() -> Path | None:
+    """The file of the keys where none is named; None for a user without a home folder, as in some containers."""
+    if named := os.environ.get("LUNG_CT_CLIENTS"):
+        return Path(named)
+    try:
+        return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "lung-ct" / "clients.map"
+    except RuntimeError:
+        return None
 
 
 def add_clients_option(parser: argparse.ArgumentParser) -> None:
     """The option of all scripts that deal with client keys: the file they are in, outside the project."""
+    found = find_clients()
     parser.add_argument(
         "--clients",
         type=Path,
-        default=Path(os.environ.get("LUNG_CT_CLIENTS", HOME / "lung-ct" / "clients.map")),
+        default=found,
+        required=found is None,
         help="file of the clients' keys (default: $LUNG_CT_CLIENTS or %(default)s)",
     )
 
 
 def read_clients(file: Path) -> dict[str, str]:
-    """Name -> key; nothing when there is no file yet."""
-    return {name: key for key, name in LINE.findall(file.read_text())} if file.is_file() else {}
+    """Name -> key; nothing when there is no file yet. Raises ValueError when it is damaged."""
+    lines = file.read_text("ascii", errors="replace").splitlines() if file.is_file() else []
+    found = [LINE.fullmatch(line) for line in lines if line]
+    if None in found:
+        raise ValueError(
+            f"{file} is damaged: a line of it holds no key. Restore it, or remove it and make all keys anew."
+        )
+    return {name: key for key, name in (match.groups() for match in found if match)}
 
 
 def write_clients(file: Path, clients: dict[str, str]) -> None:
@@ -79,6 +96,9 @@ def main() -> int:
         parser.error("a name is of lower-case letters, digits and dashes, and neither none nor unknown")
     try:
         return change(args)
+    except ValueError as error:
+        print(f"keys: {error}", file=sys.stderr)
+        return 2
     except OSError as error:
         print(f"keys: {args.clients} cannot be used: {error.strerror}. Whom does it belong to?", file=sys.stderr)
         return 2

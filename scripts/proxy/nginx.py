@@ -12,8 +12,12 @@ from pathlib import Path
 
 from lungct_client import Tokens
 from lungct_tools import ROOT
-from lungct_tools.server.instance import SOCKET_PATH_LIMIT, Instance, write_whole
+from lungct_tools.server.instance import Instance
+from lungct_tools.server.modelconfig import read_settings
+from lungct_tools.server.runfolder import SOCKET_PATH_LIMIT, write_whole
+from lungct_tools.server.seal import NAME, ArchiveError
 
+PLACES = 216  # jobQueueSize, and a batch, of config/model-config.yaml
 TEMPLATE = ROOT / "config" / "nginx" / "nginx.conf"
 
 
@@ -56,6 +60,23 @@ class Nginx:
         return self.folder / "nginx.conf"
 
     @property
+    def places(self) -> int:
+        """Half of the requests that one worker and the queue can hold: it stands in the settings twice.
+
+        More workers hold more, and these keep them busy; but after a scaling down TorchServe must not have to refuse.
+        """
+        try:
+            settings = read_settings(self.instance.store / NAME)
+        except (ArchiveError, ValueError):  # by now it is another one; or none was recorded
+            return PLACES // 2
+        return int(settings["jobQueueSize"] + settings["batchSize"]) // 2
+
+    @property
+    def logs(self) -> list[Path]:
+        """The files that grow."""
+        return [] if self.console else [self.folder / "access.log", self.folder / "error.log"]
+
+    @property
     def error_log(self) -> str:
         return "stderr" if self.console else str(self.folder / "error.log")
 
@@ -82,10 +103,14 @@ class Nginx:
             "certificate_key": self.certificate_key,
             "rate": self.rate,
             "socket": self.socket,
+            "places": self.places,
         }
+        for path in (self.folder, self.clients, self.uploads, self.certificate, self.certificate_key):
+            if odd := re.findall(r"""["'\\$*?\[\],\x00-\x1f]""", str(path)):
+                raise GatewayError(f"nginx cannot be told of {path} for its {odd[0]!r}; choose another path.")
         text = re.sub(r"@([a-z_]+)@", lambda hole: str(values[hole[1]]), TEMPLATE.read_text())
-        fresh = self.folder / "nginx.conf.new"
-        fresh.write_text(text)
+        fresh = self.folder / "nginx.conf.wanted"
+        write_whole(fresh, text)
         self.write_token()
         checked = subprocess.run([*self.command(fresh), "-t", "-q"], capture_output=True, text=True, check=False)
         if checked.returncode:

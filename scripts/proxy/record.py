@@ -10,10 +10,12 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lungct_tools.server.instance import write_whole
 from lungct_tools.server.polling import poll
+from lungct_tools.server.processes import lives, read_birth
+from lungct_tools.server.runfolder import is_ours, write_whole
 
 RECORD = "gateway/supervisor.json"
+GUARD = "gateway/guard.json"  # of the process that starts the supervisor again, see scripts/proxy/guard.py
 
 
 @dataclass(frozen=True)
@@ -22,12 +24,14 @@ class Record:
 
     Attributes:
         pid: its supervisor.
+        birth: when that process began, see `read_birth`: its number may go to another one.
         patience_s: see scripts/proxy/watchdog.py.
         notice_s: how long a drain says not ready before it refuses requests.
         supervised: whether others start a server again that has ended, see scripts/proxy/watchdog.py.
     """
 
     pid: int
+    birth: str
     patience_s: float
     notice_s: float
     supervised: bool = False
@@ -47,12 +51,27 @@ class Record:
 
 
 def find(run: Path) -> Record | None:
-    """The gateway of this run folder; None if none runs."""
-    with suppress(OSError, ValueError):
+    """The gateway of this run folder; None if none runs, or if the folder is not ours: what it says is not believed."""
+    with suppress(OSError, ValueError, TypeError):
         record = Record(**json.loads((run / RECORD).read_text()))
-        words = Path(f"/proc/{record.pid}/cmdline").read_bytes().split(b"\0")
-        if b"gateway" in words and any(b"lungct" in word for word in words):
+        numbers = (type(record.pid), type(record.patience_s), type(record.notice_s))
+        if {*numbers} <= {int, float} and lives(record.pid, record.birth) and is_ours(run) and is_ours(run / "gateway"):
             return record
+    return None
+
+
+def write_guard(run: Path) -> None:
+    """Record this process as the guard."""
+    write_whole(run / GUARD, json.dumps({"pid": os.getpid(), "birth": read_birth(os.getpid())}))
+
+
+def find_guard(run: Path) -> int | None:
+    """The process that guards this run folder's gateway; None if none does."""
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        document = json.loads((run / GUARD).read_text())
+        pid = document["pid"]
+        if type(pid) is int and lives(pid, document["birth"]) and is_ours(run) and is_ours(run / "gateway"):
+            return pid
     return None
 
 
@@ -66,8 +85,14 @@ def reload(run: Path) -> bool:
 
 def drain(run: Path, deadline_s: float) -> bool:
     """Have a running gateway finish its requests and end; True once none runs. `deadline_s` begins after its notice."""
+    told: set[int] = set()
     record = find(run)
-    if record:
-        os.kill(record.pid, signal.SIGTERM)
-        deadline_s += record.notice_s
-    return any(find(run) is None for _ in poll(deadline_s, 0.05))
+    for _ in poll(deadline_s + (record.notice_s if record else 0), 0.05):
+        record, guard = find(run), find_guard(run)  # a guard may just have started another supervisor
+        if record is None and guard is None:
+            break
+        for pid in {record.pid if record else None, guard} - {None, *told}:
+            told.add(pid)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+    return record is None

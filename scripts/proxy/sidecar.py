@@ -20,6 +20,7 @@ from socketserver import ThreadingMixIn, UnixStreamServer
 from typing import Any
 
 from lungct.errors import LungCTError
+from lungct.exchange.form import is_form
 from lungct_client import Client, RefusedError, ServerBusy, ServerError, TokenError
 from lungct_tools.proxy import form
 from lungct_tools.proxy.tally import Tally
@@ -111,14 +112,14 @@ class _Answer(BaseHTTPRequestHandler):
             self.send_error(404)
             return
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        kind, first = self.headers.get("Content-Type", ""), False
-        if form.is_form(kind):  # of nginx's first attempts, forms come here at once
+        kind = self.headers.get("Content-Type", "")
+        first = is_form(kind)  # nginx has asked once itself but for forms, which come here at once
+        if first:
             try:
                 form.check(kind, body)
             except LungCTError as error:
                 self._refuse(error.status, error.code, error.message, str(uuid.uuid4()))
                 return
-            first = True
         self.server.renewed()  # a server that was started again has other tokens
         self._forward(body, {name: value for name, value in self.headers.items() if name.lower() not in OURS}, first)
         self.server.renewed()

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
-
-import yaml
 
 from lungct_client import Client
 from lungct_tools.server.instance import Instance
+from lungct_tools.server.modelconfig import read_settings
+from lungct_tools.server.scale import count_most
+from lungct_tools.server.seal import NAME, ArchiveError
 
 
 def read_settled(store: Path) -> int:
     """minWorkers by the settings in the archive that a server was started from; 0 if it is not readable any more."""
     try:
-        with zipfile.ZipFile(store / "lung_ct.mar") as archive:
-            return int(yaml.safe_load(archive.read("model-config.yaml"))["minWorkers"])
-    except (OSError, zipfile.BadZipFile, KeyError, yaml.YAMLError):
+        return int(read_settings(store / NAME)["minWorkers"])
+    except ArchiveError:
         return 0
 
 
@@ -25,6 +24,19 @@ class Staff:
 
     def __init__(self) -> None:
         self._pid = self._settled = self._wanted = 0
+
+    def limit(self, instance: Instance) -> None:
+        """Take workers back that were asked for beyond what the machine can hold; TorchServe starts any number.
+
+        Raises what Client.call raises.
+        """
+        client = Client(instance, deadline_s=0)
+        asked, most = int(client.describe()["minWorkers"]), count_most()
+        if asked > most:
+            client.scale(most)
+            print(
+                f"gateway: {asked} workers were asked for, and {most} are the most here; scaled to {most}", flush=True
+            )
 
     def keep(self, instance: Instance) -> None:
         """Look at a server that is ready; one that is new is scaled as the last one was, if that was not by settings.

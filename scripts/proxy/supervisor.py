@@ -1,93 +1,137 @@
-"""The process that keeps the gateway going: nginx, the sidecar and the watchdog."""
+"""The process that keeps the gateway going: nginx, the sidecar, the watchdog, and a guard of itself."""
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 import threading
 import time
+import traceback
 from contextlib import suppress
+from dataclasses import replace
 
+from lungct_client import ServerError
+from lungct_tools.proxy.guard import Watch
+from lungct_tools.proxy.keeper import Keeper
 from lungct_tools.proxy.nginx import Nginx
-from lungct_tools.proxy.record import RECORD, Record
+from lungct_tools.proxy.record import RECORD, Record, find
 from lungct_tools.proxy.sidecar import Readiness, Sidecar
 from lungct_tools.proxy.staff import Staff
 from lungct_tools.proxy.watchdog import Watchdog, restart
 from lungct_tools.server.health import UNREADY, check_ready
 from lungct_tools.server.instance import Instance
 
-LOOK_S, CHECK_S = 0.5, 5.0  # how often the process is looked at, and a canary slice is scored
+LOOK_S, CHECK_S = 0.5, 5.0  # how often the processes are looked at, and a canary slice is scored
 
 
 class Supervisor:
-    """Runs until told to drain."""
+    """Runs until told to drain. Its first thread has nginx, which would end with another; a second one the server."""
 
-    def __init__(self, nginx: Nginx, record: Record) -> None:
-        """Args: `record` is of this process; a drain says not ready for its notice while it still accepts requests."""
-        self._nginx, self._instance = nginx, nginx.instance
+    def __init__(self, nginx: Nginx, record: Record, guarded: bool) -> None:
+        """Args: `record` is of this process; a drain says not ready for its notice while it still accepts requests.
+        `guarded`: nobody else starts this process again that has been killed, see scripts/proxy/guard.py.
+        """
+        self._nginx, self._known = nginx, nginx.instance
         self._record = record
         self._watchdog = Watchdog(record.patience_s, record.supervised)
         self._staff = Staff()
         self._readiness = Readiness()
-        self._ended = threading.Event()
-        self._lock = threading.Lock()
+        self._guard = Watch(nginx.instance.run) if guarded else None
+        self._ended, self._failed = threading.Event(), threading.Event()
+        self._renewing, self._restarting = threading.Lock(), threading.Lock()
+        self._told = ""
 
     def run(self) -> int:
-        """0 after a drain, 1 when nginx ended by itself."""
-        sidecar = Sidecar(self._nginx.socket, self._instance, self._readiness, self._renew)
+        """0 after a drain, 1 when nginx could not start, or after a fault of our own."""
+        run = self._nginx.instance.run
+        sidecar = Sidecar(self._nginx.socket, self._nginx.instance, self._readiness, self._renew)
         sidecar.start()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._ended.set())
-        self._process = self._nginx.start()
+        self._keeper = Keeper(self._nginx)
         try:
-            signal.signal(signal.SIGHUP, lambda *_: self._process.send_signal(signal.SIGHUP))
-            self._record.write(self._instance.run)
-            return self._watch()
+            signal.signal(signal.SIGHUP, lambda *_: self._keeper.send(signal.SIGHUP))
+            self._record.write(run)
+            threading.Thread(target=self._watch_server, daemon=True).start()
+            code = self._keep()
+            with self._restarting:  # it leaves off by itself
+                if not self._failed.is_set():
+                    (run / RECORD).unlink(missing_ok=True)  # else the guard starts another supervisor
+            return code
         finally:
-            # It leads a session of its own and would stay behind, as its workers would of one that was killed, with the
-            # port. After a drain all of them are gone.
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGTERM)
-            self._process.wait()
-            (self._instance.run / RECORD).unlink(missing_ok=True)
+            self._keeper.end()
             sidecar.shutdown()
 
-    def _watch(self) -> int:
-        checked, sick = -CHECK_S, None
+    def _keep(self) -> int:
+        """Keep nginx and the guard there until the end; the exit code."""
         while not self._ended.wait(LOOK_S):
-            if self._process.poll() is not None:
-                return 1
-            now, instance = time.monotonic(), Instance.read(self._instance.run)
-            running = instance.running
-            if not running:
-                self._readiness.reason = sick = "TorchServe does not run"
-            elif now - checked >= CHECK_S or self._readiness.reason is not None:
-                self._readiness.reason, checked = check_ready(self._instance), now
-                # Fewer workers than wanted are better than none for the time of a restart.
-                sick = check_ready(self._instance, workers=1) if self._readiness.reason else None
-                self._renew()
-                if self._readiness.reason is None:
-                    with suppress(*UNREADY):
-                        self._staff.keep(instance)
-            if self._watchdog.is_due(sick, running, now):
-                with suppress(OSError):  # a full disk
-                    print(f"gateway: restarting the server: {sick}", flush=True)
-                restart(self._instance, self._record.supervised, self._ended)
-        return self._drain()
+            with suppress(OSError):  # no room for another process, or a full disk
+                now = time.monotonic()
+                if not self._keeper.tend(now):
+                    return 1
+                if self._guard and self._keeper.settled(now):
+                    self._guard.tend()
+                if find(self._nginx.instance.run) is None:  # damaged: without it nobody could drain this gateway
+                    self._record.write(self._nginx.instance.run)
+        return 1 if self._failed.is_set() else self._drain()
+
+    def _watch_server(self) -> None:
+        """Check the server until the end. A fault of our own ends the supervisor, so that another one starts."""
+        try:
+            checked, sick = -CHECK_S, None
+            while not self._ended.wait(LOOK_S):
+                now, instance = time.monotonic(), self._read_instance()
+                running = instance.running
+                if not running:
+                    self._readiness.reason = sick = "TorchServe does not run"
+                elif now - checked >= CHECK_S or self._readiness.reason is not None:
+                    sick, checked = self._check(instance), now
+                if self._watchdog.is_due(sick, running, now):
+                    self._tell(f"restarting the server: {sick}")
+                    with self._restarting:
+                        restart(instance, self._record.supervised, self._ended)
+        except Exception:  # noqa: BLE001 -- told, and the end of the process
+            self._failed.set()
+            self._ended.set()
+            traceback.print_exc()
+
+    def _check(self, instance: Instance) -> str | None:
+        """Note whether the server is ready; why it is sick, None when it is not."""
+        self._readiness.reason = check_ready(instance)
+        # Fewer workers than wanted are better than none for the time of a restart.
+        sick = check_ready(instance, workers=1) if self._readiness.reason else None
+        self._renew()
+        with suppress(*UNREADY):
+            self._staff.limit(instance)
+            if self._readiness.reason is None:
+                self._staff.keep(instance)
+        return sick
+
+    def _read_instance(self) -> Instance:
+        """The server as it is recorded now. Where the record is damaged it may serve on: it counts as it was known."""
+        try:
+            found = Instance.read(self._known.run)
+            self._known = found if found.options else replace(self._known, pid=0, birth="")  # of none that runs
+        except ServerError as error:
+            self._tell(f"{error} Until then it counts as it was read before.")
+        return self._known
+
+    def _tell(self, sentence: str) -> None:
+        """Say something once, until something else is said."""
+        if sentence != self._told:
+            self._told = sentence
+            with suppress(OSError):  # a full disk
+                print(f"gateway: {sentence}", flush=True)
 
     def _renew(self) -> None:
         """Give nginx TorchServe's token if it has another one now."""
-        with self._lock, suppress(OSError):  # on a full disk the sidecar's second attempts go on
+        with self._renewing, suppress(OSError):  # on a full disk the sidecar's second attempts go on
             if self._nginx.write_token():
-                self._process.send_signal(signal.SIGHUP)
+                self._keeper.send(signal.SIGHUP)
 
     def _drain(self) -> int:
         """Say not ready, refuse new requests, finish those in flight (worker_shutdown_timeout bounds it)."""
         self._readiness.draining = True
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(self._record.notice_s)
-            return 1
-        self._process.send_signal(signal.SIGQUIT)
-        self._process.wait()
+        if not self._keeper.wait(self._record.notice_s):
+            self._keeper.send(signal.SIGQUIT)
+            self._keeper.wait()
         return 0

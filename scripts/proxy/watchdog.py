@@ -15,7 +15,8 @@ from lungct_tools.commandline import compose
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.shutdown import end, stop
 
-LONGEST_S = 900.0
+LONGEST_S = 900.0  # between two restarts of one that is there and sick
+GONE_S, GONE_LONGEST_S = 2.0, 60.0  # of one that is gone: nothing can be lost by trying, and a full disk has room again
 
 
 class Watchdog:
@@ -26,11 +27,11 @@ class Watchdog:
         Infinite where probes restart it, as under Kubernetes. `supervised`: others start a server that has ended.
         """
         self._patience_s, self._supervised = patience_s, supervised
-        self._restarts = 0
+        self._restarts = self._starts = 0  # of one that was there, and of one that was gone
         self._since: float | None = None
 
     def is_due(self, reason: str | None, running: bool, now: float) -> bool:
-        """Whether to restart now: at once when the process is gone, else when patience is over.
+        """Whether to restart now: when patience is over; at once when the process is gone, and again after seconds.
 
         Args:
             reason: why the server is not ready; None when it is.
@@ -38,19 +39,27 @@ class Watchdog:
             now: monotonic seconds.
         """
         if reason is None or math.isinf(self._patience_s):
-            self._since, self._restarts = None, 0
+            self._since, self._restarts, self._starts = None, 0, 0
             return False
         if self._supervised and not running:
             self._since = None  # others' turn; the one that they start gets its time
             return False
         if self._since is None:
             self._since = now
-        gone = not running and self._restarts == 0
-        if not gone and now - self._since < min(self._patience_s * 2**self._restarts, LONGEST_S):
+        if now - self._since < self._count_pause(running):
             return False
         self._since = now
-        self._restarts += 1
+        if running:
+            self._restarts += 1
+        else:
+            self._starts += 1
         return True
+
+    def _count_pause(self, running: bool) -> float:
+        """Seconds from the last restart, or from the first sign of trouble, to the next restart."""
+        if running:
+            return min(self._patience_s * 2**self._restarts, LONGEST_S)
+        return min(GONE_S * 2 ** (self._starts - 1), GONE_LONGEST_S) if self._starts else 0.0
 
 
 def restart(instance: Instance, supervised: bool, ended: threading.Event) -> None:
@@ -58,11 +67,10 @@ def restart(instance: Instance, supervised: bool, ended: threading.Event) -> Non
 
     Of a supervised one only the processes are ended: its files may be those of the next by now.
     """
-    now = Instance.read(instance.run)  # another process than at first, or none, if it was started again before
     if supervised:
-        end(now)
+        end(instance)
         return
-    stop(now)
+    stop(instance)
     command = compose("serve", *instance.options)
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None:

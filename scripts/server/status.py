@@ -25,7 +25,10 @@ def describe(server: Local | Gateway) -> dict[str, Any]:
     """State, model and workers as one document; of a server behind a gateway no workers are told."""
     if isinstance(server, Gateway):
         return describe_remote(Client(server, deadline_s=0))
-    instance = Instance.read(server.run)
+    try:
+        instance = Instance.read(server.run)
+    except ServerError as error:  # its record is damaged
+        return {"live": False, "ready": False, "reason": str(error), "workers": []}
     if (reason := check_live(instance)) is not None:
         return {"live": False, "ready": False, "reason": reason, "workers": []}
     reason = check_ready(instance)
@@ -80,7 +83,7 @@ def main() -> int:
     add_run_option(parser)
     parser.add_argument("--json", action="store_true", help="print the state as JSON")
     args = parser.parse_args()
-    document = describe(Instance.read(args.run))
+    document = describe(Local(args.run))
     if args.json:
         print(json.dumps(document))
     else:

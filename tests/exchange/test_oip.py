@@ -133,7 +133,7 @@ def test_a_damaged_file_from_numpy_is_told_what_may_have_cut_it():
 
 
 def test_the_nested_case_is_read_as_the_flat_one(cases):
-    document = json.loads((cases / "oip-shape-1-1-nested.json").read_text())
-    flat = json.loads((cases / "oip-shape-1-1-nested.json").read_text())
+    text = (cases / "oip-shape-1-1-nested.json").read_text()
+    document, flat = json.loads(text), json.loads(text)
     flat["inputs"][0] |= {"shape": [1], "data": document["inputs"][0]["data"][0]}
     assert parse({"body": document}, {}, CLASSES).body == parse({"body": flat}, {}, CLASSES).body

@@ -1,26 +1,31 @@
 """A server with its gateway that tests may break: it crashes on request, gives up early, and its tokens expire fast."""
 
 import os
+import subprocess
 import time
 import zipfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import requests
 import yaml
 
 from lungct_client import Client
 from lungct_tools import ROOT
 from lungct_tools.proxy.record import find
 from lungct_tools.server.instance import Instance, find_ports
+from lungct_tools.server.seal import write_seal
 from tests.conftest import run_script
 from tests.support.calls import wait_until
 from tests.support.gateways import Door, open_gateway, skip_without_nginx
 
 QUEUE, WORKERS, RETRY_S, PATIENCE_S = 32, 2, 5, 45  # longer than a worker takes to load on a busy machine
+RESPONSE_S = 30  # less than the patience: TorchServe gives a stopped worker up before the watchdog restarts all
 BACK_S = 120  # to be ready again, on a machine that is busy with other things
 CROWD = tuple(f"crowd-{i}" for i in range(4))  # the gateway lets no key fill the queue alone
+DISK = "256m"
 CRASH = "\nimport os, pathlib\nif pathlib.Path({flag!r}).exists():\n    os._exit(3)\n"
 
 
@@ -49,14 +54,27 @@ class Site:
         return next(p for p in psutil.Process(self.instance.pid).children() if "java" in p.name())
 
     def is_ready(self):
-        return self.door.ask("GET", "/readyz").status_code == 200 and len(self.worker_pids()) == WORKERS
+        with suppress(requests.ConnectionError):  # a gateway that is about to come back
+            return self.door.ask("GET", "/readyz").status_code == 200 and len(self.worker_pids()) == WORKERS
+        return False
 
     @contextmanager
     def scaled_to(self, workers):
         """So many workers for a while."""
         assert run_script("scale", workers, "--run", self.run).returncode == 0
-        yield
-        assert run_script("scale", WORKERS, "--run", self.run).returncode == 0
+        try:
+            yield
+        finally:
+            assert run_script("scale", WORKERS, "--run", self.run).returncode == 0
+
+    def nginx(self):
+        """nginx's master."""
+        return int((self.door.folder / "nginx.pid").read_text())
+
+    @property
+    def has_disk(self):
+        """Whether the run folder has a disk of its own, which may be filled."""
+        return os.path.ismount(self.run)
 
     def processes(self):
         """Server, workers, nginx and sidecar by pid."""
@@ -81,7 +99,8 @@ def build_store(store, flag):
     """The shipped archive with the crash in its handler and small limits in its settings."""
     assert run_script("archive", "--out", store).returncode == 0
     settings = yaml.safe_load((ROOT / "config" / "model-config.yaml").read_text())
-    settings.update(minWorkers=WORKERS, maxWorkers=WORKERS, maxRetryTimeoutInSec=RETRY_S, jobQueueSize=QUEUE)
+    settings.update(minWorkers=WORKERS, maxWorkers=WORKERS, maxRetryTimeoutInSec=RETRY_S)
+    settings.update(jobQueueSize=QUEUE, responseTimeout=RESPONSE_S)
     settings["handler"]["threads"] = 1
     change_archive(
         store / "lung_ct.mar",
@@ -93,19 +112,39 @@ def build_store(store, flag):
 
 
 def change_archive(path, changes):
-    """Rewrite files inside an archive."""
+    """Rewrite files inside an archive, and seal it anew, as who builds it does."""
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(path.with_suffix(".new"), "w") as new:
         for item in old.infolist():
             new.writestr(item, changes.get(item.filename, lambda text: text)(old.read(item)))
     path.with_suffix(".new").replace(path)
+    write_seal(path)
 
 
 @contextmanager
 def open_site(tmp):
     """Server and gateway, ready; stopped at the end, drained first."""
     skip_without_nginx()
-    run, store, flag = tmp / "run", tmp / "store", tmp / "crash"
+    store, flag = tmp / "store", tmp / "crash"
     build_store(store, flag)
+    with own_disk(tmp / "run") as run:
+        yield from open_on(run, store, flag)
+
+
+@contextmanager
+def own_disk(run):
+    """A small disk of its own for the run folder, where this machine lets us have one: a test fills it."""
+    run.mkdir(mode=0o700)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK},mode=0700", "none", str(run)]
+    mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    try:
+        yield run
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", str(run)], check=True)
+
+
+def open_on(run, store, flag):
+    """The site, once."""
     options = ("--run", run, "--store", store, "--ports", *find_ports(5), "--set", "token_expiration_min=1")
     started = run_script("serve", *options)
     assert started.returncode == 0, started.stdout + started.stderr

@@ -5,6 +5,7 @@ import zipfile
 import pytest
 
 from lungct_tools.server.instance import Instance, find_ports
+from lungct_tools.server.seal import write_seal
 from tests.conftest import run_script
 from tests.faults.site import build_store, change_archive, kill
 from tests.faults.table import format_row
@@ -37,11 +38,24 @@ def test_garbage_in_place_of_the_archive_is_named_before_anything_starts(tmp_pat
 def test_an_archive_that_is_overwritten_with_garbage_does_not_hurt_the_server_that_runs(site, load):
     archive = site.store / "lung_ct.mar"
     good = archive.read_bytes()
-    with load("archive overwritten with garbage, then a worker dies") as raw:
-        archive.write_bytes(b"no archive")
-        kill(site.worker_pids()[0])
-    archive.write_bytes(good)
+    try:
+        with load("archive overwritten with garbage, then a worker dies") as raw:
+            archive.write_bytes(b"no archive")
+            kill(site.worker_pids()[0])
+    finally:
+        archive.write_bytes(good)
     assert set(raw.failures()) <= {"503"}
+
+
+def test_an_archive_that_somebody_changed_is_not_started(tmp_path, rows):
+    build_store(tmp_path / "store", tmp_path / "no-crash")
+    with zipfile.ZipFile(tmp_path / "store" / "lung_ct.mar", "a") as packed:
+        packed.writestr("lungct/extra.py", "")
+    started = run_script("serve", "--run", tmp_path / "run", "--store", tmp_path / "store", "--ports", *find_ports(5))
+    sees = "no server: `make serve` ends with 2 before anything of it runs"
+    rows.append(format_row("code added to the archive after it was built", sees))
+    assert (started.returncode, "was changed or damaged" in started.stderr) == (2, True)
+    assert not (tmp_path / "run").exists()
 
 
 def copy_archive(site, folder, changes):
@@ -69,7 +83,7 @@ def test_an_update_to_a_damaged_archive_changes_nothing_and_says_why(site, load,
     before, served = site.instance.pid, (site.store / "lung_ct.mar").read_bytes()
     archive = copy_archive(site, tmp_path, {name: damage})
     with load(f"update to an archive with {fault}: refused") as raw:
-        updated = run_script("update", archive, "--run", site.run, "--deadline", 60)
+        updated = run_script("update", archive, "--run", site.run, "--deadline", 40)  # one of them takes it all
     assert updated.returncode == 1
     assert "the old one serves on" in updated.stderr
     assert says in updated.stderr
@@ -115,6 +129,7 @@ def test_without_a_gateway_an_update_restarts_the_server_itself(tmp_path):
 def test_an_update_without_a_server_says_how_to_start_one(tmp_path):
     with zipfile.ZipFile(tmp_path / "lung_ct.mar", "w") as archive:
         archive.writestr("file", b"")
+    write_seal(tmp_path / "lung_ct.mar")
     updated = run_script("update", tmp_path / "lung_ct.mar", "--run", tmp_path)
     assert updated.returncode == 3
     assert "make serve" in updated.stderr

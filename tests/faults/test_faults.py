@@ -3,31 +3,25 @@
 import os
 import socket
 import ssl
-import statistics
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import partial
 
 import psutil
 import pytest
 
 from lungct_client import Tokens
-from lungct_tools.bench.load import TAIL_S, WARM_S, WRK_MISSING, Target, find_wrk, run_closed
-from lungct_tools.proxy.record import reload
-from tests.faults.site import BACK_S, CROWD, QUEUE, RETRY_S, GivenUp, kill
+from tests.faults.site import BACK_S, CROWD, RETRY_S, GivenUp, kill
 from tests.faults.table import count, format_row
 from tests.support.calls import wait_until
 from tests.support.gateways import stop_in_background
-from tests.support.pictures import encode
 from tests.support.traffic import Traffic, is_ended, strict_call
 
 pytestmark = [pytest.mark.server, pytest.mark.ops, pytest.mark.timeout(600)]  # the site's start included
 
 ROUTE = "/predictions/lung_ct"
 SOAK_S = float(os.environ.get("LUNG_CT_SOAK_S", "20"))
-WINDOW_S = 5  # of load, to measure a rate in
 
 
 def test_one_killed_worker_of_two_costs_at_most_a_503(site, load):
@@ -67,21 +61,6 @@ def test_workers_that_crash_until_torchserve_gives_up_come_back_through_the_watc
     assert set(raw.failures()) <= {"503"}
 
 
-def test_full_log_disks_stop_neither_a_running_nor_a_starting_server(site, load):
-    """/dev/full answers every write as a full disk does."""
-    logs = [site.door.folder / "access.log", site.instance.log]
-    with load("disk full for all logs, and TorchServe killed"):
-        for log in logs:
-            log.unlink()
-            log.symlink_to("/dev/full")
-        before = site.instance.pid
-        reload(site.run)  # opens the logs anew
-        site.java().kill()
-        wait_until(lambda: site.instance.pid not in (0, before), 60, "another server")
-    for log in logs:
-        log.unlink()
-
-
 def test_slow_and_half_open_clients_hold_up_nobody(site, load):
     context = ssl.create_default_context(cafile=str(site.door.ca))
     lines = (f"POST {ROUTE} HTTP/1.1", "Host: x", "Content-Length: 9999", "Authorization: Bearer {}", "", "")
@@ -105,47 +84,6 @@ def test_a_token_that_expires_under_load_costs_nothing(site, load):
         wait_until(lambda: tokens.read("inference") != before, 90, "another token")
     # nginx takes it over by a reload, which may close an idle connection in the moment of its next use
     assert set(raw.failures()) <= {"no connection"}
-
-
-@pytest.mark.skipif(not find_wrk(), reason=WRK_MISSING)
-def test_three_times_more_than_it_can_do_makes_it_refuse_politely_and_not_collapse(site, phantoms, slices, rows):
-    """One worker of one thread, and wrk as the crowd: what the callers themselves cost must not be taken from it."""
-    bodies = [encode(pixels, "JPEG", quality=92) for pixels in phantoms]
-    keys = [{"Authorization": f"Bearer {site.door.keys[name]}"} for name in CROWD]
-    crowd = [Target(site.door.port, ROUTE, key, bodies, "https") for key in keys]
-    wait_until(site.is_ready, BACK_S, "ready")
-    patient = Traffic(site.door.client("alice", deadline_s=180, timeout_s=90), slices, 1, rest_s=0.5)
-    raw = Traffic(site.door.client("raw", deadline_s=0, timeout_s=90), slices, 1, rest_s=0.5)
-    offered, refused, ratios = [], [], []
-    with site.scaled_to(1), patient, raw:
-        for _ in range(5):  # side by side, so that whatever else the machine does cancels out
-            peak = run_closed(crowd, QUEUE, WINDOW_S).rate
-            waits_s = QUEUE / peak / 3  # a third of the callers stand in a full queue, the others are refused at once
-            over = run_closed(crowd, 4 * QUEUE, WINDOW_S, pause_s=4 * QUEUE / (3.5 * peak) - waits_s)
-            offered.append(over.answered / (WARM_S + WINDOW_S + TAIL_S) / peak)
-            refused.append(over.errors / over.answered)
-            ratios.append(over.rate / peak)
-            answered = patient.answered
-            wait_until(lambda: patient.answered > answered + 1, 60, "the queue is empty again")  # noqa: B023
-    ratio = statistics.median(ratios)
-    sees = f"503 for {statistics.median(refused):.0%}; answers a second: {ratio:.2f} of the peak"
-    lost = sum(patient.failures().values())
-    rows.append(format_row("three times the load that it can take", sees, lost))
-    assert (lost, patient.answered > 5) == (0, True)
-    assert {"503"} <= set(raw.failures()) <= {"503", "no connection"}  # the latter where a token expires meanwhile
-    assert statistics.median(offered) >= 3
-    assert ratio >= 0.9
-
-
-def test_a_full_queue_says_when_to_come_back(site, slices):
-    wait_until(site.is_ready, BACK_S, "ready")
-    with ThreadPoolExecutor(4 * QUEUE) as pool:
-        keys, bodies = [site.door.keys[name] for name in CROWD] * QUEUE, slices * QUEUE
-        ask = partial(site.door.ask, "POST", ROUTE)
-        answers = list(pool.map(lambda key, body: ask(key, data=body), keys, bodies))
-    refused = [answer for answer in answers if answer.status_code != 200]
-    said = {(answer.status_code, answer.headers["Retry-After"], answer.json()["error"]) for answer in refused}
-    assert said == {(503, "2", "unavailable")}
 
 
 @pytest.mark.timeout(0)

@@ -39,10 +39,15 @@ def hasty(silent, tmp_path_factory):
             yield running
 
 
-def read_last(running):
-    """Status of the last request in the log, and those of its attempts upstream."""
-    line = json.loads((running.folder / "access.log").read_text().splitlines()[-1])
-    return line["status"], line["upstream_status"]
+def await_logged(running, status, upstream):
+    """Wait for the last line of the log, which may follow its answer: the request's status and its attempts'."""
+
+    def last():
+        lines = (running.folder / "access.log").read_text().splitlines() or ["{}"]
+        line = json.loads(lines[-1])
+        return line.get("status"), line.get("upstream_status")
+
+    wait_until(lambda: last() == (status, upstream), 10, "the log has it")
 
 
 def test_a_server_that_does_not_answer_in_time_is_a_504_in_our_words_and_is_not_asked_twice(hasty):
@@ -50,7 +55,7 @@ def test_a_server_that_does_not_answer_in_time_is_a_504_in_our_words_and_is_not_
     answer = requests.post(url, b"slice", headers=bearer, verify=hasty.certificate, timeout=20)
     assert answer.status_code == 504
     assert_refusal(answer, "too_slow")
-    assert read_last(hasty) == (504, "504")
+    await_logged(hasty, 504, "504")
 
 
 @pytest.mark.parametrize("sent", [HEAD, f"{HEAD}Content-Length: 9\r\n\r\nhalf"])
@@ -63,4 +68,4 @@ def test_a_request_that_stalls_costs_its_connection_and_nothing_behind(hasty, se
     ):
         secure.sendall(sent.encode())
         assert is_ended(secure)
-    wait_until(lambda: read_last(hasty) == (408, ""), 10, "the log has it")
+    await_logged(hasty, 408, "")

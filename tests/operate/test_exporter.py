@@ -9,13 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 
-from lungct_tools.proxy.record import find
 from lungct_tools.server.health import count_ready
 from lungct_tools.server.instance import find_ports
 from tests.conftest import run_script
 from tests.support.calls import wait_until
 from tests.support.dicoms import build_ct
 from tests.support.gateways import open_gateway
+from tests.support.listening import listening
+from tests.support.series import draw_series
 from tests.support.watching import Page, exporting
 
 pytestmark = [pytest.mark.ops, pytest.mark.server]
@@ -87,15 +88,24 @@ def test_a_gateway_is_watched_and_missed_once_it_has_ended(server, exporter):
         )
         left = found["lung_ct_gateway_certificate_expiry_timestamp_seconds"][0][1] - time.time()
         assert 80 < left / 86400 <= 90
-        supervisor = psutil.Process(find(server.run).pid)
-        (nginx,) = [each for each in supervisor.children() if "nginx" in each.name()]
-        nginx.kill()  # its workers, which would go on without it, are the supervisor's to end
-        wait_until(lambda: exporter.value("lung_ct_gateway_up") == 0, 30, "nginx is missed")
-        supervisor.wait(30)
     found = exporter.read()
     assert found["lung_ct_gateway_up"][0][1] == 0
     assert "lung_ct_gateway_responses_total" not in found
     assert "lung_ct_gateway_certificate_expiry_timestamp_seconds" not in found
+
+
+def test_a_spool_is_watched_and_missed_once_nobody_keeps_it(server, exporter, tmp_path):
+    with listening(server.run, tmp_path / "spool") as listener:
+        assert exporter.value("lung_ct_pacs_up") == 1
+        (tmp_path / "slice.dcm").write_bytes(draw_series(1, name="watched")[0])
+        assert listener.send(tmp_path / "slice.dcm").returncode == 0
+        wait_until(
+            lambda: ({"state": "sent"}, 1) in exporter.read()["lung_ct_pacs_series"], 60, "the series is counted"
+        )
+        assert exporter.value("lung_ct_pacs_slices_total") == 1
+        assert exporter.value("lung_ct_pacs_oldest_unsent_seconds") == 0
+    assert exporter.value("lung_ct_pacs_up") == 0
+    assert "lung_ct_pacs_series" not in exporter.read()
 
 
 def test_worker_memory_is_that_of_the_process(exporter, client):

@@ -9,7 +9,8 @@ import pytest
 
 from lungct_tools.operate import update
 from lungct_tools.proxy.record import Record
-from lungct_tools.server.instance import Instance
+from lungct_tools.server.seal import find_seal, fits
+from tests.support.standins import make_archive, run_stand_in
 
 INF = float("inf")
 
@@ -17,16 +18,12 @@ INF = float("inf")
 @pytest.fixture
 def server(tmp_path):
     """A process that passes for TorchServe."""
-    command = [sys.executable, "-c", "import time; time.sleep(600)", "torchserve"]
-    with subprocess.Popen(command, start_new_session=True) as process:
-        instance = Instance(tmp_path, pid=process.pid, options=("--run", str(tmp_path)))
-        instance.write()
+    with run_stand_in(tmp_path, options=("--run", str(tmp_path))) as instance:
         yield instance
-        process.kill()
 
 
 def test_a_server_that_was_started_again_during_the_trial_is_the_one_that_is_ended(server, monkeypatch):
-    monkeypatch.setattr(update, "find", lambda _: Record(1, 60, 0))
+    monkeypatch.setattr(update, "find", lambda _: Record(1, "", 60, 0))
     gone = subprocess.Popen([sys.executable, "-c", ""], start_new_session=True)
     gone.wait()
     assert update.restart(replace(server, pid=gone.pid), deadline_s=0.3) == "nobody started it"
@@ -34,11 +31,8 @@ def test_a_server_that_was_started_again_during_the_trial_is_the_one_that_is_end
 
 
 def test_an_archive_that_is_not_ready_in_its_place_makes_room_for_the_old_one(server, monkeypatch, tmp_path, capsys):
-    store, new = tmp_path / "store", tmp_path / "new.mar"
-    store.mkdir()
-    for path, text in ((store / "lung_ct.mar", "old"), (new, "new")):
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("which", text)
+    store, new = tmp_path / "store", make_archive(tmp_path / "new", which="new")
+    make_archive(store, which="old")
     replace(server, options=("--run", str(tmp_path), "--store", str(store))).write()
     held = []
 
@@ -51,17 +45,30 @@ def test_an_archive_that_is_not_ready_in_its_place_makes_room_for_the_old_one(se
     monkeypatch.setattr(sys, "argv", ["update", str(new), "--run", str(tmp_path)])
     assert update.main() == 4
     assert held == ["new", "old"]
+    assert fits(store / "lung_ct.mar")
+    assert not fits(store / "lung_ct.mar.previous", find_seal(store / "lung_ct.mar"))
+    assert fits(store / "lung_ct.mar.previous")
     assert "The old one is back and serves again" in capsys.readouterr().err
+
+
+def test_a_seal_that_cannot_be_written_leaves_the_archive_that_is_there(tmp_path):
+    """On a full disk, or where the seal is kept out of reach: else the next start would find it changed."""
+    old, new = make_archive(tmp_path / "store", which="old"), make_archive(tmp_path / "new", which="new")
+    kept = tmp_path / "nowhere" / "lung_ct.mar.sha256"
+    with pytest.raises(OSError, match="nowhere"):
+        update.put(new, old.parent, kept)
+    assert fits(old)
+    assert zipfile.ZipFile(old).read("which") == b"old"
 
 
 @pytest.mark.parametrize(
     ("gateway", "itself"),
     [
         (None, True),
-        (Record(1, INF, 0), True),  # its watchdog is off
-        (Record(1, 60, 0), False),
-        (Record(1, INF, 0, supervised=True), False),
-        (Record(1, 60, 0, supervised=True), False),
+        (Record(1, "", INF, 0), True),  # its watchdog is off
+        (Record(1, "", 60, 0), False),
+        (Record(1, "", INF, 0, supervised=True), False),
+        (Record(1, "", 60, 0, supervised=True), False),
     ],
 )
 def test_an_update_starts_the_server_itself_where_nobody_else_would(server, monkeypatch, gateway, itself):

@@ -127,7 +127,7 @@ def test_a_file_that_cannot_be_written_is_one_sentence_and_exit_1(tmp_path: Path
     (tmp_path / "file").write_text("in the way")
     done = run_script("phantom", tmp_path / "file" / "slice", "--size", SIZE)
     assert done.returncode == 1
-    assert done.stderr.startswith("phantom.py: cannot write ")
+    assert done.stderr.startswith("phantom: cannot write ")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -136,3 +136,16 @@ def test_help_shows_an_example_and_that_it_is_research_use_only() -> None:
     assert done.returncode == 0
     assert "example: lungct phantom" in done.stdout
     assert "Research use only" in done.stdout
+
+
+def test_a_series_is_one_and_its_slices_lie_apart_as_thick_as_they_are(tmp_path: Path) -> None:
+    done = run_script("phantom", tmp_path, "--series", "--count", 4, "--size", SIZE, "--nodule", "smooth")
+    assert done.returncode == 0, done.stderr
+    found = [pydicom.dcmread(path) for path in sorted(tmp_path.iterdir())]
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"):
+        assert len({data[keyword].value for data in found}) == 1
+    assert len({data.SOPInstanceUID for data in found}) == 4
+    assert [data.InstanceNumber for data in found] == [1, 2, 3, 4]
+    heights = np.array([data.ImagePositionPatient[2] for data in found], float)
+    assert np.allclose(np.diff(heights), float(found[0].SliceThickness))
+    assert run_script("phantom", tmp_path, "--series", "--format", "png").returncode == 2

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from pydicom import dcmread, uid
 from pydicom.encaps import encapsulate
+from pydicom.pixels.decoders.base import get_decoder
 
 from lungct.pixels import dicom
 from lungct.pixels.pixeldata import SYNTAXES, find_frame, find_syntax
@@ -70,6 +71,27 @@ def test_lossy_syntaxes_stay_within_their_bound_and_warn(syntax):
 def test_signed_values_keep_their_sign_in_every_syntax(syntax):
     assert SIGNED.min() < 0
     assert np.array_equal(read_hu(build_ct(SIGNED, syntax, RescaleIntercept=0)), HU)
+
+
+NOISE = np.random.default_rng(0).integers(0, 2**16, (64, 65))
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("syntax", [uid.JPEGLSLossless, uid.JPEGLSNearLossless], ids=lambda syntax: syntax.name)
+def test_gdcm_decodes_jpeg_ls_as_pyjpegls_does(syntax, signed, bits):
+    """Pythons without pyjpegls have GDCM in its place: the same values, so the same error near-lossless."""
+    kind = np.dtype(f"{'i' if signed else 'u'}{1 if bits == 8 else 2}")
+    inside = (NOISE >> (16 - bits)).clip(2, 2**bits - 3)  # at the ends an error of 2 changes the sign
+    stored = (inside - (2 ** (bits - 1) if signed else 0)).astype(kind)
+    data = dcmread(io.BytesIO(build_ct(stored, syntax, BitsStored=bits, HighBit=bits - 1)))
+    found = [
+        get_decoder(syntax).as_array(data, index=0, raw=True, decoding_plugin=plugin, correct_unused_bits=False)[0]
+        for plugin in ("pyjpegls", "gdcm")
+    ]
+    assert found[0].dtype == found[1].dtype == kind
+    assert np.array_equal(*found)
+    assert np.abs(found[1].astype(int) - stored).max() == LOSSY_HU.get(syntax, 0)
 
 
 def test_twelve_bit_jpeg_equals_libjpeg_turbo():

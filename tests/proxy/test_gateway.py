@@ -62,10 +62,22 @@ def test_the_inference_routes_are_open_for_a_key_of_ours_only(door, credential, 
     assert (answer.headers.get("WWW-Authenticate") == "Bearer") == (status == 401)
 
 
+def ask_until_heard(door, *request, **options):
+    """Strangers have a rate of their own, and a key's refusals count into its: who asks again is heard."""
+    answers = []
+
+    def is_heard():
+        answers.append(door.ask(*request, **options))
+        return answers[-1].status_code != 429
+
+    wait_until(is_heard, 30, "an answer that is no 429")
+    return answers[-1]
+
+
 @pytest.mark.parametrize(("who", "status"), list(zip(CREDENTIALS, (401, 403, 403, 403), strict=True)))
 def test_every_other_route_is_closed_for_everybody(door, credential, who, status):
     for method, path in CLOSED:
-        answer = door.ask(method, path, credential[who])
+        answer = ask_until_heard(door, method, path, credential[who])
         assert answer.status_code == status, (method, path)
         assert_refusal(answer)
 
@@ -74,7 +86,7 @@ def test_every_other_route_is_closed_for_everybody(door, credential, who, status
 def test_any_other_method_on_an_open_route_is_refused_and_the_right_one_named(door, credential, slices, who, status):
     for path in OPEN:
         for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "FOO"):
-            answer = door.ask(method, path, credential[who], data=slices[0])
+            answer = ask_until_heard(door, method, path, credential[who], data=slices[0])
             assert answer.status_code == status, (method, path)
             assert answer.headers.get("Allow") == ("POST" if status == 405 else None)
             if method != "HEAD":

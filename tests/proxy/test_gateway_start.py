@@ -6,16 +6,23 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
+import requests
 
+from lungct_tools.commandline import compose
 from lungct_tools.proxy.keys import write_clients
-from lungct_tools.proxy.record import drain, find
-from lungct_tools.server.instance import Instance, find_ports
+from lungct_tools.proxy.record import drain, find, find_guard
+from lungct_tools.server.instance import find_ports
+from lungct_tools.server.scribe import LIMIT
 from lungct_tools.server.serve import answers
 from tests.conftest import run_script
 from tests.support.calls import wait_until
 from tests.support.gateways import open_gateway, skip_without_nginx
+from tests.support.standins import run_stand_in
 
 pytestmark = pytest.mark.ops
 FOR_EVER = ("--patience", "inf")  # nobody starts the stand-in again
@@ -26,14 +33,10 @@ ANY_ADDRESS = ("0.0.0.0", "[::]")  # noqa: S104
 def server(tmp_path):
     """A process that passes for TorchServe, with its tokens; it answers nothing."""
     skip_without_nginx()
-    command = [sys.executable, "-c", "import time; time.sleep(600)", "torchserve"]
-    with subprocess.Popen(command, start_new_session=True) as process:
-        instance = Instance(tmp_path, tuple(find_ports(5)), process.pid)
-        instance.write()
+    with run_stand_in(tmp_path) as instance:
         instance.keys.write_text(json.dumps({"inference": {"key": "k"}}))
         write_clients(tmp_path / "clients.map", {})
         yield instance
-        process.kill()
 
 
 def start(server, listen, *options):
@@ -70,6 +73,13 @@ def test_an_address_of_another_machine_is_refused(server):
     assert find(server.run) is None
 
 
+def test_a_file_of_keys_that_nginx_would_take_and_we_do_not_is_told(server):
+    (server.run / "clients.map").write_text("# keys\n")
+    refused = start(server, f"127.0.0.1:{find_ports(1)[0]}")
+    assert (refused.returncode, "clients.map is damaged" in refused.stderr) == (2, True)
+    assert find(server.run) is None
+
+
 def test_a_mistake_does_not_reach_a_gateway_that_runs(server):
     with open_gateway(server, ("alice",), *FOR_EVER) as door:
         settings = door.folder / "nginx.conf"
@@ -90,18 +100,131 @@ def test_what_a_gateway_that_runs_cannot_change_is_refused(server):
         assert start(server, f"127.0.0.1:{door.port}", "--rate", 7).returncode == 0
 
 
-def test_no_nginx_is_left_alone_when_its_supervisor_fails(server):
+def ask_ready(door):
+    """Whether nginx and the sidecar behind it answer, whatever they say of the server."""
+    with suppress(requests.RequestException):
+        return "ready" in door.ask("GET", "/readyz").json()
+    return False
+
+
+def wait_guarded(run):
+    wait_until(lambda: find_guard(run), 30, "there is a guard")
+    return find_guard(run)
+
+
+def test_a_record_that_is_damaged_is_told_and_the_gateway_goes_on_with_what_it_read_before(server):
     with open_gateway(server, ("alice",), *FOR_EVER) as door:
+        before = find(server.run)
         (server.run / "instance.json").write_text("{")
-        wait_until(lambda: find(server.run) is None, 30, "the supervisor ends")
+        wait_until(lambda: "is damaged" in (door.folder / "supervisor.log").read_text(), 30, "it is told")
+        assert ask_ready(door)
+        assert find(server.run) == before
+
+
+def test_a_damaged_record_of_its_own_is_written_again(server):
+    """Without it a drain would find nobody, and `make stop` would leave a gateway that starts the server again."""
+    with open_gateway(server, ("alice",), *FOR_EVER) as door:
+        before = find(server.run)
+        (door.folder / "supervisor.json").write_text("")
+        wait_until(lambda: find(server.run) == before, 20, "it is there again")
+
+
+def test_of_a_supervisor_an_nginx_or_a_guard_that_is_killed_another_one_is_there_soon(server):
+    with open_gateway(server, ("alice",), *FOR_EVER) as door:
+        guard = wait_guarded(server.run)
+        master = int((door.folder / "nginx.pid").read_text())
+        os.kill(master, signal.SIGKILL)
+        wait_until(lambda: (door.folder / "nginx.pid").read_text() != f"{master}\n", 20, "another nginx")
+        wait_until(lambda: ask_ready(door), 20, "which answers")
+        os.kill(guard, signal.SIGKILL)
+        wait_until(lambda: find_guard(server.run) not in (None, guard), 20, "another guard")
+        before = find(server.run)
+        os.kill(before.pid, signal.SIGKILL)
+        wait_until(lambda: find(server.run) not in (None, before), 40, "another supervisor")
+        wait_until(lambda: ask_ready(door), 30, "with its nginx")
+    assert find_guard(server.run) is None, "a drain ends both"
+    assert not answers("127.0.0.1", door.port)
+
+
+def test_what_the_guard_starts_is_what_was_asked_for_last(server):
+    with open_gateway(server, ("alice",), *FOR_EVER) as door:
+        wait_guarded(server.run)
+        listen = f"127.0.0.1:{find_ports(1)[0]}"
+        assert start(server, listen, "--rate", 7).returncode == 0
+        os.kill(find(server.run).pid, signal.SIGKILL)
+        wait_until(lambda: find(server.run), 40, "another supervisor")
+        wait_until(lambda: answers(*listen.split(":")), 20, "it listens there")
+        assert "rate=7r/s" in (door.folder / "nginx.conf").read_text()
+
+
+def test_a_drain_while_the_supervisor_is_gone_ends_its_guard_and_nothing_comes_back(server):
+    with open_gateway(server, ("alice",), *FOR_EVER) as door:
+        guard = wait_guarded(server.run)
+        os.kill(guard, signal.SIGSTOP)
+        os.kill(find(server.run).pid, signal.SIGKILL)
+        wait_until(lambda: not answers("127.0.0.1", door.port), 20, "nginx ends with its supervisor")
+        os.kill(guard, signal.SIGCONT)
+        assert drain(server.run, 60)
+        assert find_guard(server.run) is None
         assert not answers("127.0.0.1", door.port)
 
 
-def test_nginx_ends_with_a_supervisor_that_is_killed_and_leaves_its_port(server):
+def test_in_the_foreground_who_started_the_gateway_starts_it_again(server):
+    listen = f"127.0.0.1:{find_ports(1)[0]}"
+    place = ("--run", server.run, "--clients", server.run / "clients.map", "--listen", listen)
+    with subprocess.Popen(compose("gateway", *place, "--foreground", *FOR_EVER)) as process:
+        wait_until(lambda: find(server.run) and answers(*listen.split(":")), 60, "it listens")
+        process.kill()
+    wait_until(lambda: not answers(*listen.split(":")), 20, "nginx ends with it")
+    assert not (server.run / "gateway" / "guard.json").exists()
+    assert start(server, listen).returncode == 0
+    assert drain(server.run, 60)
+
+
+def test_a_fault_of_our_own_ends_the_supervisor_and_another_one_starts(server):
+    """The second thread meets an error that nobody foresaw."""
+    code = (
+        "import sys; from lungct_tools.proxy import gateway, supervisor\n"
+        "def fail(*_): raise RuntimeError('unforeseen')\n"
+        "supervisor.check_ready = supervisor.Supervisor._read_instance = fail; sys.exit(gateway.main())"
+    )
+    listen = f"127.0.0.1:{find_ports(1)[0]}"
+    place = (
+        "--run",
+        server.run,
+        "--clients",
+        server.run / "clients.map",
+        "--listen",
+        listen,
+        "--foreground",
+        *FOR_EVER,
+    )
+    done = subprocess.run([sys.executable, "-c", code, *map(str, place)], capture_output=True, text=True, check=False)
+    assert (done.returncode, "unforeseen" in done.stderr) == (1, True)
+    assert (server.run / "gateway" / "supervisor.json").exists(), "which tells a guard that it did not drain"
+    assert not answers(*listen.split(":"))
+
+
+def test_logs_are_put_aside_when_they_are_large_and_nginx_goes_on_in_new_ones(server, monkeypatch):
     with open_gateway(server, ("alice",), *FOR_EVER) as door:
-        os.kill(find(server.run).pid, signal.SIGKILL)
-        wait_until(lambda: not answers("127.0.0.1", door.port), 10, "the port is free")
-        assert start(server, f"127.0.0.1:{door.port}").returncode == 0
+        log = door.folder / "access.log"
+        with log.open("ab") as file:
+            file.truncate(LIMIT + 1)
+        wait_until(lambda: log.stat().st_size <= LIMIT, 10, "a new one")
+        assert log.with_name("access.log.1").stat().st_size > LIMIT
+        assert door.ask("GET", "/models", door.keys["alice"]).status_code == 403
+        wait_until(lambda: '"status": 403' in log.read_text(), 10, "its first line")
+
+
+def test_a_run_folder_may_have_blanks_in_its_path(tmp_path):
+    skip_without_nginx()
+    with tempfile.TemporaryDirectory() as short:
+        run = Path(short) / "my run"
+        run.mkdir()
+        with run_stand_in(run) as server:
+            server.keys.write_text(json.dumps({"inference": {"key": "k"}}))
+            with open_gateway(server, ("alice",), *FOR_EVER) as door:
+                assert ask_ready(door)
 
 
 def test_for_containers_it_logs_to_its_output_and_fills_no_folder(server):

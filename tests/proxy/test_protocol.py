@@ -14,6 +14,7 @@ from PIL import Image
 from tritonclient.utils import InferenceServerException
 
 from lungct_client import Client
+from tests.documents.test_openapi import DOCUMENT, check
 from tests.support.calls import wait_until
 from tests.support.gateways import assert_refusal, open_gateway
 
@@ -104,6 +105,17 @@ def test_nothing_of_it_is_told_without_a_key(door, who, status):
         refused = door.ask("GET", path, who)
         assert refused.status_code == status, path
         assert_refusal(refused)
+
+
+def test_its_answers_are_those_of_the_openapi_description(door):
+    described = {path: each["get"] for path, each in DOCUMENT["paths"].items() if "get" in each}
+    assert described.keys() == {*QUESTIONS, "/healthz", "/readyz", "/model"}
+    for path, operation in described.items():
+        needs_key = "security" not in operation
+        for who, status in ((door.keys["alice"], 200), ("", 401 if needs_key else 200)):
+            answer = door.ask("GET", path, who)
+            assert answer.status_code == status, path
+            check(operation, status, "application/json", answer.text)
 
 
 def test_its_questions_take_no_other_method_and_no_body(door):

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 
 from lungct_tools.operate import stop
 from lungct_tools.proxy.record import Record, drain, find
+from lungct_tools.server.processes import read_birth
 from tests.support.calls import wait_until
 
-SLEEPER = """import signal, sys, time
+IDLE = """import os, signal, threading
 signal.signal(signal.SIGTERM, {handler})
 print(flush=True)
-time.sleep(600)
+while True: signal.pause()
 """
 
 
@@ -20,10 +21,10 @@ time.sleep(600)
 def gateway(run, handler, notice_s=0.0):
     """A process that passes for a gateway of this run folder."""
     (run / "gateway").mkdir()
-    command = [sys.executable, "-c", SLEEPER.format(handler=handler), "lungct", "gateway"]
+    command = [sys.executable, "-c", IDLE.format(handler=handler), "lungct", "gateway"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         process.stdout.readline()
-        Record(process.pid, 60, notice_s).write(run)
+        Record(process.pid, read_birth(process.pid), 60, notice_s).write(run)
         try:
             yield process
         finally:
@@ -32,14 +33,15 @@ def gateway(run, handler, notice_s=0.0):
 
 def test_a_gateway_is_found_while_its_process_is_there(tmp_path):
     with gateway(tmp_path, "signal.SIG_IGN") as process:
-        assert find(tmp_path) == Record(process.pid, 60, 0)
+        birth = read_birth(process.pid)
+        assert find(tmp_path) == Record(process.pid, birth, 60, 0)
     assert find(tmp_path) is None
-    Record(os.getpid(), 60, 0).write(tmp_path)  # the number went to another program
+    Record(os.getpid(), birth, 60, 0).write(tmp_path)  # the number went to another program
     assert find(tmp_path) is None
 
 
 def test_a_drain_may_take_its_notice_and_the_deadline_after_it(tmp_path):
-    with gateway(tmp_path, "lambda *_: (time.sleep(1), sys.exit())", notice_s=60):
+    with gateway(tmp_path, "lambda *_: threading.Timer(1, os._exit, [0]).start()", notice_s=60):
         assert drain(tmp_path, 0.2)
 
 

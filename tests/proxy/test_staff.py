@@ -1,11 +1,16 @@
 """A server that starts again has as many workers as its operator asked for."""
 
-import zipfile
-
 import pytest
+import yaml
 
+from lungct_tools import ROOT
 from lungct_tools.proxy import staff
 from lungct_tools.server.instance import Instance
+from lungct_tools.server.scale import count_most
+from tests.conftest import run_script
+from tests.support.standins import make_archive
+
+SHIPPED = yaml.safe_load((ROOT / "config" / "model-config.yaml").read_text())
 
 
 class Server:
@@ -16,8 +21,7 @@ class Server:
 
     def start(self, settled):
         """Another process, from an archive with these settings."""
-        with zipfile.ZipFile(self._store / "lung_ct.mar", "w") as archive:
-            archive.writestr("model-config.yaml", f"minWorkers: {settled}")
+        make_archive(self._store, yaml.safe_dump({**SHIPPED, "minWorkers": settled, "maxWorkers": settled}))
         self.instance = Instance(self._store, pid=self.instance.pid + 1, options=("--store", str(self._store)))
         self.scale(settled)
 
@@ -62,3 +66,21 @@ def test_an_archive_that_is_garbage_by_now_does_no_harm(server, tmp_path):
     (tmp_path / "lung_ct.mar").write_bytes(b"no archive")
     kept.keep(server.instance)
     assert server.workers == 1
+
+
+def test_more_workers_than_the_machine_can_hold_are_taken_back_whoever_asked_for_them(server, capsys):
+    kept = staff.Staff()
+    server.start(settled=1)
+    kept.limit(server.instance)
+    assert server.workers == 1
+    server.scale(9999)  # TorchServe's management takes any number
+    kept.limit(server.instance)
+    assert server.workers == count_most()
+    assert f"9999 workers were asked for, and {count_most()} are the most" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("workers", [-1, 9999])
+def test_nor_does_our_own_command_ask_for_them(tmp_path, workers):
+    refused = run_script("scale", workers, "--run", tmp_path)
+    assert refused.returncode == 2
+    assert f"workers must be 0 to {count_most()}" in refused.stderr

@@ -1,13 +1,12 @@
 """When the watchdog restarts a server, and when it leaves it alone."""
 
-import subprocess
-import sys
 import threading
 
 import pytest
 
-from lungct_tools.proxy.watchdog import LONGEST_S, Watchdog, restart
+from lungct_tools.proxy.watchdog import GONE_LONGEST_S, LONGEST_S, Watchdog, restart
 from lungct_tools.server.instance import Instance
+from tests.support.standins import run_stand_in
 
 pytestmark = pytest.mark.ops
 SICK = "0 of 1 workers are READY"
@@ -31,8 +30,17 @@ def test_the_pauses_do_not_grow_for_ever():
     assert found[-1] - found[-2] == LONGEST_S
 
 
-def test_a_server_that_is_gone_is_started_at_once_and_then_with_patience():
-    assert restarts(Watchdog(60), 200, running=False) == [0, 120]
+def test_a_server_that_is_gone_is_started_at_once_and_again_after_seconds_that_double():
+    assert restarts(Watchdog(60), 100, running=False) == [0, 2, 6, 14, 30, 62]
+    found = restarts(Watchdog(60), 10_000, running=False)
+    assert found[-1] - found[-2] == GONE_LONGEST_S, "a disk may be full for hours, and has room again at any minute"
+
+
+def test_starts_of_one_that_was_gone_do_not_cost_the_patience_with_one_that_is_there():
+    watchdog = Watchdog(60)
+    assert restarts(watchdog, 20, running=False) == [0, 2, 6, 14]
+    assert not watchdog.is_due(SICK, True, 70)
+    assert watchdog.is_due(SICK, True, 74)
 
 
 def test_infinite_patience_leaves_restarts_to_others():
@@ -48,10 +56,7 @@ def test_a_supervised_server_is_ended_when_it_is_sick_and_left_to_others_when_it
 
 
 def test_a_supervised_server_is_ended_whole_and_what_the_next_one_wrote_stays(tmp_path):
-    command = [sys.executable, "-c", "import time; time.sleep(600)", "torchserve"]
-    with subprocess.Popen(command, start_new_session=True) as process:
-        instance = Instance(tmp_path, pid=process.pid)
-        instance.write()
+    with run_stand_in(tmp_path) as instance:
         instance.keys.write_text("{}")
         restart(instance, True, threading.Event())
         assert not instance.running

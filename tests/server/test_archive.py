@@ -11,6 +11,7 @@ from lungct.model.folder import load_model_folder
 from lungct_tools import ROOT
 from lungct_tools.operate.update import put
 from lungct_tools.server.archive import holds
+from lungct_tools.server.seal import find_seal, write_seal
 from tests.conftest import MODEL, run_script
 
 
@@ -37,10 +38,11 @@ def test_the_archive_is_built_again_only_when_something_changed(tmp_path):
 def packed(tmp_path):
     """The shipped model with settings of its own, in an archive that is newer than all that goes into it."""
     settings, archive = tmp_path / "model-config.yaml", tmp_path / "lung_ct.mar"
-    settings.write_text("minWorkers: 1")
+    settings.write_text((ROOT / "config" / "model-config.yaml").read_text().replace("batchSize: 16", "batchSize: 15"))
     with zipfile.ZipFile(archive, "w") as file:
         file.write(MODEL / "model.json", "model.json")
         file.write(settings, "model-config.yaml")
+    write_seal(archive)
     later = time.time() + 10
     os.utime(archive, (later, later))
     return archive
@@ -61,7 +63,7 @@ def test_the_archive_of_an_update_stays_until_another_is_asked_for_by_force(pack
     store = tmp_path / "store"
     store.mkdir()
     (store / "lung_ct.mar").write_bytes(b"the one before")
-    put(packed, store)
+    put(packed, store, find_seal(store / "lung_ct.mar"))
     left = run_script("archive", "--out", store)
     assert left.returncode == 0
     assert "put there by `make update`; `make archive ARGS=--force` builds" in left.stdout

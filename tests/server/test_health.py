@@ -1,5 +1,7 @@
 """What readiness makes of a server that does not answer its canary in time."""
 
+import os
+
 import pytest
 
 from lungct_client import ServerBusy, ServerSilent
@@ -21,7 +23,7 @@ class Late:
         self.pages = [PAGE.format(count=count) for count in counts]
 
     def describe(self):
-        return {"minWorkers": 1, "workers": [{"status": "READY"}]}
+        return {"minWorkers": 1, "workers": [{"status": "READY", "pid": os.getpid()}]}
 
     def metrics(self):
         return self.pages.pop(0)

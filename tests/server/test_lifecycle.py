@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,11 +14,13 @@ from PIL import Image
 from lungct_client import Client, ServerDown
 from lungct_tools import ROOT
 from lungct_tools.server.health import check_live, check_ready, count_batches, count_ready
-from lungct_tools.server.instance import SOCKET_PATH_LIMIT, Instance, find_ports, make_temp
+from lungct_tools.server.instance import Instance, find_ports
+from lungct_tools.server.runfolder import SOCKET_PATH_LIMIT, make_temp
 from lungct_tools.server.scale import wait_workers
 from lungct_tools.server.serve import find_busy, find_unreadable_gpus
 from tests.conftest import run_script
 from tests.support.calls import wait_until
+from tests.support.standins import make_archive
 
 pytestmark = pytest.mark.server
 
@@ -57,8 +58,11 @@ def test_a_worker_that_hangs_is_not_ready_though_torchserve_says_so(server, clie
     worker = client.describe()["workers"][0]["pid"]
     os.kill(worker, signal.SIGSTOP)
     try:
+        assert check_ready(server) == "0 of 1 workers are READY"
+        assert client.describe()["workers"][0]["status"] == "READY"
+        monkeypatch.setattr("lungct_tools.server.health.is_stopped", lambda _: False)  # one that hangs for itself
         assert "No answer within 2 s" in check_ready(server)
-        assert count_ready(client.describe()) == 1
+        monkeypatch.undo()
     finally:
         os.kill(worker, signal.SIGCONT)
     before = count_batches(client)
@@ -162,9 +166,8 @@ def test_neither_does_one_that_was_unpacked_elsewhere_for_a_run_folder_with_a_lo
 @pytest.mark.parametrize("devices", ["GPU-8932f937-d72c-4106-c12f-20bd9faed9f6", "0,MIG-1", "NoDevFiles", "0, 1"])
 def test_gpus_that_torchserve_could_not_read_are_refused_before_it_starts(tmp_path, monkeypatch, run_here, devices):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
-    with zipfile.ZipFile(tmp_path / "lung_ct.mar", "w"):
-        pass
-    code, said = run_here("serve", "--run", tmp_path / "run", "--store", tmp_path, "--ports", *find_ports(5))
+    make_archive(tmp_path / "store")
+    code, said = run_here("serve", "--run", tmp_path / "run", "--store", tmp_path / "store", "--ports", *find_ports(5))
     assert code == 2
     assert len(said.strip().splitlines()) == 1
     assert "CUDA_VISIBLE_DEVICES=0" in said

@@ -12,6 +12,7 @@ from lungct_tools.server.instance import EXPORTER_PORT, find_ports
 from tests.server.test_monitoring import ALERTS, RECORDED, find_expressions, find_metrics
 from tests.support.calls import post, wait_until
 from tests.support.gateways import open_gateway
+from tests.support.listening import listening
 from tests.support.watching import collect, running
 
 pytestmark = [pytest.mark.ops, pytest.mark.server]
@@ -47,7 +48,14 @@ def gateway(server):
 
 
 @pytest.fixture(scope="module")
-def prometheus(server, gateway, exporter, tmp_path_factory):
+def listener(server, tmp_path_factory):
+    """One whose spool the exporter watches."""
+    with listening(server.run, tmp_path_factory.mktemp("spool")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def prometheus(server, gateway, listener, exporter, tmp_path_factory):
     """Prometheus with our files, moved to this server's ports and hurried: seconds where they say minutes and hours."""
     if shutil.which("prometheus") is None:
         pytest.skip("Prometheus is not installed: apt-get install prometheus")

@@ -1,25 +1,82 @@
 """What lies in the run folder: written whole, kept where it took hours or tells of a crash."""
 
+import fcntl
 import subprocess
+import termios
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from lungct_tools import ROOT
+from lungct_tools.server import scribe
 from lungct_tools.server.instance import Instance
-from lungct_tools.server.serve import open_log
+from lungct_tools.server.processes import read_stat
 from tests.conftest import run_script
+from tests.support.calls import wait_until
 
 
 def test_the_log_of_a_server_that_crashed_is_kept_when_it_starts_again(tmp_path):
     log = tmp_path / "server.log"
     for text in (b"first", b"second"):
-        with open_log(log) as file:
-            file.write(text)
+        scribe.begin(log)
+        scribe.append(log, text, 99)
     assert (tmp_path / "server.log.1").read_bytes() == b"first"
-    log.unlink()
-    log.symlink_to("/dev/null")  # led elsewhere by its owner
-    open_log(log).close()
-    assert log.is_symlink()
+    assert log.read_bytes() == b"second"
+
+
+@pytest.fixture
+def write_log(tmp_path):
+    """Write chunks through a scribe until it has ended."""
+
+    def write(*chunks):
+        with scribe.start(tmp_path / "server.log") as process:
+            for chunk in chunks:
+                process.stdin.write(chunk)
+        assert process.returncode == 0
+
+    return write
+
+
+def test_a_log_never_takes_more_than_its_share_of_the_disk_and_its_end_is_kept(tmp_path, write_log):
+    line = b"x" * 2**20
+    write_log(*[line] * 35, b"the last words")
+    sizes = [path.stat().st_size for path in tmp_path.iterdir()]
+    assert len(sizes) == 2
+    assert max(sizes) <= scribe.LIMIT
+    assert (tmp_path / "server.log").read_bytes().endswith(b"the last words")
+    assert (tmp_path / "server.log").stat().st_mode & 0o077 == 0
+
+
+def test_a_log_that_cannot_be_written_ends_nobody_and_goes_on_when_it_can(tmp_path):
+    log = tmp_path / "server.log"
+    log.mkdir()
+    with scribe.start(log) as process:
+        process.stdin.write(b"lost")
+        process.stdin.flush()
+        wait_until(lambda: not read_waiting(process), 10, "it is read")
+        log.rmdir()
+        process.stdin.write(b"kept")
+    assert (process.returncode, log.read_bytes()) == (0, b"kept")
+
+
+def read_waiting(process):
+    """Bytes that the scribe has not taken from its pipe yet, or is about to write."""
+    waiting = fcntl.ioctl(process.stdin, termios.FIONREAD, b"\0\0\0\0")
+    blocked = read_stat(process.pid)[0] == "S"  # asleep in read(2) again
+    return waiting != b"\0\0\0\0" or not blocked
+
+
+def test_neither_a_log_nor_a_record_follows_a_link_that_lies_in_its_place(tmp_path, write_log):
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    for name in ("server.log", "server.log.1", "instance.json", "instance.json.new"):
+        (tmp_path / name).symlink_to(precious)
+    write_log(b"line")
+    scribe.begin(tmp_path / "server.log")
+    Instance(tmp_path).write()
+    assert precious.read_text() == "precious"
+    assert Instance.read(tmp_path) == Instance(tmp_path)
 
 
 def test_the_record_of_a_server_is_never_read_half_written(tmp_path):

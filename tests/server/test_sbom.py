@@ -2,13 +2,16 @@
 
 import json
 import re
+import subprocess
 import zipfile
 from importlib.metadata import version
 from pathlib import PurePosixPath
 
 import pytest
 
-from lungct_tools.server.sbom import BUILD_FILE, PACKAGES, find_jar
+from lungct_tools.proxy.nginx import find_nginx
+from lungct_tools.server.libraries import PACKAGES
+from lungct_tools.server.sbom import BUILD_FILE, find_jar
 from tests.conftest import run_script
 
 OWN = "org/pytorch/serve"  # TorchServe's own packages
@@ -66,3 +69,17 @@ def test_python_packages_are_those_of_serving_alone(parts):
         assert parts[name]["purl"].startswith(f"pkg:pypi/{name}@")
     assert not {"pytest", "streamlit", "torch", "uv"} & set(parts)
     assert parts["OpenJDK"]["version"].startswith("21.")
+
+
+def test_the_programs_that_the_gateway_runs_are_listed_as_they_are_installed(parts):
+    told = subprocess.run([find_nginx(), "-V"], capture_output=True, text=True, check=True).stderr
+    assert f"nginx/{parts['nginx']['version']}" in told
+    assert f"OpenSSL {parts['openssl']['version']}" in told
+    assert parts["util-linux"]["version"]
+
+
+def test_a_part_whose_version_nothing_tells_has_the_hash_of_its_classes(parts):
+    unknown = [part for part in parts.values() if "version" not in part]
+    for part in unknown:
+        kept = {each["name"]: each["value"] for each in part["properties"]}
+        assert re.fullmatch("[0-9a-f]{64}", kept["lung-ct:classes-sha256"]), part["name"]

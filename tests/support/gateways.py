@@ -81,14 +81,14 @@ def open_gateway(server: Instance, names=("alice",), *options):
 
 
 @contextmanager
-def run_nginx(folder: Path, port: int, keys: dict):
+def run_nginx(folder: Path, port: int, keys: dict, rate: int = 1000):
     """nginx and its sidecar alone before whatever listens at `port`; the `keys` of clients by name."""
     (folder / "key_file.json").write_text('{"inference": {"key": "of the hour"}}')
     write_clients(folder / "clients.map", keys)
     instance = Instance(folder, (port, 9, 9, 9, 9))
     listen = find_ports(1)[0]
     pair, uploads = make_certificate(folder), folder / "uploads"
-    made = Nginx(instance, folder, f"127.0.0.1:{listen}", folder / "clients.map", *pair, rate=1000, uploads=uploads)
+    made = Nginx(instance, folder, f"127.0.0.1:{listen}", folder / "clients.map", *pair, rate, uploads=uploads)
     made.write()
     sidecar = Sidecar(made.socket, instance, Readiness(), lambda: None)
     sidecar.start()

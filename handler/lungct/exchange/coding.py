@@ -7,6 +7,7 @@ from typing import Any
 
 from lungct import pixels
 from lungct.errors import LungCTError
+from lungct.exchange.form import is_form
 
 GZIP = ("gzip", "x-gzip")  # RFC 9110, 8.4.1.3
 ONLY = "Content-Encoding may be gzip, or nothing at all; send the file as it is."
@@ -31,6 +32,6 @@ def undo(row: Mapping[str, Any], headers: Mapping[str, Any], max_bytes: int) -> 
     if coding not in GZIP:
         raise LungCTError("unsupported_format", ONLY)
     body = row.get("body")
-    if named.get("content-type", "").lower().startswith("multipart/") or not isinstance(body, bytes | bytearray):
+    if is_form(named.get("content-type", "")) or not isinstance(body, bytes | bytearray):
         raise LungCTError("unsupported_format", "A form may not be compressed; send it as it is, or the file itself.")
     return {**row, "body": pixels.inflate(bytes(body), max_bytes)}

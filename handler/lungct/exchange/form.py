@@ -28,6 +28,11 @@ NO_FORM = (
 PART_BYTES = 2048  # the most that boundary and headers of one part take; a long file name, written twice, is most of it
 
 
+def is_form(content_type: str) -> bool:
+    """Whether a body is one of parts, as `$form` of config/nginx/nginx.conf has it."""
+    return content_type.lower().startswith("multipart/")
+
+
 def find_file(row: Mapping[str, Any], headers: Mapping[str, Any], options: Collection[str]) -> str | None:
     """The one field that holds the file; None where there is none.
 
@@ -66,10 +71,10 @@ def check_whole(
         LungCTError: empty_body without a file, bad_option where bytes are missing, unsupported_format where the body is
             no form that TorchServe reads.
     """
-    if not named.get("content-type", "").lower().startswith("multipart/"):
+    if not is_form(named.get("content-type", "")):
         return
     part = headers.get("body")
-    if isinstance(part, Mapping) and str(part.get("content-type", "")).lower().startswith("multipart/"):
+    if isinstance(part, Mapping) and is_form(str(part.get("content-type", ""))):
         raise LungCTError("unsupported_format", NO_FORM)  # it came as a body: TorchServe took it for no form either
     if field is None:
         raise LungCTError("empty_body", NO_FILE)

@@ -65,7 +65,8 @@ LIMITS = (
 )
 NO_LUNGS, NO_TISSUE = "there are no lungs inside the body", "there is hardly any tissue around its dark regions"
 DEEP, WIDE = "the body is deeper than it is wide", "the body is too wide for its depth"
-WHOLE_LIMITS = (Limit("aspect", 1.0, DEEP, 2.7, WIDE), Limit("lung_share", 0.02, NO_LUNGS, 0.9, NO_TISSUE))
+# A barrel chest is as deep as it is wide, and so is an infant's.
+WHOLE_LIMITS = (Limit("aspect", 0.9, DEEP, 2.7, WIDE), Limit("lung_share", 0.02, NO_LUNGS, 0.9, NO_TISSUE))
 # Where the field of view cuts the body its shape says less, so that there must be more lung.
 CUT_LIMITS = (Limit("aspect", 0.4, DEEP, 2.7, WIDE), Limit("lung_share", 0.06, NO_LUNGS, 0.9, NO_TISSUE))
 COLOURED = 0.2  # share of the pixels: a CT slice has no colours, but may have some drawn on it

@@ -63,7 +63,7 @@ class ModelContract:
 
     @classmethod
     def read(cls, folder: Path) -> ModelContract:
-        """Parse `folder`/model.json; ModelFolderError if it is missing, no JSON, or has unknown or missing keys."""
+        """Parse `folder`/model.json; ModelFolderError if it is missing, no JSON, changed since, or of other keys."""
         try:
             raw = json.loads((folder / CONTRACT).read_text())
             parts: dict[str, Any] = {"window": Window(**raw["window"])}
@@ -79,14 +79,14 @@ class ModelContract:
                 limits = dict.fromkeys(raw["classes"], limits)
             parts["refer_below"] = {name: float(limit) for name, limit in limits.items()}
             stated = raw.pop(SEAL, None)
-            sealed = stated in (None, _seal(raw))
+            sealed = stated == count_seal(raw)
             contract = cls(**{**raw, **parts, "classes": tuple(raw["classes"])})
         except (OSError, ValueError, KeyError, TypeError) as exc:
             raise ModelFolderError(f"{folder / CONTRACT} is no model contract: {exc}") from exc
         if not sealed:
             raise ModelFolderError(
-                f"{folder / CONTRACT} was changed or damaged: its own sha256 does not fit. Restore it; if you changed "
-                f"it on purpose, remove its line {SEAL!r}."
+                f"{folder / CONTRACT} was changed or damaged: its own {SEAL} is missing or does not fit. Restore it; "
+                "after a change on purpose `make archive ARGS='--seal-model --force'`."
             )
         if (contract.mean, contract.std, contract.architecture) != (0.5, 0.5, "resnet18"):
             raise ModelFolderError(f"{folder / CONTRACT} asks for a normalisation or network that this server lacks.")
@@ -123,9 +123,19 @@ class ModelContract:
             ValueError: a number that JSON does not know: no server could tell it.
         """
         document = json.loads(json.dumps(self.document(), allow_nan=False))
-        (folder / CONTRACT).write_text(json.dumps({**document, SEAL: _seal(document)}, indent=2) + "\n")
+        (folder / CONTRACT).write_text(json.dumps({**document, SEAL: count_seal(document)}, indent=2) + "\n")
 
 
-def _seal(document: Mapping[str, Any]) -> str:
+def count_seal(document: Mapping[str, Any]) -> str:
     """Hex sha256 of a JSON document, however it is laid out."""
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def seal(folder: Path) -> None:
+    """Vouch for model.json as it is now; ModelFolderError when it is missing or no JSON."""
+    try:
+        document = json.loads((folder / CONTRACT).read_text())
+        document.pop(SEAL, None)
+    except (OSError, ValueError, AttributeError, TypeError) as exc:
+        raise ModelFolderError(f"{folder / CONTRACT} is no model contract: {exc}") from exc
+    (folder / CONTRACT).write_text(json.dumps({**document, SEAL: count_seal(document)}, indent=2) + "\n")

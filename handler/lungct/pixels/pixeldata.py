@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import suppress
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import gdcm  # type: ignore[import-untyped]
@@ -16,6 +17,8 @@ from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 from lungct.errors import LungCTError
 
 Values = npt.NDArray[Any]
+# Python 3.14 has no wheel of pyjpegls; a test holds GDCM's values against its.
+JPEG_LS = "pyjpegls" if find_spec("jpeg_ls") else "gdcm"
 
 
 class Syntax(NamedTuple):
@@ -39,8 +42,8 @@ SYNTAXES = {
         Syntax(uid.JPEGExtended12Bit, "JPEG Extended, 12 bit", "gdcm12", lossy=True),
         Syntax(uid.JPEGLossless, "JPEG Lossless", "gdcm"),
         Syntax(uid.JPEGLosslessSV1, "JPEG Lossless SV1", "gdcm"),
-        Syntax(uid.JPEGLSLossless, "JPEG-LS Lossless", "pyjpegls"),
-        Syntax(uid.JPEGLSNearLossless, "JPEG-LS Near Lossless", "pyjpegls", lossy=True),
+        Syntax(uid.JPEGLSLossless, "JPEG-LS Lossless", JPEG_LS),
+        Syntax(uid.JPEGLSNearLossless, "JPEG-LS Near Lossless", JPEG_LS, lossy=True),
         Syntax(uid.JPEG2000Lossless, "JPEG 2000 Lossless", "pylibjpeg"),
         Syntax(uid.JPEG2000, "JPEG 2000", "pylibjpeg", lossy=True),
         Syntax(uid.HTJ2KLossless, "HTJ2K Lossless", "pylibjpeg"),

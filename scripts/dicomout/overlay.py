@@ -1,0 +1,81 @@
+"""Captures of the peak slices: the overlay that the server drew, with what it is written into the pixels."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+from pydicom.dataset import Dataset
+from pydicom.uid import SecondaryCaptureImageStorage
+
+from lungct import NOTICE
+from lungct_tools.dicomout import codes
+from lungct_tools.dicomout.assessment import Assessment, Slice
+from lungct_tools.dicomout.content import reference
+from lungct_tools.dicomout.encoding import encode_code
+from lungct_tools.dicomout.identity import add_sequence, begin, set_capture_date
+from lungct_tools.dicomout.uids import name_object
+
+_SIDE = 512  # pixels that the writing needs; smaller pictures are enlarged by whole factors
+_BAR, _LINE, _TEXT = 34, 15, 13
+
+
+def build_capture(each: Slice, number: int, picture: bytes, assessment: Assessment) -> Dataset:
+    """A Secondary Capture of one slice.
+
+    Args:
+        number: of the capture in its series, from 1.
+        picture: PNG of the overlay from our own server.
+    """
+    header, pixels = each.header, write_on(picture, describe(each, assessment))
+    data = begin("capture", SecondaryCaptureImageStorage, name_object("capture", assessment, each.uid), assessment)
+    data.InstanceNumber, data.Modality, data.ConversionType = number, "OT", "DI"
+    data.BodyPartExamined, data.ImageType = "CHEST", ["DERIVED", "SECONDARY"]
+    data.PatientOrientation = list(name_directions(header.get("ImageOrientationPatient")))
+    set_capture_date(data, assessment)
+    data.BurnedInAnnotation = "NO"  # C.7.6.1.1: annotation that identifies the patient; ours names none
+    data.RecognizableVisualFeatures = "NO"
+    data.DerivationDescription = f"Grad-CAM over the slice. {NOTICE}"
+    source = reference(header.SOPClassUID, each.uid, PurposeOfReferenceCodeSequence=encode_code(codes.SOURCE_IMAGE))
+    add_sequence(data, "SourceImageSequence", [source])
+    data.Rows, data.Columns, data.SamplesPerPixel = pixels.shape
+    data.PhotometricInterpretation, data.PlanarConfiguration = "RGB", 0
+    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 8, 8, 7, 0
+    data.PixelData = pixels.tobytes() + b"\0" * (pixels.size % 2)
+    data["PixelData"].VR = "OB"
+    return data
+
+
+def describe(each: Slice, assessment: Assessment) -> tuple[str, str]:
+    """The two lines under a capture."""
+    row, made_by = each.row, assessment.algorithm
+    said = f"Slice {each.header.get('InstanceNumber', '-')}: {row['label']} {row['confidence']:.2f}, {row['decision']}"
+    return f"{said}. Grad-CAM, {made_by.name} {made_by.version}, {made_by.engine}", NOTICE
+
+
+def name_directions(orientation: Sequence[float] | None) -> tuple[str, str]:
+    """Where rows and columns run, as the letter of the nearest axis (PS3.3 C.7.6.1.1.1); as for supine if unknown."""
+    if not orientation:
+        return "L", "P"
+    towards = np.array(orientation, float).reshape(2, 3)
+    nearest = np.abs(towards).argmax(1)
+    along_row, along_column = (
+        ("LPH" if vector[axis] > 0 else "RAF")[axis] for vector, axis in zip(towards, nearest, strict=True)
+    )
+    return along_row, along_column
+
+
+def write_on(picture: bytes, lines: tuple[str, str]) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB: the picture above a black bar with the lines, wide enough to be read."""
+    drawn = Image.open(io.BytesIO(picture)).convert("RGB")
+    factor = max(1, -(-_SIDE // drawn.width))
+    drawn = drawn.resize((drawn.width * factor, drawn.height * factor), Image.Resampling.NEAREST)
+    canvas = Image.new("RGB", (drawn.width, drawn.height + _BAR))
+    canvas.paste(drawn, (0, 0))
+    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(_TEXT)
+    for number, line in enumerate(lines):
+        pen.text((4, drawn.height + 2 + number * _LINE), line, fill="white", font=font)
+    return np.asarray(canvas)

@@ -1,0 +1,90 @@
+"""Keeps nginx going: another master where one was killed, other logs where they have grown large."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
+
+from lungct_tools.proxy.nginx import Nginx
+from lungct_tools.server.processes import list_members, read_words
+from lungct_tools.server.scribe import LIMIT, keep
+
+FIRST_S = 5.0  # nginx that ends so soon after its first start cannot start at all: an address that is taken
+PAUSE_S, LONGEST_S = 0.5, 30.0  # between two starts that failed
+
+
+class Keeper:
+    """One nginx at a time; its master leads a session, and so a group, of its own."""
+
+    def __init__(self, nginx: Nginx) -> None:
+        self._nginx = nginx
+        self._process = nginx.start()
+        self._groups = [self._process.pid]  # workers outlive a master that was killed
+        self._begun = time.monotonic()
+        self._starts = 0
+        self._next = 0.0
+
+    def tend(self, now: float) -> bool:
+        """Look after nginx; False when it could not start in the first place. `now`: monotonic seconds."""
+        if self._process.poll() is None:
+            self._turn_over()
+            if now - self._next > LONGEST_S:
+                self._starts = 0
+            return True
+        if not self.settled(now):
+            return False
+        if now >= self._next:
+            self._restart()
+            self._next = now + min(PAUSE_S * 2**self._starts, LONGEST_S)
+            self._starts += 1
+        return True
+
+    def settled(self, now: float) -> bool:
+        """Whether the first start is so long ago that it must have been a good one."""
+        return bool(self._starts) or now - self._begun >= FIRST_S
+
+    def _restart(self) -> None:
+        """Another nginx at once; the workers of the last one free the address and finish what they have."""
+        with suppress(OSError):  # a full disk
+            print("gateway: nginx ended; starting it again", flush=True)
+        self._send_left(signal.SIGQUIT)
+        self._groups = [group for group in self._groups if holds_nginx(group)]
+        self._process = self._nginx.start()
+        self._groups.append(self._process.pid)
+
+    def _turn_over(self) -> None:
+        """Put logs aside that are over their limit. One client writes 300 bytes a request."""
+        grown = [log for log in self._nginx.logs if log.is_file() and log.stat().st_size > LIMIT]
+        for log in grown:
+            keep(log)
+        if grown:
+            self.send(signal.SIGUSR1)  # opens them anew
+
+    def send(self, number: int) -> None:
+        """Send a signal to nginx's master, if it is there."""
+        self._process.send_signal(number)
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Whether nginx ended by then."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout_s)
+        return self._process.poll() is not None
+
+    def end(self) -> None:
+        """End what is left, by the group: workers of a master that was killed hold the address."""
+        self._process.terminate()
+        self._send_left(signal.SIGTERM)
+        self._process.wait()
+
+    def _send_left(self, number: int) -> None:
+        for group in filter(holds_nginx, self._groups):
+            with suppress(ProcessLookupError):
+                os.killpg(group, number)
+
+
+def holds_nginx(group: int) -> bool:
+    """Whether a group has nginx in it still: the number of one that is empty may go to others."""
+    return any(b"nginx" in b" ".join(read_words(pid)[:1]) for pid in list_members(group))

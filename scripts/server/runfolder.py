@@ -1,0 +1,108 @@
+"""The run folder: ours or refused, written without following links, and nothing outside it removed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+from typing import BinaryIO
+
+from lungct_client import ServerError
+
+SOCKET_PATH_LIMIT = 80  # a Unix socket path holds 107 bytes; TorchServe adds /.ts.sock.9000
+TEMP_PREFIX = "lung-ct-"  # of the folder that stands in where that of the run folder has too long a path
+
+
+class RunFolderError(ServerError):
+    """A run folder or a file in it cannot be trusted or read; the message says what to do."""
+
+
+def check_ours(folder: Path) -> None:
+    """RunFolderError when a folder that is there belongs to another user, can be written by everybody, or is none.
+
+    Root would follow what another user prepared there, and end or remove what that user names.
+    """
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise RunFolderError(f"{folder} cannot be used: {error.strerror}; choose another run folder.") from None
+    if not stat.S_ISDIR(found.st_mode):
+        raise RunFolderError(f"{folder} is no folder; move it away, or choose another run folder.")
+    if found.st_uid != os.geteuid():
+        raise RunFolderError(
+            f"{folder} belongs to user {found.st_uid}, not to you; run this as that user, or choose another run folder."
+        )
+    if found.st_mode & stat.S_IWOTH:
+        raise RunFolderError(f"Everybody can write to {folder}; look what lies in it, then chmod 700 it.")
+
+
+def resolve(run: Path) -> Path:
+    """The folder that a path leads to; RunFolderError where a link to it is another user's, who leads it anywhere."""
+    place = run.absolute()
+    for part in (place, *place.parents):
+        if part.is_symlink() and part.lstat().st_uid not in (0, os.geteuid()):
+            raise RunFolderError(
+                f"{part} is a link of user {part.lstat().st_uid}; give the folder that you mean itself."
+            )
+    return run.resolve()
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether a folder is there that we may trust."""
+    try:
+        check_ours(folder)
+    except RunFolderError:
+        return False
+    return folder.is_dir()
+
+
+def claim(folder: Path) -> None:
+    """Have the folder, for its owner only; RunFolderError when it is not ours or cannot be made."""
+    check_ours(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        check_ours(folder)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise RunFolderError(f"{folder} cannot be used: {error.strerror}; choose another run folder.") from None
+
+
+def open_fresh(path: Path, mode: int = 0o666) -> BinaryIO:
+    """A new file in the place of whatever had the name; no link is followed."""
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode), "w+b")
+
+
+def write_whole(path: Path, text: str | bytes, mode: int = 0o666) -> None:
+    """Write a file in one stroke: who reads it meanwhile finds the old text or the new one. `mode` as in open(2)."""
+    fresh = path.with_name(f"{path.name}.new")
+    with open_fresh(fresh, mode) as file:
+        file.write(text.encode() if isinstance(text, str) else text)
+    fresh.replace(path)
+
+
+def make_temp(run: Path, left: str = "") -> str:
+    """A private, empty folder for sockets and the unpacked model, in `run` if its path fits a Unix socket.
+
+    `left`: that of the last server, to be removed. One that was killed left its model there, and the next one unpacks
+    another: a few of them fill a container's memory.
+    """
+    inside = run / "tmp"
+    remove_temp(run, left or str(inside))
+    if len(str(inside)) > SOCKET_PATH_LIMIT:
+        return tempfile.mkdtemp(prefix=TEMP_PREFIX)
+    inside.mkdir(mode=0o700, exist_ok=True)
+    check_ours(inside)
+    return str(inside)
+
+
+def remove_temp(run: Path, temp: str) -> None:
+    """Remove a folder that `make_temp` made, and no other, whatever a record says."""
+    folder = Path(temp)
+    stand_in = folder.parent == Path(tempfile.gettempdir()) and folder.name.startswith(TEMP_PREFIX)
+    if folder.is_absolute() and (folder == run / "tmp" or stand_in) and is_ours(folder):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,94 @@
+"""As many requests of all clients are let in as TorchServe can hold; one more is refused at once."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from http.server import ThreadingHTTPServer
+
+import pytest
+import requests
+
+from tests.nginx.callers import KEYS, uploading
+from tests.nginx.conftest import Recorder
+from tests.support.calls import wait_until
+from tests.support.gateways import assert_refusal, run_nginx, skip_without_nginx
+
+pytestmark = pytest.mark.ops
+PLACES = 6
+
+
+class Holding(Recorder):
+    """Answers when the server's `release` is set."""
+
+    def do_POST(self):
+        self.server.held.append(self)
+        self.server.release.wait(60)
+        super().do_POST()
+
+
+@pytest.fixture
+def holding():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Holding) as server:
+        server.seen, server.plan, server.held, server.release = [], [], [], threading.Event()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.release.set()
+        server.shutdown()
+
+
+@pytest.fixture
+def ask(holding, tmp_path, monkeypatch):
+    """Asks as a client through a gateway that has PLACES places; `ask.nginx` is that gateway."""
+    skip_without_nginx()
+    monkeypatch.setattr("lungct_tools.proxy.nginx.PLACES", PLACES)
+    folder = tmp_path / "gateway"
+    folder.mkdir()
+    with run_nginx(folder, holding.server_port, KEYS) as nginx:
+
+        def send(name):
+            url, bearer = f"https://{nginx.listen}/predictions/lung_ct", {"Authorization": f"Bearer {KEYS[name]}"}
+            return requests.post(url, b"slice", headers=bearer, verify=nginx.certificate, timeout=60)
+
+        send.nginx = nginx
+        yield send
+
+
+def test_no_more_are_let_in_than_torchserve_can_hold_and_all_of_those_are_answered(ask, holding):
+    with ThreadPoolExecutor(PLACES) as pool:
+        inside = [pool.submit(ask, ("alice", "bob")[i % 2]) for i in range(PLACES)]
+        wait_until(lambda: len(holding.held) == PLACES, 10, "every place is taken")
+        began = time.monotonic()
+        refused = ask("carol")
+        assert time.monotonic() - began < 2
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
+        assert_refusal(refused, "unavailable")
+        assert len(holding.held) == PLACES, "the server heard nothing of it"
+        holding.release.set()
+        assert {each.result().status_code for each in inside} == {200}
+    assert ask("carol").status_code == 200, "there is room again"
+
+
+def test_uploads_that_stall_take_no_place(ask, holding):
+    holding.release.set()
+    with ExitStack() as stack:
+        for i in range(4 * PLACES):
+            stack.enter_context(uploading(ask.nginx, "Content-Length: 9", b"half", key=KEYS[("alice", "bob")[i % 2]]))
+        assert [ask("carol").status_code for _ in range(PLACES)] == [200] * PLACES
+
+
+def test_refusals_of_a_client_that_does_not_wait_leave_at_a_pace_and_others_are_told_at_once(ask, holding):
+    """Fifty a second after the first twenty, so the last of seventy comes after a second."""
+    with ThreadPoolExecutor(PLACES) as pool, ThreadPoolExecutor(16) as greedy:
+        inside = [pool.submit(ask, "alice") for _ in range(PLACES)]
+        wait_until(lambda: len(holding.held) == PLACES, 10, "every place is taken")
+        began = time.monotonic()
+        refusals = [greedy.submit(ask, "bob") for _ in range(70)]
+        wait_until(lambda: sum(each.done() for each in refusals) > 30, 10, "bob is slowed down")
+        asked = time.monotonic()
+        assert ask("carol").status_code == 503
+        assert time.monotonic() - asked < 0.5
+        assert {each.result().status_code for each in refusals} == {503}
+        assert time.monotonic() - began > 0.9
+        holding.release.set()
+        assert {each.result().status_code for each in inside} == {200}

@@ -1,0 +1,212 @@
+"""What nginx refuses by itself, in the body of our errors; and what strangers may make it do and write."""
+
+import json
+import re
+import socket
+import ssl
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+
+from lungct_tools.proxy.nginx import TEMPLATE, GatewayError, Nginx, make_certificate
+from lungct_tools.server.instance import Instance
+from tests.nginx.callers import KEY, KEYS
+from tests.support.calls import wait_until
+from tests.support.gateways import run_nginx, skip_without_nginx
+
+pytestmark = pytest.mark.ops
+AUTH = f"Authorization: Bearer {KEY}\r\n".encode()
+ROUTE = b"/predictions/lung_ct"
+ODD = [
+    ("an address of 40 kB", b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "too_long"),
+    ("a query of 40 kB", b"POST " + ROUTE + b"?" + b"a" * 40_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "too_long"),
+    ("a zero byte", b"GET /%00 HTTP/1.1\r\nHost: x\r\n\r\n", 400, "bad_request"),
+    ("a broken escape", b"GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n", 400, "bad_request"),
+    ("CONNECT", b"CONNECT 127.0.0.1:8081 HTTP/1.1\r\nHost: x\r\n\r\n", 400, "bad_request"),
+    ("CONNECT a path", b"CONNECT /models HTTP/1.1\r\nHost: x\r\n\r\n", 405, None),
+    ("TRACE", b"TRACE / HTTP/1.1\r\nHost: x\r\n\r\n", 405, None),
+    ("POST *", b"POST * HTTP/1.1\r\nHost: x\r\n\r\n", 400, "bad_request"),
+    ("the preface of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "bad_request"),
+    ("HTTP/9", b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", 505, "bad_request"),
+    ("a header of 40 kB", b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 40_000 + b"\r\n\r\n", 431, "too_long"),
+    ("a key of 9 kB", b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: " + b"a" * 9_000 + b"\r\n\r\n", 431, "too_long"),
+    ("no host", b"GET / HTTP/1.1\r\n\r\n", 400, "bad_request"),
+    ("two hosts", b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400, "bad_request"),
+    ("a host of blanks", b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400, "bad_request"),
+    ("a length that is none", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400, "bad_request"),
+    ("two lengths", b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "bad_request"),
+    ("a coding that is none", b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: x\r\n\r\n", 501, "bad_request"),
+    ("length and coding", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400,
+     "bad_request"),
+    ("bytes", bytes(range(33, 127)) * 20 + b"\r\n\r\n", 400, "bad_request"),
+    ("a chunk that is none", b"POST " + ROUTE + b" HTTP/1.1\r\nHost: x\r\n" + AUTH
+     + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "bad_request"),
+    ("a condition", b"GET /problem HTTP/1.1\r\nHost: x\r\nIf-Match: x\r\n\r\n", None, None),
+    ("our own place for refusals", b"GET /problem HTTP/1.1\r\nHost: x\r\n\r\n", 403, "not_allowed"),
+    ("that place with a key", b"POST /problem HTTP/1.1\r\nHost: x\r\n" + AUTH + b"\r\n", 403, "not_allowed"),
+    ("a route and a line's end", b"GET /model%0a HTTP/1.1\r\nHost: x\r\n" + AUTH + b"\r\n", 403, "not_allowed"),
+    ("a probe on a condition", b"GET /readyz HTTP/1.1\r\nHost: x\r\nIf-Unmodified-Since: Sat, 29 Oct 1994 19:43:31 GMT"
+     b"\r\n\r\n", 503, None),
+]  # fmt: skip
+
+
+@pytest.fixture
+def say(nginx):
+    """Send bytes, whatever they are: status and body of the answer."""
+
+    def send(sent, plain=False):
+        context = ssl.create_default_context(cafile=str(nginx.certificate))
+        host, port = nginx.listen.split(":")
+        with socket.create_connection((host, port), timeout=20) as raw:
+            connection = raw if plain else context.wrap_socket(raw, server_hostname="localhost")
+            with connection:
+                connection.sendall(sent)
+                stream = connection.makefile("rb")
+                status = int(stream.readline().split()[1])
+                head = iter(stream.readline, b"\r\n")
+                length = next(int(line.split(b":")[1]) for line in head if line.lower().startswith(b"content-length"))
+                while stream.readline() != b"\r\n":
+                    pass
+                return status, stream.read(length)
+
+    return send
+
+
+def assert_ours(status, body):
+    document = json.loads(body)
+    if status == 503 and "ready" in document:
+        return
+    assert {"error", "message", "request_id", "research_use_only"} == set(document)
+    assert document["request_id"]
+
+
+@pytest.mark.parametrize(("what", "sent", "status", "error"), ODD, ids=[row[0] for row in ODD])
+def test_whatever_is_sent_the_refusal_is_ours(say, upstream, what, sent, status, error):
+    upstream.seen, upstream.plan = [], []
+    found, body = say(sent)
+    assert status in (None, found)
+    assert_ours(found, body)
+    assert error is None or json.loads(body)["error"] == error
+    assert not upstream.seen
+
+
+def test_so_it_is_without_encryption(say):
+    for sent in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\n\r\n"):
+        status, body = say(sent, plain=True)
+        assert status in (400, 414)
+        assert_ours(status, body)
+
+
+def test_every_error_that_nginx_has_is_told_in_our_body():
+    """The statuses of its own pages, but 402 and 417 which it never sends and 444 which closes."""
+    text = TEMPLATE.read_text()
+    server = text.partition("proxy_intercept_errors on;")[2].partition("location = ")[0]
+    told = {
+        int(code)
+        for line in re.findall(r"error_page ([^;]+) /problem;", server)
+        for code in re.findall(r"\b\d{3}\b", line)
+    }
+    own = {400, 401, 403, 404, 405, 406, 408, 409, 410, 411, 412, 413, 414, 415, 416, 421, 429, 494, 495, 496, 497, 500,
+           501, 502, 503, 504, 505, 507}  # fmt: skip
+    assert own <= told
+
+
+class TestStrangers:
+    """On an nginx of their own: they share the address with all other tests."""
+
+    @pytest.fixture(scope="class")
+    def nginx(self, upstream, tmp_path_factory):
+        skip_without_nginx()
+        folder = tmp_path_factory.mktemp("strangers") / "gateway"
+        folder.mkdir()
+        with run_nginx(folder, upstream.server_port, KEYS) as running:
+            yield running
+
+    def test_one_who_has_no_key_is_slowed_and_leaves_a_sample_and_no_client_notices(self, nginx, post, ask):
+        def knock(number):
+            key = {"Authorization": f"Bearer {'0' * 64}"} if number % 2 else {}
+            return ask("POST", "/predictions/lung_ct", b"slice", **key)
+
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(knock, range(1500)))
+            served = post()
+        statuses = [status for status, _, _ in answers]
+        assert set(statuses) == {401, 403, 429}
+        assert statuses.count(429) > 1000
+        for status, headers, body in answers[:50] + answers[-50:]:
+            assert_ours(status, body)
+            assert (headers.get("WWW-Authenticate") == "Bearer") == (status == 401)
+            assert (headers.get("Retry-After") == "1") == (status == 429)
+        assert served.status_code == 200
+        lines = [json.loads(line) for line in (nginx.folder / "access.log").read_text().splitlines()]
+        refused = [line for line in lines if line["client"] in ("none", "unknown")]
+        assert {line["stranger"] for line in refused} == {"127.0.0.1"}
+        assert {401, 403} <= {line["status"] for line in refused}, "the first ones are told"
+        slowed = [line for line in refused if line["status"] == 429]
+        assert len(slowed) < statuses.count(429) / 20
+        wait_until(lambda: any(line["client"] == "alice" for line in self.read(nginx)), 5, "hers is")
+        assert all(line["stranger"] == "" for line in self.read(nginx) if line["client"] == "alice")
+
+    @staticmethod
+    def read(nginx):
+        return [json.loads(line) for line in (nginx.folder / "access.log").read_text().splitlines()]
+
+    def test_what_is_no_request_leaves_a_sample_too(self, nginx, say):
+        before = len(self.read(nginx))
+        for _ in range(300):
+            say(b"GET /%00 HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert len(self.read(nginx)) - before < 30
+
+    def test_a_client_that_asks_for_closed_routes_is_limited_as_well(self, nginx, ask):
+        """run_nginx gives a rate of 1000 a second, and as many at once."""
+        with ThreadPoolExecutor(8) as pool:
+            bearer = {"Authorization": f"Bearer {KEY}"}
+            statuses = list(pool.map(lambda _: ask("GET", "/models", **bearer)[0], range(30)))
+        assert set(statuses) == {403}, "not by the rate of strangers"
+
+    @pytest.mark.parametrize(
+        ("method", "path", "more", "status"),
+        [
+            ("GET", "/models", {}, 403),
+            ("GET", "/predictions/lung_ct", {}, 405),
+            ("POST", "/model", {}, 405),
+            ("POST", "/predictions/lung_ct", {"Content-Encoding": "br"}, 415),
+        ],
+    )
+    def test_whatever_a_client_is_refused_for_counts_into_its_rate(
+        self, upstream, tmp_path, method, path, more, status
+    ):
+        folder = tmp_path / "gateway"
+        folder.mkdir()
+        with run_nginx(folder, upstream.server_port, KEYS, rate=1) as slow, requests.Session() as session:
+            session.headers.update({"Authorization": f"Bearer {KEY}"})
+            url, options = f"https://{slow.listen}{path}", {"headers": more, "verify": str(slow.certificate)}
+            statuses = [session.request(method, url, **options, timeout=20).status_code for _ in range(8)]
+        assert statuses[0] == status
+        assert set(statuses) == {status, 429}
+
+
+@pytest.mark.parametrize("name", ["with blanks in it", "semi;colon", "curly{brace}", "hash#", "Ümläut"])
+def test_a_path_may_be_written_as_people_write_them(upstream, name):
+    skip_without_nginx()
+    with tempfile.TemporaryDirectory() as short:  # a socket's path must be
+        folder = Path(short) / name / "gateway"
+        folder.mkdir(parents=True)
+        with run_nginx(folder, upstream.server_port, KEYS) as nginx:
+            assert nginx.socket.exists()
+            url, bearer = f"https://{nginx.listen}/predictions/lung_ct", {"Authorization": f"Bearer {KEY}"}
+            answer = requests.post(url, b"slice", headers=bearer, verify=str(nginx.certificate), timeout=20)
+            assert answer.status_code == 200
+            wait_until(lambda: '"status": 200' in (folder / "access.log").read_text(), 5, "the log")
+
+
+@pytest.mark.parametrize("letter", ["$", '"', "\\", "*", "?", "[", ",", "\n", "'"])
+def test_what_nginx_would_take_for_something_else_is_refused_in_a_sentence(tmp_path, letter):
+    folder = tmp_path / f"a{letter}b"
+    folder.mkdir()
+    rest = ("127.0.0.1:1", tmp_path / "c", *make_certificate(tmp_path), 1, tmp_path / "uploads")
+    with pytest.raises(GatewayError, match="choose another path"):
+        Nginx(Instance(folder), folder, *rest).write()
