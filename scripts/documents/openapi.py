@@ -18,7 +18,7 @@ from pathlib import Path
 from lungct import NOTICE
 from lungct.errors import STATUS
 from lungct.exchange.form import FILE_FIELDS
-from lungct.exchange.request import CHOICES, OPTIONS
+from lungct.exchange.request import CHOICES, OPTIONS, ScoreRequest
 from lungct.model.folder import load_model_folder
 from lungct.settings import Settings
 from lungct_tools import ROOT
@@ -48,7 +48,9 @@ TORCHSERVE: Schema = {
 
 def describe_options(classes: tuple[str, ...]) -> dict[str, Schema]:
     """Option -> the schema of its value."""
-    found: dict[str, Schema] = {n: {"enum": [*allowed], "default": allowed[0]} for n, allowed in CHOICES.items()}
+    found: dict[str, Schema] = {
+        name: {"enum": [*allowed], "default": getattr(ScoreRequest, name)} for name, allowed in CHOICES.items()
+    }
     found["heatmap_class"] = {"enum": ["predicted", *classes], "default": "predicted"}
     found["window"] = {"pattern": "^(file|[^,]+,[^,]+)$", "examples": ["-500,1500", "file"]}
     found["frame"] = {"pattern": "^[0-9]{1,6}$"}

@@ -36,6 +36,7 @@ def write_report(run: Run, parquet: bool) -> Totals:
         "model weights": f"sha256 {order.weights_sha256}",
         "engine": ", ".join(sorted({row["engine"] for row in totals.suspicious})) or "none",
         "window": order.window or "the model's",
+        **run.facts,
     }
     page = build_summary(totals, order.classes, draw_suspicious(totals, run), about)
     with open_whole(out / "summary.html") as file:

@@ -35,6 +35,7 @@ from lungct_tools.folder.report import write_report
 from lungct_tools.folder.rollup import Totals
 from lungct_tools.folder.scoring import Order, Run
 from lungct_tools.folder.source import Source, SourceError, stamp_path
+from lungct_tools.folder.trust import tell_model
 from lungct_tools.folder.watch import EVERY_S, Settled
 from lungct_tools.packages.lacking import explain_lacking
 from lungct_tools.server.choice import ChoiceError, add_server_options, choose_server, connect
@@ -139,13 +140,14 @@ def main() -> int:
         if next(look(args).entries(), None) is None and not args.watch:
             raise SourceError(f"There are no files in {args.source}.")
         fleet = Fleet(choose_servers(args), args.deadline)
-        order = Order.make(fleet.contract(), args.heatmap, args.window, args.uids)
+        contract = fleet.contract()
+        order, facts = Order.make(contract, args.heatmap, args.window, args.uids), tell_model(contract)
         args.out.mkdir(parents=True, exist_ok=True)
         order.keep(args.out / "run.json", args.resume)
         with Journal(args.out / "slices.jsonl") as journal:
-            totals = visit(args, Run(look(args), journal, fleet, order, args.concurrency, stop))
+            totals = visit(args, Run(look(args), journal, fleet, order, args.concurrency, stop, facts))
             while args.watch and totals and not stop.wait(EVERY_S):
-                totals = visit(args, Run(look(args), journal, fleet, order, args.concurrency, stop), totals)
+                totals = visit(args, Run(look(args), journal, fleet, order, args.concurrency, stop, facts), totals)
     except (SourceError, JournalError, ChoiceError) as error:
         print(f"score: {error}", file=sys.stderr)
         return 2

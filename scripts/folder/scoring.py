@@ -9,7 +9,7 @@ import sys
 import threading
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -75,6 +75,7 @@ class Run:
 
     Attributes:
         stop: once it is set, only what is in flight is finished.
+        facts: what a reader must know of the model, by name.
     """
 
     source: Source
@@ -83,6 +84,7 @@ class Run:
     order: Order
     concurrency: int
     stop: threading.Event
+    facts: Mapping[str, str]
 
     def score(self) -> bool:
         """Bring the journal up to the source; whether it came to the end, and was not stopped before.

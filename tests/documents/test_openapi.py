@@ -8,9 +8,9 @@ import requests
 from jsonschema import Draft202012Validator
 
 from lungct.errors import STATUS
-from lungct.exchange.request import OPTIONS
+from lungct.exchange.request import CHOICES, OPTIONS, parse
 from lungct_tools import ROOT
-from lungct_tools.documents.openapi import build, read_gateway, render
+from lungct_tools.documents.openapi import build, describe_options, read_gateway, render
 from tests.conftest import MODEL
 from tests.support.calls import token
 from tests.support.dicoms import build_ct
@@ -42,6 +42,12 @@ def test_the_file_is_what_the_code_says():
     assert (ROOT / "docs" / "openapi.json").read_text() == render(build(MODEL)), (
         "run: lungct openapi > docs/openapi.json"
     )
+
+
+def test_defaults_are_those_of_a_request_that_asks_for_nothing():
+    bare = parse({"body": b"x"}, {}, ("A", "B"))
+    told = {name: schema["default"] for name, schema in describe_options(("A", "B")).items() if name in CHOICES}
+    assert told == {name: getattr(bare, name) for name in CHOICES}
 
 
 def test_every_schema_is_one_and_every_reference_leads_somewhere():

@@ -16,11 +16,11 @@ from lungct.model import Placement
 UInt8 = npt.NDArray[np.uint8]
 
 COLORMAPS = {
-    "jet": cv2.COLORMAP_JET,
-    "turbo": cv2.COLORMAP_TURBO,
     "viridis": cv2.COLORMAP_VIRIDIS,
     "cividis": cv2.COLORMAP_CIVIDIS,
     "inferno": cv2.COLORMAP_INFERNO,
+    "jet": cv2.COLORMAP_JET,
+    "turbo": cv2.COLORMAP_TURBO,
 }
 FILTER_UP, GRAYSCALE, TRUECOLOUR = 2, 0, 2  # PNG 3rd ed., 9.2 and 11.2.1
 CONTENT_TYPES = {"png": "image/png", "jpeg": "image/jpeg"}
