@@ -32,7 +32,7 @@ def tell_model(contract: Mapping[str, Any]) -> dict[str, str]:
         "Made from": contract.get("data", ""),
         "Judged by": metrics.get("of", ""),
     }
-    if "reported_accuracy" in metrics:
+    if reported and "reported_accuracy" in metrics:
         facts["Right among those reported"] = (
             f"{metrics['reported_accuracy']:.0%}, and {metrics['reported_share']:.0%} of the slices are reported, as "
             "judged above; the model card has the interval"
