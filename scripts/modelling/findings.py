@@ -111,6 +111,12 @@ def describe_calibration(contract: ModelContract, found: dict[str, Any]) -> str:
         )
         for name, counts in cv["reported"].items()
     ]
+    shipped = (
+        "**As shipped every slice is referred**, whatever its class and confidence: worse copies of slices that a limit "
+        "refers passed it, so no limit of confidence is trusted (`lungct trust --data DIR`). "
+        if min(contract.refer_below.values()) > 1
+        else ""
+    )
     return f"""## Calibration and decision
 
 Set on the kept-out cases: a factor of {contrast:.2f} on the difference between
@@ -123,13 +129,13 @@ told them apart is left. A difference between the two says nothing.
 `decision` is `refer` where the confidence is under the limit of the predicted class: the least from which
 {REPORTED_ACCURACY:.0%} of the kept-out slices called that class are right. A class that reaches this at no confidence,
 or on fewer than {LEAST_SUPPORT} slices, is always referred. So is a slice of any class that is smoother than
-{contract.gate["least_sharpness"]:g} (see above). Limits as shipped; counts out of fold, with limits set by the other
-four folds:
+{contract.gate["least_sharpness"]:g} (see above). {shipped}The table has limits as shipped; its counts are out of fold,
+with limits that the other four folds set:
 
-{tabulate(("called", "limit", "slices", "reported", "of them right", "accuracy among reported"), rows)}
+{tabulate(("called", "limit as shipped", "slices", "reported", "of them right", "accuracy among reported"), rows)}
 
-Of all slices {cv["scores"]["reported_share"]:.0%} are reported, and
-{show(cv["scores"].get("reported_accuracy", math.nan))} of those are right. The shipped limits rest on one fold alone, a
+Of all slices {cv["scores"]["reported_share"]:.0%} are reported by the limits of folds, and
+{show(cv["scores"].get("reported_accuracy", math.nan))} of those are right. Limits of a shipped model rest on one fold alone, a
 quarter of that. With calibration and limits set by one fold and judged on the other four, {small_share} are reported
 and {small_right} of them are right, from one fold to the next. Fitted across folds, the expected
 calibration error goes from {cv["uncalibrated"]["ece"]:.3f} to {cv["scores"]["ece"]:.3f}. Errors by coverage, the most
