@@ -1,5 +1,6 @@
 """The units of systemd: it can read them, and ended as it would end them they leave no process and no busy port."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -73,10 +74,10 @@ def check_end(started, ports):
 
 
 @pytest.mark.server
-def test_the_servers_unit_ends_java_and_the_workers(store, tmp_path):
+def test_the_servers_unit_ends_java_and_the_workers_and_logs_json_where_it_is_told_to(store, tmp_path):
     """`torchserve --foreground` alone ends its launcher only: Java and the workers go on and keep the ports."""
     ports = find_ports(5)
-    options = ("--run", tmp_path, "--store", store, "--ports", *ports)
+    options = ("--run", tmp_path, "--store", store, "--ports", *ports, "--log", "json")
 
     def ready():
         return (tmp_path / "instance.json").exists() and check_ready(Instance.read(tmp_path)) is None
@@ -86,6 +87,10 @@ def test_the_servers_unit_ends_java_and_the_workers(store, tmp_path):
         assert len(started.list_processes()) >= 3  # the launcher, Java, a worker
     finally:
         check_end(started, ports)
+    lines = [json.loads(line) for line in (tmp_path / "output").read_text().splitlines()]
+    assert {tuple(line) for line in lines} == {("time", "level", "logger", "message")}
+    assert {"MODEL_LOG", "stdout"} <= {line["logger"] for line in lines}
+    assert any(line["message"].startswith("Ready: model") for line in lines)
 
 
 @pytest.mark.server
