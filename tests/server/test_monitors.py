@@ -1,6 +1,7 @@
 """What the Prometheus operator is told scrapes the same as our own settings for Prometheus."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from lungct_tools import ROOT
 from lungct_tools.operate.exporter import EXPORTER_PORT
 from tests.server.test_kubernetes import FOLDER, VERSION
 from tests.server.test_monitoring import CONFIG
+from tests.server.test_monitoring import FOLDER as PROMETHEUS
 
 pytestmark = pytest.mark.ops
 KINDS = {"podmonitor": ("PodMonitor", "podMetricsEndpoints"), "servicemonitor": ("ServiceMonitor", "endpoints")}
@@ -87,6 +89,16 @@ def test_only_the_gateway_has_an_address_of_the_cluster(rendered):
     _, _, manifests = rendered
     services = {each["metadata"]["name"]: each["spec"] for each in manifests if each["kind"] == "Service"}
     assert {name for name, spec in services.items() if spec.get("clusterIP") != "None"} == {"lung-ct"}
+
+
+def test_the_page_of_operations_makes_the_operators_rules_of_ours():
+    loop = re.findall(r"^for each in .+?^done", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE | re.DOTALL)
+    done = subprocess.run(["sh", "-c", loop[0]], capture_output=True, text=True, check=True, cwd=ROOT)
+    made = [each for each in yaml.safe_load_all(done.stdout) if each]
+    assert {each["kind"] for each in made} == {"PrometheusRule"}
+    assert len({each["metadata"]["name"] for each in made}) == len(CONFIG["rule_files"])
+    groups = [yaml.safe_load((PROMETHEUS / name).read_text())["groups"] for name in CONFIG["rule_files"]]
+    assert [each["spec"]["groups"] for each in made] == groups
 
 
 def test_the_page_of_operations_says_how_a_component_is_added():
