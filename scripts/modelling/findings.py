@@ -112,8 +112,8 @@ def describe_calibration(contract: ModelContract, found: dict[str, Any]) -> str:
         for name, counts in cv["reported"].items()
     ]
     shipped = (
-        "**As shipped every slice is referred**, whatever its class and confidence: worse copies of slices that a limit "
-        "refers passed it, so no limit of confidence is trusted (`lungct trust --data DIR`). "
+        "**As shipped every slice is referred**, whatever its class and confidence: worse copies of slices that a "
+        "limit refers passed it, so no limit of confidence is trusted (`lungct trust --data DIR`). "
         if min(contract.refer_below.values()) > 1
         else ""
     )
@@ -135,8 +135,8 @@ with limits that the other four folds set:
 {tabulate(("called", "limit as shipped", "slices", "reported", "of them right", "accuracy among reported"), rows)}
 
 Of all slices {cv["scores"]["reported_share"]:.0%} are reported by the limits of folds, and
-{show(cv["scores"].get("reported_accuracy", math.nan))} of those are right. Limits of a shipped model rest on one fold alone, a
-quarter of that. With calibration and limits set by one fold and judged on the other four, {small_share} are reported
+{show(cv["scores"].get("reported_accuracy", math.nan))} of those are right. Limits of a shipped model rest
+on one fold alone, a quarter of that. With calibration and limits set by one fold and judged on the other four, {small_share} are reported
 and {small_right} of them are right, from one fold to the next. Fitted across folds, the expected
 calibration error goes from {cv["uncalibrated"]["ece"]:.3f} to {cv["scores"]["ece"]:.3f}. Errors by coverage, the most
 confident slices first: {risk}. By {EVALUATE}.

@@ -60,7 +60,7 @@ def test_every_schema_is_one_and_every_reference_leads_somewhere():
 
 def test_every_option_and_every_code_of_ours_and_of_the_gateway_is_told():
     named = {resolve(each)["name"].removeprefix("X-").replace("-", "_").lower() for each in SCORE["parameters"]}
-    assert named == set(OPTIONS)
+    assert named == {*OPTIONS, "request_id", "traceparent"}
     for code, status in [*STATUS.items(), *((code, status) for status, code in read_gateway().items())]:
         assert code in resolve(SCORE["responses"][str(status)])["description"]
 

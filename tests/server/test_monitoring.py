@@ -28,12 +28,16 @@ PROVISIONING = ROOT / "config" / "grafana" / "provisioning"
 pytestmark = pytest.mark.ops
 
 
-def read_rules(name):
-    groups = yaml.safe_load((FOLDER / name).read_text())["groups"]
-    return {rule.get("alert") or rule["record"]: rule for group in groups for rule in group["rules"]}
+def read_rules(kind):
+    """Name -> rule of every "alert" or "record" of the files that Prometheus loads; a name's later ones follow it."""
+    groups = [group for name in CONFIG["rule_files"] for group in yaml.safe_load((FOLDER / name).read_text())["groups"]]
+    rules = [rule for group in groups for rule in group["rules"] if kind in rule]
+    return {rule[kind] + json.dumps(rule.get("labels", {})) * (kind == "record"): rule for rule in rules}
 
 
-ALERTS, RECORDED = read_rules("alerts.yml"), read_rules("recording.yml")
+ALERTS = read_rules("alert")
+RULES = [*ALERTS.values(), *read_rules("record").values()]
+RECORDED = {rule["record"]: rule for rule in RULES if "record" in rule}
 METRICS = yaml.safe_load((ROOT / "config" / "metrics.yaml").read_text())
 VERSIONED = {
     metric["name"]
@@ -109,10 +113,41 @@ def test_every_alert_has_its_paragraph_in_the_runbook_and_a_row_on_the_page_of_o
     page = (ROOT / "docs" / "operations.md").read_text()
     assert set(paragraphs) == set(ALERTS)
     for name, rule in ALERTS.items():
-        assert rule["annotations"]["runbook_url"] == f"docs/runbook.md#{name.lower()}"
+        link = "{{ $externalLabels.runbooks }}/docs/runbook.md#"
+        assert rule["annotations"]["runbook_url"] == link + name.lower()
         assert rule["labels"]["severity"] in ("page", "ticket")
         assert len(paragraphs[name]) > 200, name
         assert f"| `{name}` | {rule['labels']['severity']} |" in page, name
+
+
+def test_a_link_to_the_runbook_is_absolute_and_where_it_begins_is_no_label_of_the_alert():
+    assert CONFIG["global"]["external_labels"]["runbooks"].startswith("https://")
+    assert {"regex": "runbooks", "action": "labeldrop"} in CONFIG["alerting"]["alert_relabel_configs"]
+
+
+def test_both_windows_of_a_burn_are_recorded_and_the_short_one_is_a_twelfth_of_the_long_one():
+    minutes = {"m": 1, "h": 60, "d": 1440}
+    for name in ("LungCTBudgetFast", "LungCTBudgetSlow"):
+        pairs = re.findall(r"burn(\d+)(\w) > (\d[\d.]*) and lung_ct:slo:burn(\d+)(\w) > (\S+?)\)", ALERTS[name]["expr"])
+        assert len(pairs) == 2
+        for long, unit, factor, short, smaller, same in pairs:
+            assert (int(long) * minutes[unit], factor) == (12 * int(short) * minutes[smaller], same)
+
+
+def test_alertmanager_takes_the_example_and_it_names_our_alerts():
+    if shutil.which("amtool") is None:
+        pytest.skip("amtool is not installed: apt-get install prometheus-alertmanager")
+    example = FOLDER / "alertmanager.yml"
+
+    def amtool(*arguments):
+        return subprocess.run(["amtool", *arguments], capture_output=True, text=True, check=False)
+
+    checked = amtool("check-config", str(example))
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    for severity, receiver in {"page": "pager", "ticket": "tickets"}.items():
+        routed = amtool("config", "routes", "test", f"--config.file={example}", f"severity={severity}")
+        assert routed.stdout.split() == [receiver]
+    assert set(re.findall(r"LungCT\w+", example.read_text())) <= set(ALERTS)
 
 
 def test_scripts_and_targets_that_the_runbook_names_exist():
@@ -147,7 +182,7 @@ def test_drift_tolerances_are_wider_than_the_model_cards_own_uncertainty():
 
 def test_rules_and_alerts_use_each_others_names_only():
     """A misspelt recording rule would never fire and never complain."""
-    for rule in (*ALERTS.values(), *RECORDED.values()):
+    for rule in RULES:
         used = {name for name in find_metrics(rule["expr"]) if ":" in name}
         assert used <= set(RECORDED), rule
 
@@ -182,7 +217,7 @@ def test_rules_and_dashboard_add_up_over_the_versions_in_the_path():
     """/predictions/lung_ct and /predictions/lung_ct/1.0 are two series: without a sum an alert sees half of each."""
     assert find_unsummed("rate(ts_queue_latency_microseconds[5m])") == {"ts_queue_latency_microseconds"}
     assert find_unsummed("sum by (model_version) (ts_inference_requests_total)") == {"ts_inference_requests_total"}
-    expressions = [rule["expr"] for rule in (*ALERTS.values(), *RECORDED.values())]
+    expressions = [rule["expr"] for rule in RULES]
     expressions += [expression for _, expression in find_expressions()]
     assert set().union(*map(find_metrics, expressions)) & VERSIONED
     for expression in expressions:

@@ -4,6 +4,7 @@ import json
 import threading
 from collections import Counter
 
+from lungct.exchange import Origin
 from lungct.pipeline import Job
 from lungct_client import RefusedError
 from lungct_tools.folder.archive import open_source
@@ -39,7 +40,7 @@ class Desk:
         headers = {"X-" + name.replace("_", "-"): value for name, value in options.items()}
         with self.lock:
             self.tallies["desk"] += 1
-            reply = self.pipeline.score([Job({"body": body}, headers, "id")]).replies[0]
+            reply = self.pipeline.score([Job({"body": body}, headers, Origin("id"))]).replies[0]
         document = json.loads(reply.body)
         if reply.status != 200:
             raise RefusedError(reply.status, document["error"], document["message"], "id")
