@@ -138,8 +138,8 @@ Of all slices {cv["scores"]["reported_share"]:.0%} are reported by the limits of
 {show(cv["scores"].get("reported_accuracy", math.nan))} of those are right. Limits of a shipped model rest
 on one fold alone, a quarter of that. With calibration and limits set by one fold and judged on the other four,
 {small_share} are reported and {small_right} of them are right, from one fold to the next. Fitted across folds, the
-expected calibration error goes from {cv["uncalibrated"]["ece"]:.3f} to {cv["scores"]["ece"]:.3f}. Errors by coverage, the most
-confident slices first: {risk}. By {EVALUATE}.
+expected calibration error goes from {cv["uncalibrated"]["ece"]:.3f} to {cv["scores"]["ece"]:.3f}. Errors by coverage,
+the most confident slices first: {risk}. By {EVALUATE}.
 
 ![reliability](figures/reliability.png)
 ![risk and coverage](figures/risk_coverage.png)"""
