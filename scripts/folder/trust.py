@@ -17,6 +17,8 @@ def list_never_reported(contract: Mapping[str, Any]) -> list[str]:
 def tell_never(contract: Mapping[str, Any]) -> str:
     """The same as a sentence; empty where every class may be reported."""
     never = list_never_reported(contract)
+    if len(never) == len(contract["classes"]):
+        return "This model reports nothing: every slice is referred to a person."
     return f"This model never reports {_join(never)}: such slices are always referred." if never else ""
 
 

@@ -19,6 +19,7 @@ def test_a_class_is_never_reported_whose_limit_no_confidence_reaches_or_that_has
     assert list_never_reported(CONTRACT) == ["Benign", "Normal"]
     assert tell_never(CONTRACT) == "This model never reports Benign and Normal: such slices are always referred."
     assert tell_never({**CONTRACT, "refer_below": dict.fromkeys(CONTRACT["classes"], 0.5)}) == ""
+    assert "reports nothing" in tell_never({**CONTRACT, "refer_below": {}})
 
 
 def test_the_facts_say_what_is_reported_what_is_missed_and_where_it_was_judged():
