@@ -24,7 +24,7 @@ from lungct_client import RefusedError, ServerError
 from lungct_client.headers import name_options
 from lungct_tools import ROOT
 from lungct_tools.server.modelconfig import FILE, check_settings, read_settings
-from lungct_tools.server.seal import find_seal, read_hash, take
+from lungct_tools.server.seal import BUILD, ArchiveError, find_seal, read_hash, take
 
 BATCH = 32  # slices a forward pass: a larger one computes no faster, and would hold more files
 CALLERS = 2 * BATCH  # files of the next batch are read while one is scored
@@ -134,6 +134,8 @@ def open_model(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     if path.is_dir():
         yield path, check_settings((ROOT / "config" / FILE).read_bytes()).get("handler") or {}
         return
+    if not path.is_file():
+        raise ArchiveError(f"{path} is missing; {BUILD}.")
     with TemporaryDirectory(prefix="lung-ct-") as private:
         copy = take(path, find_seal(path), Path(private))
         with zipfile.ZipFile(copy) as packed:
