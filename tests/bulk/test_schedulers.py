@@ -1,4 +1,4 @@
-"""What starts the shards: manifests that fit Kubernetes' schemas and a script for Slurm, which say what the command takes."""
+"""What starts the shards: manifests that fit the schemas of Kubernetes, and a script for Slurm."""
 
 import os
 import re
