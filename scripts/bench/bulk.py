@@ -33,7 +33,7 @@ from lungct_tools.phantom.anatomy import NODULES, draw_slice
 from lungct_tools.phantom.files import encode_dicom
 
 COUNT = 16  # different slices
-A_FOLDER = 1000  # files
+A_FOLDER = 100  # files
 BATCH = 32
 
 

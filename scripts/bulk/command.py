@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import threading
 from pathlib import Path
 
 from lungct import NOTICE
@@ -89,7 +90,7 @@ def run_gather(args: argparse.Namespace) -> int:
     with holding(args.model, args.threads, args.device) as core:  # it draws the summary's pictures
         if core.model_sha256 != plan.model_sha256:
             raise JournalError(f"{args.model} is not the model that {args.out} was made by; name that by --model.")
-        totals = write_report(Run(manifest, parts, core, plan.order, 1, stop_on_signals()), args.format == "parquet")
+        totals = write_report(Run(manifest, parts, core, plan.order, 1, threading.Event()), args.format == "parquet")
     show(totals, args.out, args.json, "bulk")
     if parts.strayed:
         told = f"bulk: {parts.strayed:,} files had another series when they were listed, which may now have two rows in"
@@ -147,3 +148,6 @@ def main(arguments: list[str] | None = None) -> int:
     except (ServerError, RuntimeError, ImportError) as error:
         print(f"bulk: {error}", file=sys.stderr)
         return 3
+    except KeyboardInterrupt:
+        print("bulk: stopped; nothing was written.", file=sys.stderr)
+        return INTERRUPTED

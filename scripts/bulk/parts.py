@@ -6,6 +6,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -68,7 +69,8 @@ class Parts:
         finally:
             new.unlink(missing_ok=True)
         folder = os.open(part.path.parent, os.O_RDONLY)
-        os.fsync(folder)
+        with suppress(OSError):  # not every mounted file system can
+            os.fsync(folder)
         os.close(folder)
 
     def find_missing(self) -> list[int]:

@@ -40,14 +40,16 @@ class Plan:
         new.write_text(json.dumps(document, indent=1))
         try:
             os.link(new, out / FILE)  # fails where there is one, however many processes come at once
-        except FileExistsError:
-            found, _ = read_plan(out)
-            if changed := [name for name, value in self._document().items() if found._document()[name] != value]:
-                raise JournalError(
-                    f"{out} was begun with another {', '.join(changed)}; run it as it was begun, or name another OUT."
-                ) from None
+        except OSError:
+            if not (out / FILE).exists():  # a mounted bucket knows no links; whose plan is not the one that stays is told
+                new.replace(out / FILE)
         finally:
-            new.unlink()
+            new.unlink(missing_ok=True)
+        found = read_plan(out)[0]._document()
+        if changed := [name for name, value in self._document().items() if found[name] != value]:
+            raise JournalError(
+                f"{out} was begun with another {', '.join(changed)}; run it as it was begun, or name another OUT."
+            )
 
     def _document(self) -> dict[str, Any]:
         own = asdict(self)

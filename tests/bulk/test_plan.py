@@ -13,7 +13,14 @@ from tests.support.rows import CLASSES
 ORDER = Order("none", None, False, CLASSES, "1")
 
 
-def test_a_run_goes_on_only_with_its_manifest_model_window_and_number_of_shards(tmp_path):
+def refuse_links(*_):
+    raise PermissionError(1, "Operation not permitted")
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_run_goes_on_only_with_its_manifest_model_window_and_number_of_shards(links, tmp_path, monkeypatch):
+    if not links:  # as on a mounted bucket
+        monkeypatch.setattr("os.link", refuse_links)
     plan = Plan(ORDER, "model", "manifest", 4)
     plan.keep(tmp_path, tmp_path / "m")
     plan.keep(tmp_path, tmp_path / "elsewhere")
