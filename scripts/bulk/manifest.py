@@ -27,6 +27,7 @@ from lungct_tools.folder.source import Entry, Files, locate
 
 SORTED_AT_ONCE = 500_000  # lines
 READ_AT_ONCE = 65536  # bytes of each portion while they are merged
+LONGEST = 65536  # bytes of a line; a path has 4,096 at most, each six times that in JSON
 FORMAT = 1
 
 
@@ -58,7 +59,7 @@ def write_manifest(listed: Iterable[Listed], root: Path, path: Path) -> Header:
     """Sort what was listed by series and write it, in memory that does not grow with it.
 
     Raises:
-        ManifestError: nothing was listed.
+        ManifestError: nothing was listed, or what can be no path.
         OSError: it cannot be written; while it is made, hidden files beside `path` take twice its room.
     """
     with ExitStack() as stack:
@@ -136,13 +137,13 @@ class Manifest(Files):
         """The first place at or after `offset` of the lines where a series begins, or the file's end."""
         if not offset:
             return self._start
-        file.seek(self._start + offset - 1)
-        file.readline()  # the rest of a line that began before
-        at, key = file.tell(), b""
-        while line := file.readline():
-            if key and _read_key(line) != key:
-                break
-            key, at = _read_key(line), file.tell()
+        last = self._start + offset - 1
+        at = file.seek(max(self._start, last - LONGEST))
+        at = file.seek(at + file.read(last - at).rfind(b"\n") + 1)  # the line that holds the byte before
+        key = _read_key(file.readline())
+        at = file.tell()
+        while _read_key(line := file.readline()) == key:
+            at += len(line)
         return at
 
 
@@ -173,7 +174,10 @@ def _read_key(line: bytes) -> bytes:
 
 def _encode(listed: Listed) -> bytes:
     """As ASCII, so that a name of bytes that are no text comes back as it was."""
-    return f"{'.'.join(listed.key)} {json.dumps(listed.name)}\n".encode("ascii")
+    line = f"{'.'.join(listed.key)} {json.dumps(listed.name)}\n".encode("ascii")
+    if len(line) > LONGEST:
+        raise ManifestError("IN names a path that is longer than any can be; is it a list of paths, one a line?")
+    return line
 
 
 def _decode(line: bytes) -> Listed:

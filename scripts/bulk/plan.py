@@ -41,7 +41,7 @@ class Plan:
         try:
             os.link(new, out / FILE)  # fails where there is one, however many processes come at once
         except OSError:
-            if not (out / FILE).exists():  # a mounted bucket knows no links; whose plan is not the one that stays is told
+            if not (out / FILE).exists():  # a mounted bucket knows no links
                 new.replace(out / FILE)
         finally:
             new.unlink(missing_ok=True)
