@@ -98,7 +98,7 @@ class Run:
         places = array("Q")
         with Meter(self._count(past), self.fleet.tallies) as meter:
             for at, row in run_ordered(
-                lambda entry: self._settle(entry, past), self.source.entries(), self.concurrency, self.stop
+                lambda entry: self.settle(entry, past), self.source.entries(), self.concurrency, self.stop
             ):
                 places.append(self.journal.append(row) if at is None else at)
                 meter.advance(fresh=at is None, refused="error" in row)
@@ -126,7 +126,7 @@ class Run:
             )
         return total
 
-    def _settle(self, entry: Entry, past: dict[str, list[int]]) -> tuple[int | None, Row]:
+    def settle(self, entry: Entry, past: dict[str, list[int]]) -> tuple[int | None, Row]:
         """An entry's row, and its place if the journal holds it: only the same content makes it the same file.
 
         A file whose stamp is the same has not been written to; of any other the content is compared. One that could not
