@@ -38,6 +38,7 @@ from lungct_tools.folder.report import write_report
 from lungct_tools.folder.score import INTERRUPTED, add_format_option, check_format, show, stop_on_signals
 from lungct_tools.folder.scoring import Order, Run
 from lungct_tools.folder.source import SourceError
+from lungct_tools.folder.trust import tell_model
 from lungct_tools.server.seal import ArchiveError
 
 TOLD = 20  # shards that are missing
@@ -90,7 +91,8 @@ def run_gather(args: argparse.Namespace) -> int:
     with holding(args.model, args.threads, args.device) as core:  # it draws the summary's pictures
         if core.model_sha256 != plan.model_sha256:
             raise JournalError(f"{args.model} is not the model that {args.out} was made by; name that by --model.")
-        totals = write_report(Run(manifest, parts, core, plan.order, 1, threading.Event()), args.format == "parquet")
+        run = Run(manifest, parts, core, plan.order, 1, threading.Event(), tell_model(core.contract()))
+        totals = write_report(run, args.format == "parquet")
     show(totals, args.out, args.json, "bulk")
     if parts.strayed:
         told = f"bulk: {parts.strayed:,} files had another series when they were listed, which may now have two rows in"

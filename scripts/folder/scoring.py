@@ -11,7 +11,7 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -75,7 +75,7 @@ class Run:
 
     Attributes:
         stop: once it is set, only what is in flight is finished.
-        facts: what a reader must know of the model, by name.
+        facts: what a reader of the summary must know of the model, by name.
     """
 
     source: Source
@@ -84,7 +84,7 @@ class Run:
     order: Order
     concurrency: int
     stop: threading.Event
-    facts: Mapping[str, str]
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     def score(self) -> bool:
         """Bring the journal up to the source; whether it came to the end, and was not stopped before.

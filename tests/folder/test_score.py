@@ -186,7 +186,7 @@ class Refusing:
 classes = ("Normal", "Benign", "Malignant")
 with Journal(Path(sys.argv[2]) / "slices.jsonl") as journal:
     order = Order("none", None, False, classes, "")
-    Run(open_source(Path(sys.argv[1])), journal, Refusing(), order, 8, threading.Event(), {}).score()
+    Run(open_source(Path(sys.argv[1])), journal, Refusing(), order, 8, threading.Event()).score()
     totals = add_up(journal.rows(), classes, 24)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, totals.slices)
 """
