@@ -17,12 +17,13 @@ from tests.support.calls import wait_until
 
 def test_callers_become_batches_and_each_has_its_own_answer(pipeline, slices):
     sizes, scored = [], pipeline.score
-    release = threading.Event()
+    entered, release = threading.Event(), threading.Event()
 
     class Slow:
         broken = False
 
         def score(self, jobs):
+            entered.set()
             release.wait(60)
             sizes.append(len(jobs))
             return scored(jobs)
@@ -36,7 +37,9 @@ def test_callers_become_batches_and_each_has_its_own_answer(pipeline, slices):
             found[number] = error.code
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(6)]
-    for thread in threads:
+    threads[0].start()
+    assert entered.wait(60), "the first one is a batch of its own"
+    for thread in threads[1:]:
         thread.start()
     wait_until(lambda: core._waiting.qsize() == 5, 60, "all wait")
     release.set()
