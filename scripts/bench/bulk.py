@@ -5,9 +5,9 @@
 
 Files are hard links to a few drawn slices, so that many take no room; the disk's own speed is therefore no part of it.
 Rates are wall time of all processes together; those of `run` without its start, which is what a run takes that finds
-all done. images per CPU-second stands beside that of the pipeline alone on the
-same files in this process; what the readers of DICOM files compute is in neither. MB is the largest resident memory of
-any of the processes, without its readers.
+all done. images per CPU-second stands beside that of the pipeline alone on the same files in this process; what the
+readers of DICOM files compute is in neither. MB is the largest resident memory of any of the processes, without its
+readers.
 """
 
 from __future__ import annotations
