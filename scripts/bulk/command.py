@@ -34,11 +34,11 @@ from lungct_tools.bulk.shard import COUNT, Shard, ShardError
 from lungct_tools.commandline import add_window_option, make_parser, positive
 from lungct_tools.folder.archive import Archive, open_source
 from lungct_tools.folder.journal import JournalError
+from lungct_tools.folder.modelfacts import tell_model
 from lungct_tools.folder.report import write_report
 from lungct_tools.folder.score import INTERRUPTED, add_format_option, check_format, show, stop_on_signals
 from lungct_tools.folder.scoring import Order, Run
 from lungct_tools.folder.source import SourceError
-from lungct_tools.folder.trust import tell_model
 from lungct_tools.server.seal import ArchiveError
 
 TOLD = 20  # shards that are missing

@@ -31,11 +31,11 @@ from lungct_tools.commandline import add_scoring_options, find_run, make_parser
 from lungct_tools.folder.archive import open_source
 from lungct_tools.folder.fleet import Fleet
 from lungct_tools.folder.journal import Journal, JournalError
+from lungct_tools.folder.modelfacts import tell_model
 from lungct_tools.folder.report import write_report
 from lungct_tools.folder.rollup import Totals
 from lungct_tools.folder.scoring import Order, Run
 from lungct_tools.folder.source import Source, SourceError, stamp_path
-from lungct_tools.folder.trust import tell_model
 from lungct_tools.folder.watch import EVERY_S, Settled
 from lungct_tools.packages.lacking import explain_lacking
 from lungct_tools.server.choice import ChoiceError, add_server_options, choose_server, connect

@@ -42,7 +42,7 @@ def explain_decision(reply: Mapping[str, Any], refer_below: Mapping[str, float])
     if label not in refer_below:
         reason = "No limit of confidence is known for this model, so every slice is referred."
     elif refer_below[label] > 1:
-        reason = f"This model is not right often enough about slices it calls {label}: all of them are referred."
+        reason = f"No confidence of this model is trusted for slices that it calls {label}: all of them are referred."
     elif reply["confidence"] < refer_below[label]:
         limit = f"{refer_below[label]:.0%} for {label}"
         reason = f"The confidence, {reply['confidence']:.0%}, is below this model's limit of {limit}."

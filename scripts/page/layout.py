@@ -11,9 +11,9 @@ from lungct import NOTICE
 from lungct.window import Window
 from lungct_client import RefusedError, ServerError, TokenError
 from lungct_tools.commandline import find_run
+from lungct_tools.folder.modelfacts import tell_model, tell_never
 from lungct_tools.folder.record import order_classes
 from lungct_tools.folder.source import MAX_BYTES
-from lungct_tools.folder.trust import tell_model, tell_never
 from lungct_tools.page import markup
 from lungct_tools.page.advice import explain_failure, explain_state
 from lungct_tools.page.overview import AT, SERIES, choose_finding, make_csv

@@ -10,7 +10,7 @@ import streamlit as st
 from lungct.pixels.image import Slice
 from lungct.window import Window
 from lungct_tools.folder.header import list_tags
-from lungct_tools.folder.trust import list_never_reported, tell_never
+from lungct_tools.folder.modelfacts import list_never_reported, tell_never
 from lungct_tools.page import markup
 from lungct_tools.page.advice import explain_decision
 from lungct_tools.page.picture import (

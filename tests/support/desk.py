@@ -9,9 +9,9 @@ from lungct.pipeline import Job
 from lungct_client import RefusedError
 from lungct_tools.folder.archive import open_source
 from lungct_tools.folder.journal import Journal
+from lungct_tools.folder.modelfacts import tell_model
 from lungct_tools.folder.report import write_report
 from lungct_tools.folder.scoring import Order, Run
-from lungct_tools.folder.trust import tell_model
 
 
 class Desk:

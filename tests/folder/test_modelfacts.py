@@ -3,7 +3,7 @@
 import json
 
 from lungct_tools import ROOT
-from lungct_tools.folder.trust import list_never_reported, tell_model, tell_never
+from lungct_tools.folder.modelfacts import list_never_reported, tell_model, tell_never
 from tests.support.desk import Desk, score_folder
 from tests.support.pictures import encode
 
