@@ -22,7 +22,7 @@ ask = $(if $(strip $(ARGS)),,$(error Where is the data? make $@ ARGS='$1'; what 
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:  # targets named together follow each other: make -j stop serve
-.PHONY: help setup archive serve gateway key stop status demo predict score ui screenshots scale update bench footprint audit train quantize evaluate exporter image sbom lint test test-ops test-core test-ohif demo-testing faults soak lock clean findings
+.PHONY: help setup archive serve gateway key stop status demo predict score ui screenshots scale update bench bench-bulk footprint audit train quantize evaluate exporter image sbom lint test test-ops test-core test-ohif demo-testing faults soak lock clean findings
 
 help:     ## this help
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -83,6 +83,10 @@ update:   ## serve another archive, tried beside the server first: make update M
 bench: archive  ## served against in-process rates in one run
 	@$(SETUP) bench
 	@$(LUNGCT) bench $(ARGS)
+
+bench-bulk:  ## cost of `lungct bulk` by files and shards: make bench-bulk ARGS='--files 2000'
+	@$(SETUP) parquet
+	@$(PY) -P -m lungct_tools.bench.bulk $(ARGS)
 
 footprint:  ## what set-up downloads, occupies and takes in a fresh clone, beside everything: make footprint ARGS=--all
 	@$(SETUP)

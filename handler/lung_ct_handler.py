@@ -14,7 +14,7 @@ from ts.handler_utils.utils import send_intermediate_predict_response
 from lungct import pixels
 from lungct.engines import choose_engine
 from lungct.errors import PHRASES
-from lungct.exchange import band, split
+from lungct.exchange import band, read_origin, split
 from lungct.model import load_model_folder
 from lungct.pipeline import Batch, Job, Pipeline
 from lungct.settings import Settings, count_cores
@@ -74,7 +74,9 @@ class LungCTHandler:
             os._exit(1)  # TorchServe starts another worker; Python's own end could wait for a broken GPU for ever
         if self._asks_for_description(data, context):
             return [self._pipeline.describe()]
-        jobs = [Job(row, context.get_all_request_header(i), context.get_request_id(i)) for i, row in enumerate(data)]
+        headers = [context.get_all_request_header(i) for i in range(len(data))]
+        origins = [read_origin(each, context.get_request_id(i)) for i, each in enumerate(headers)]
+        jobs = [Job(*each) for each in zip(data, headers, origins, strict=True)]
         batch = self._pipeline.score(jobs)
         for i, reply in enumerate(batch.replies):
             context.set_response_status(reply.status, PHRASES[reply.status], i)

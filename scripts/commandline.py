@@ -26,6 +26,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "Use": {
         "predict": ("folder.predict", "score files or a folder and show a table"),
         "score": ("folder.score", "score a folder, ZIP or list of any size, over night"),
+        "bulk": ("bulk.command", "score by the million in many processes, without a server"),
         "pacs": ("pacs.command", "series in from a PACS, results out as DICOM"),
         "ui": ("page.app", "the page for people, on this machine only"),
         "phantom": ("phantom.draw", "draw synthetic slices or a series, as DICOM or PNG"),
@@ -117,6 +118,12 @@ def add_scoring_options(parser: argparse.ArgumentParser, heatmap: str) -> None:
     """The options of all commands that score files; `heatmap` is the help of that one."""
     kinds = ("none", "abnormal", "always")
     parser.add_argument("--heatmap", choices=kinds, default="none", help=f"{heatmap} (default %(default)s)")
+    add_window_option(parser)
+    parser.add_argument("--concurrency", type=positive, default=16, help="requests in flight (default %(default)s)")
+
+
+def add_window_option(parser: argparse.ArgumentParser) -> None:
+    """The option of what scores DICOM files."""
     parser.add_argument(
         "--window",
         type=window,
@@ -124,7 +131,6 @@ def add_scoring_options(parser: argparse.ArgumentParser, heatmap: str) -> None:
         help="in HU, for DICOM and input of more than 8 bits; 8-bit pictures are refused with a window. "
         "The word file takes the one that a DICOM file proposes",
     )
-    parser.add_argument("--concurrency", type=positive, default=16, help="requests in flight (default %(default)s)")
 
 
 def make_parser(description: str | None) -> argparse.ArgumentParser:

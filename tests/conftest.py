@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ import pytest
 from lungct.engines import choose_engine
 from lungct.model.folder import ModelFolder, load_model_folder
 from lungct.pipeline import Pipeline
-from lungct.settings import Settings
+from lungct.settings import Settings, list_given_folders
 from lungct.window import LUNG
 from lungct_client import Client
 from lungct_tools import ROOT
@@ -167,10 +168,27 @@ def outside_make() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in handed_down}
 
 
+@dataclass(frozen=True)
+class Help:
+    """What a command says of itself; whether it imported what lies in the working directory."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+    strayed: bool
+
+
 @cache
-def show_help(name: str) -> subprocess.CompletedProcess[str]:
-    """What a script says of itself; some import for seconds, so each is asked once."""
-    return run_script(name, "--help")
+def show_help(name: str) -> Help:
+    """Ask a command for its help, in a folder of decoys; some import for seconds, so each is asked once."""
+    with tempfile.TemporaryDirectory() as folder:
+        for module in ("requests", "pydicom", "cv2", "rich", "lungct", "lungct_tools", "lungct_client", "argparse"):
+            (Path(folder) / f"{module}.py").write_text("import pathlib\npathlib.Path('strayed').touch()\n")
+        settings = {**os.environ, "PYTHONPATH": os.pathsep.join(list_given_folders())}
+        done = subprocess.run(
+            compose(name, "--help"), capture_output=True, text=True, timeout=240, check=False, cwd=folder, env=settings
+        )
+        return Help(done.returncode, done.stdout, done.stderr, (Path(folder) / "strayed").exists())
 
 
 @pytest.fixture

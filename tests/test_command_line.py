@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from lungct_client import ServerError
+from lungct_client.address import default_ports
 from lungct_tools import ROOT, TOOLS
 from lungct_tools.commandline import COMMANDS, add_scoring_options, compose, make_parser
 from tests.conftest import run_script, show_help
@@ -122,3 +124,17 @@ def test_ctrl_c_ends_predict_with_a_sentence_and_its_rows_are_whole(server, tmp_
     counted = int(re.search(r"stopped after (\d+) of 400 files", said)[1])
     assert len(rows) - 1 <= counted <= len(rows)  # it may come between a row and its count
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("ports", ["8080,8081,8082,7070,7071", "1 2 3", "0 1 2 3 4", "1 2 3 4 99999", "1 2 3 4 ٥"])
+def test_ports_that_are_none_are_told_in_a_sentence(ports, monkeypatch):
+    monkeypatch.setenv("LUNG_CT_PORTS", ports)
+    with pytest.raises(ServerError, match="five ports with blanks"):
+        default_ports()
+
+
+def test_commands_tell_of_wrong_ports_without_a_traceback(monkeypatch, tmp_path):
+    monkeypatch.setenv("LUNG_CT_PORTS", "8080,8081")
+    done = run_script("serve", "--run", tmp_path)
+    assert (done.returncode, "LUNG_CT_PORTS must be five ports" in done.stderr) == (2, True)
+    assert "Traceback" not in done.stderr

@@ -19,8 +19,10 @@ from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 
 from lungct.engines import choose_engine
 from lungct.errors import ModelFolderError
+from lungct.pipeline import Pipeline
 from lungct_tools import ROOT, TOOLS
 from tests.conftest import MODEL
+from tests.support.origins import GOOD_IDS, TRACE_ID, TRACEPARENT
 
 
 def make_context(model_dir=MODEL, gpu=None, **config):
@@ -58,6 +60,14 @@ def test_each_row_gets_its_own_status_content_type_and_body(handler, context, sl
     assert isinstance(bodies[0], bytes)
     assert json.loads(bodies[1])["request_id"] == "id-1"
     assert all(context.get_response_headers(i)["X-Research-Use-Only"] == "true" for i in range(4))
+
+
+def test_a_refusal_and_the_log_name_the_callers_ids(handler, context, slices, monkeypatch, caplog):
+    monkeypatch.setattr(Pipeline, "_answer", lambda *_: 1 / 0)
+    rows, named = [{"body": b""}, {"body": slices[0]}], {"X-Request-Id": GOOD_IDS[0], "traceparent": TRACEPARENT}
+    bodies = ask(handler, context, rows, [named] * 2)
+    assert [json.loads(body)["request_id"] for body in bodies] == [GOOD_IDS[0]] * 2
+    assert f"Request {GOOD_IDS[0]} of trace {TRACE_ID} failed: ZeroDivisionError" in caplog.text
 
 
 def test_a_clients_describe_header_changes_nothing(handler, context, slices):

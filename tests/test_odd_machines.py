@@ -15,7 +15,7 @@ from lungct_tools import ROOT
 from lungct_tools.commandline import compose
 from lungct_tools.server import archive
 from lungct_tools.server.instance import Instance, find_ports
-from lungct_tools.server.serve import escape, write_settings
+from lungct_tools.server.properties import escape, write_settings
 from tests.conftest import MODEL, outside_make, run_script
 from tests.support.pictures import encode
 

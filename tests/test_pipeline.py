@@ -15,6 +15,7 @@ from PIL import Image
 
 from lungct.engines import choose_engine
 from lungct.errors import PHRASES, STATUS
+from lungct.exchange import Origin
 from lungct.pipeline import Job, Pipeline
 from lungct.settings import Settings
 from tests.support.pictures import encode
@@ -27,7 +28,7 @@ BAD = {
 
 
 def score(pipeline, *bodies, **headers):
-    jobs = [Job({"body": body}, headers, f"id-{i}") for i, body in enumerate(bodies)]
+    jobs = [Job({"body": body}, headers, Origin(f"id-{i}")) for i, body in enumerate(bodies)]
     return pipeline.score(jobs).replies
 
 
@@ -57,7 +58,7 @@ def test_the_engine_begins_while_later_slices_are_still_being_decoded(pipeline, 
     prepare, predict = Pipeline._prepare, pipeline._engine.predict
 
     def prepare_late(self, allowance, job):
-        assert job.request_id == "id-0" or begun.wait(60), "the engine has not begun"
+        assert job.origin.request_id == "id-0" or begun.wait(60), "the engine has not begun"
         return prepare(self, allowance, job)
 
     def predict_early(inputs):

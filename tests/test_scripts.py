@@ -201,7 +201,7 @@ def test_package_and_images_have_one_version_which_begins_with_the_models():
         found = re.findall(r"(?:\blung-ct:|newTag: )(\d[\w.]*)", path.read_text())
         tags |= {str(path.relative_to(ROOT)): set(found)} if found else {}
     assert tags.keys() >= {"Containerfile", "compose.yaml", "scripts/server/image.py", "docs/operations.md"}
-    assert sum(name.endswith("kustomization.yaml") for name in tags) == 2
+    assert sum(name.endswith("kustomization.yaml") for name in tags) == 4
     assert {name: found for name, found in tags.items() if found != {version}} == {}
 
 

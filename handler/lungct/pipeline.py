@@ -24,7 +24,7 @@ from lungct import exchange, gate, heatmap
 from lungct.arrivals import Arrivals, Prepared
 from lungct.engines import TOLERANCES, Engine, prove
 from lungct.errors import LungCTError
-from lungct.exchange import Reply, ScoreRequest, oip
+from lungct.exchange import Origin, Reply, ScoreRequest, oip
 from lungct.gate import Body, outline
 from lungct.heatmap import ActivationMap, Allowance, LibraryCam, activate
 from lungct.model import ModelFolder, Placement, place, softmax, to_input
@@ -38,11 +38,11 @@ U = TypeVar("U")
 
 
 class Job(NamedTuple):
-    """One request as TorchServe hands it over: form fields or body, headers, server-made id."""
+    """One request as TorchServe hands it over, form fields or body and headers; and its ids."""
 
     row: Mapping[str, Any]
     headers: Mapping[str, Any]
-    request_id: str | None = None
+    origin: Origin = Origin()
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Pipeline:
         inferred = perf_counter()
         replies = self._each(self._answer, scored, jobs)
         final = [
-            item if isinstance(item, Reply) else exchange.refuse(item, job.request_id)
+            item if isinstance(item, Reply) else exchange.refuse(item, job.origin.request_id)
             for item, job in zip(replies, jobs, strict=True)
         ]
         seconds = {
@@ -122,7 +122,7 @@ class Pipeline:
             except LungCTError as error:
                 return error
             except Exception as fault:
-                return _report(fault, job.request_id)
+                return _report(fault, str(job.origin))
 
         if len(items) == 1:
             return map(run, items, jobs)
@@ -157,7 +157,7 @@ class Pipeline:
                 return [item for item in arrivals.items if isinstance(item, LungCTError)]
             found = self._engine.predict(chain([first], inputs))
         except Exception as fault:
-            error = _report(fault, ", ".join(str(job.request_id) for job in jobs))
+            error = _report(fault, ", ".join(str(job.origin) for job in jobs))
             arrivals.finish()
             self.broken = not self._works()
             return [item if isinstance(item, LungCTError) else error for item in arrivals.items]
@@ -233,8 +233,8 @@ class Pipeline:
         return heatmap.encode(heatmap.overlay(pixels, heat, request.heatmap_colormap), request.heatmap_format)
 
 
-def _report(fault: Exception, request_id: str | None) -> LungCTError:
+def _report(fault: Exception, origin: str) -> LungCTError:
     """Log a fault once, by type and place only: its message could quote a patient's data."""
     places = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(fault.__traceback__)]
-    logger.error("Request %s failed: %s in %s", request_id, type(fault).__name__, " > ".join(places))
+    logger.error("Request %s failed: %s in %s", origin, type(fault).__name__, " > ".join(places))
     return LungCTError("internal", "The server failed on this request; report the request id to its operator.")

@@ -49,13 +49,16 @@ class Client:
     def predict(self, body: bytes, **options: str | int) -> Reply:
         """Score one file; `options` are README's header options: heatmap="always", window="-600,1500", frame=3.
 
+        With request_id=, 20 to 64 letters, digits, "-" and "_", the logs of a gateway and its server have that id.
+
         Raises:
             HeaderError: an option that cannot be sent.
             RefusedError: the server refused the file.
             ServerError: no good answer by the deadline.
             TokenError: the server does not accept our token, and it could not be renewed.
         """
-        return Reply(_read_json(self._post(body, name_options(options))))
+        answer = self._post(body, name_options(options))
+        return Reply(_read_json(answer), answer.headers.get("X-Request-Id"))
 
     def overlay(self, body: bytes, kind: str = "png", **options: str | int) -> bytes:
         """The heatmap over the slice as an encoded picture, "png" or "jpeg". Raises what `predict` raises."""

@@ -14,12 +14,13 @@ class Reply(Mapping[str, Any]):
 
     Attributes:
         raw: the JSON document as the server sent it, with fields that this client does not know yet.
+        request_id: by which the operator finds the request in the logs; None over gRPC.
     """
 
-    __slots__ = ("raw",)
+    __slots__ = ("raw", "request_id")
 
-    def __init__(self, raw: dict[str, Any]) -> None:
-        self.raw = raw
+    def __init__(self, raw: dict[str, Any], request_id: str | None = None) -> None:
+        self.raw, self.request_id = raw, request_id
 
     @property
     def label(self) -> str:

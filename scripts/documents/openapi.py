@@ -18,7 +18,8 @@ from pathlib import Path
 from lungct import NOTICE
 from lungct.errors import STATUS
 from lungct.exchange.form import FILE_FIELDS
-from lungct.exchange.request import CHOICES, OPTIONS
+from lungct.exchange.origin import REQUEST_ID, TRACE
+from lungct.exchange.request import CHOICES, OPTIONS, ScoreRequest
 from lungct.model.folder import load_model_folder
 from lungct.settings import Settings
 from lungct_tools import ROOT
@@ -48,11 +49,25 @@ TORCHSERVE: Schema = {
 
 def describe_options(classes: tuple[str, ...]) -> dict[str, Schema]:
     """Option -> the schema of its value."""
-    found: dict[str, Schema] = {n: {"enum": [*allowed], "default": allowed[0]} for n, allowed in CHOICES.items()}
+    found: dict[str, Schema] = {
+        name: {"enum": [*allowed], "default": getattr(ScoreRequest, name)} for name, allowed in CHOICES.items()
+    }
     found["heatmap_class"] = {"enum": ["predicted", *classes], "default": "predicted"}
     found["window"] = {"pattern": "^(file|[^,]+,[^,]+)$", "examples": ["-500,1500", "file"]}
     found["frame"] = {"pattern": "^[0-9]{1,6}$"}
     return {name: {"type": "string", "description": SAID[name], **found[name]} for name in OPTIONS}
+
+
+IDS = {
+    "X-Request-Id": {
+        "description": "Your id of the request, for the logs and the refusal's body; another form is dropped.",
+        "schema": {"type": "string", "pattern": f"^{REQUEST_ID.pattern}$"},
+    },
+    "traceparent": {
+        "description": "W3C Trace Context, version 00. Its trace id is kept, its flags are not obeyed.",
+        "schema": {"type": "string", "pattern": f"^{TRACE.pattern}$"},
+    },
+}
 
 
 def read_gateway() -> dict[int, str]:
@@ -102,7 +117,7 @@ def describe_score(said: str) -> Schema:
     good["content"] |= {"image/png": picture, "image/jpeg": picture}
     return {
         "summary": said,
-        "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in OPTIONS],
+        "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in (*OPTIONS, *IDS)],
         "requestBody": {
             "required": True,
             "description": "May be sent with Content-Encoding: gzip, but for a form.",
@@ -136,6 +151,7 @@ def describe_inference() -> Schema:
     }
     return {
         "summary": "Score one slice by the Open Inference Protocol v2; options are parameters.",
+        "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in IDS],
         "requestBody": {"required": True, "content": {"application/json": {"schema": asked}}},
         "responses": {"200": answer("The slice was scored.", refer("InferenceReply")), **refuse()},
     }
@@ -205,7 +221,8 @@ def build(model: Path) -> Schema:
             "parameters": {
                 name: {"name": "X-" + name.replace("_", "-").title(), "in": "header", "schema": schema}
                 for name, schema in options.items()
-            },
+            }
+            | {name: {"name": name, "in": "header", **said} for name, said in IDS.items()},
             "responses": describe_refusals(),
             "schemas": {
                 **describe_answers(contract),

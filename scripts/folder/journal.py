@@ -52,13 +52,17 @@ class Journal:
         """Add a row; once this returns the row survives the end of the process. Returns its place in the file."""
         with self._lock:
             at = self._file.seek(0, os.SEEK_END)
-            self._file.write(_encode(row))
+            self._file.write(encode_row(row))
             self._file.flush()
         return at
 
     def rows(self) -> Iterator[Row]:
         """The rows written so far, one at a time."""
         return (row for _, row in self._places())
+
+    def groups(self) -> Iterator[Iterator[Row]]:
+        """The same, in groups that have no series in common: any row here may belong to any series."""
+        yield self.rows()
 
     def read(self, at: int) -> Row:
         """The row at a place."""
@@ -84,10 +88,10 @@ class Journal:
         left = [row for row in others if (row["file"], row["sha256"]) not in current]
         if left:
             with self.aside.open("ab") as aside:
-                aside.writelines(map(_encode, left))
+                aside.writelines(map(encode_row, left))
         new = self.path.with_suffix(".new")
         with new.open("wb") as file:
-            file.writelines(_encode(self.read(at)) for at in places)
+            file.writelines(encode_row(self.read(at)) for at in places)
         self._file.close()
         new.replace(self.path)
         self._open()
@@ -122,5 +126,6 @@ class Journal:
             os.truncate(self.path, end)
 
 
-def _encode(row: Row) -> bytes:
+def encode_row(row: Row) -> bytes:
+    """A row as a line of ASCII."""
     return json.dumps(row, separators=(",", ":")).encode("ascii") + b"\n"

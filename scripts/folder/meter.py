@@ -21,14 +21,22 @@ class Meter:
         total: slices of the whole run.
         tallies: slices that each server has answered, by name; it grows while the run goes on.
         clock: seconds, for tests.
+        name: of the command, before each line in a log.
 
     Attributes:
         done: slices so far; those that an earlier run scored do not count for the rate.
         refused: how many of them were refused.
     """
 
-    def __init__(self, total: int, tallies: Mapping[str, int], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        total: int,
+        tallies: Mapping[str, int],
+        clock: Callable[[], float] = time.monotonic,
+        name: str = "score",
+    ) -> None:
         self.total, self.done, self.refused = total, 0, 0
+        self._name = name
         self._fresh, self._tallies, self._clock = 0, tallies, clock
         self._before = dict(tallies)
         self._started = self._logged = clock()
@@ -62,7 +70,7 @@ class Meter:
             self._progress.update(self._task, completed=self.done, description=escape(self.describe()))
         elif (now := self._clock()) - self._logged >= LOG_EVERY_S:
             self._logged = now
-            print(f"score: {self.describe()}", file=sys.stderr, flush=True)
+            print(f"{self._name}: {self.describe()}", file=sys.stderr, flush=True)
 
     def describe(self) -> str:
         """Such as "1,200 of 5,000 slices, 210/s (.run 120, /tmp/b 90), 12 refused, 0:18 left"."""

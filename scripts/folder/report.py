@@ -12,7 +12,7 @@ from typing import IO
 from lungct_client import RefusedError, ServerError, TokenError
 from lungct_tools.folder.naming import printable
 from lungct_tools.folder.record import write_csv
-from lungct_tools.folder.rollup import Totals, add_up, write_series
+from lungct_tools.folder.rollup import Totals, add_up_groups, write_series
 from lungct_tools.folder.scoring import Run
 from lungct_tools.folder.source import UnreadableError
 from lungct_tools.folder.summary import build_summary
@@ -29,13 +29,14 @@ def write_report(run: Run, parquet: bool) -> Totals:
         from lungct_tools.folder.parquet import write_parquet  # pyarrow is half a second, and an optional package
 
         write_parquet(journal.rows(), order.classes, out / "slices.parquet")
-    totals = add_up(journal.rows(), order.classes, SUSPICIOUS)
+    totals = add_up_groups(journal.groups(), order.classes, SUSPICIOUS)
     with open_whole(out / "series.csv") as file:
         write_series(totals.series, file)
     about = {
         "model weights": f"sha256 {order.weights_sha256}",
         "engine": ", ".join(sorted({row["engine"] for row in totals.suspicious})) or "none",
         "window": order.window or "the model's",
+        **run.facts,
     }
     page = build_summary(totals, order.classes, draw_suspicious(totals, run), about)
     with open_whole(out / "summary.html") as file:

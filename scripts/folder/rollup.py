@@ -114,9 +114,25 @@ def add_up(rows: Iterable[Row], classes: Sequence[str], keep: int) -> Totals:
 
     Series that are not assessable stand among the others by their most worrying slice.
     """
+    return add_up_groups([rows], classes, keep)
+
+
+def add_up_groups(groups: Iterable[Iterable[Row]], classes: Sequence[str], keep: int) -> Totals:
+    """The same of rows in groups, no series in two of them: what tells copies is kept for one group at a time."""
     totals = Totals()
-    by_name: dict[tuple[str, str], Series] = {}
     best: list[tuple[float, int, Row]] = []
+    for rows in groups:
+        totals.series += _add_group(rows, classes, keep, totals, best)
+    totals.series.sort(key=lambda series: -(series["peak" if series["suspicion"] == "" else "suspicion"] or 0))
+    totals.suspicious = [row for _, _, row in sorted(best, key=lambda entry: entry[:2], reverse=True)]
+    return totals
+
+
+def _add_group(
+    rows: Iterable[Row], classes: Sequence[str], keep: int, totals: Totals, best: list[tuple[float, int, Row]]
+) -> list[Row]:
+    """The series of these rows; what the rows come to is added to `totals`, and to the heap of the `best`."""
+    by_name: dict[tuple[str, str], Series] = {}
     for row in rows:
         totals.slices += 1
         name = identify_series(row)
@@ -134,10 +150,7 @@ def add_up(rows: Iterable[Row], classes: Sequence[str], keep: int) -> Totals:
             heapq.heappush(best, entry)
         elif best:
             heapq.heappushpop(best, entry)
-    totals.series = [series.describe(classes) for series in by_name.values()]
-    totals.series.sort(key=lambda series: -(series["peak" if series["suspicion"] == "" else "suspicion"] or 0))
-    totals.suspicious = [row for _, _, row in sorted(best, key=lambda entry: entry[:2], reverse=True)]
-    return totals
+    return [series.describe(classes) for series in by_name.values()]
 
 
 def tell_series(series: Row) -> str:

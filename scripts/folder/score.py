@@ -31,6 +31,7 @@ from lungct_tools.commandline import add_scoring_options, find_run, make_parser
 from lungct_tools.folder.archive import open_source
 from lungct_tools.folder.fleet import Fleet
 from lungct_tools.folder.journal import Journal, JournalError
+from lungct_tools.folder.modelfacts import tell_model
 from lungct_tools.folder.report import write_report
 from lungct_tools.folder.rollup import Totals
 from lungct_tools.folder.scoring import Order, Run
@@ -52,14 +53,19 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--watch", action="store_true", help="go on looking for new slices in IN, until Ctrl-C")
     add_scoring_options(parser, "draw it for these, into OUT/overlays")
     parser.add_argument("--uids", action="store_true", help="write study and series UIDs instead of their hashes")
-    parser.add_argument(
-        "--format", choices=("parquet", "jsonl"), default="parquet", help="jsonl: without slices.parquet"
-    )
+    add_format_option(parser)
     parser.add_argument(
         "--deadline", type=float, default=120, help="seconds to wait for a server (default %(default)s)"
     )
     parser.add_argument("--json", action="store_true", help="print the totals as JSON")
     return parser.parse_args()
+
+
+def add_format_option(parser: argparse.ArgumentParser) -> None:
+    """The option that says in which forms the table of slices is written."""
+    parser.add_argument(
+        "--format", choices=("parquet", "jsonl"), default="parquet", help="jsonl: without slices.parquet"
+    )
 
 
 def choose_servers(args: argparse.Namespace) -> list[Local | Gateway]:
@@ -70,10 +76,17 @@ def choose_servers(args: argparse.Namespace) -> list[Local | Gateway]:
     return servers
 
 
-def check_places(args: argparse.Namespace) -> str | None:
-    """None when IN and OUT can be used together, else the reason."""
+def check_format(args: argparse.Namespace) -> str | None:
+    """None when the tables can be written here, else the reason."""
     if args.format == "parquet" and not find_spec("pyarrow"):
         return f"{explain_lacking('parquet') or 'Parquet needs pyarrow.'} Or add --format jsonl."
+    return None
+
+
+def check_places(args: argparse.Namespace) -> str | None:
+    """None when IN and OUT can be used together, else the reason."""
+    if reason := check_format(args):
+        return reason
     if args.out.resolve().is_relative_to(args.source.resolve()):
         return "OUT lies inside IN, so the results would be scored next time; name another OUT."
     if (args.out / "slices.jsonl").exists() and not args.resume:
@@ -94,22 +107,22 @@ def stop_on_signals() -> threading.Event:
     return stop
 
 
-def show(totals: Totals, out: Path, as_json: bool) -> None:
-    """The totals on standard output."""
+def show(totals: Totals, out: Path, as_json: bool, name: str = "score") -> None:
+    """The totals on standard output; `name` of the command stands before each line."""
     if as_json:
         counts = {"labels": totals.labels, "decisions": totals.decisions, "errors": totals.errors}
         counts |= {"copies": totals.copies}
         print(json.dumps({"slices": totals.slices, **counts, "series": len(totals.series), "notice": NOTICE}))
         return
-    labels = ", ".join(f"{count:,} {name}" for name, count in totals.labels.most_common()) or "none"
-    print(f"score: {totals.slices:,} slices in {len(totals.series):,} series: {labels}.")
+    labels = ", ".join(f"{count:,} {label}" for label, count in totals.labels.most_common()) or "none"
+    print(f"{name}: {totals.slices:,} slices in {len(totals.series):,} series: {labels}.")
     if totals.decisions["refer"]:
-        print(f"score: {totals.decisions['refer']:,} to refer: a person must read them.")
+        print(f"{name}: {totals.decisions['refer']:,} to refer: a person must read them.")
     if totals.copies:
-        print(f"score: {totals.copies:,} copies of other slices were set aside.")
+        print(f"{name}: {totals.copies:,} copies of other slices were set aside.")
     for code, count in totals.errors.most_common():
-        print(f"score: {count:,} refused: {code}.")
-    print(f"score: look at {out / 'summary.html'} first. {NOTICE}")
+        print(f"{name}: {count:,} refused: {code}.")
+    print(f"{name}: look at {out / 'summary.html'} first. {NOTICE}")
 
 
 def look(args: argparse.Namespace) -> Source:
@@ -139,13 +152,14 @@ def main() -> int:
         if next(look(args).entries(), None) is None and not args.watch:
             raise SourceError(f"There are no files in {args.source}.")
         fleet = Fleet(choose_servers(args), args.deadline)
-        order = Order.make(fleet.contract(), args.heatmap, args.window, args.uids)
+        contract = fleet.contract()
+        order, facts = Order.make(contract, args.heatmap, args.window, args.uids), tell_model(contract)
         args.out.mkdir(parents=True, exist_ok=True)
         order.keep(args.out / "run.json", args.resume)
         with Journal(args.out / "slices.jsonl") as journal:
-            totals = visit(args, Run(look(args), journal, fleet, order, args.concurrency, stop))
+            totals = visit(args, Run(look(args), journal, fleet, order, args.concurrency, stop, facts))
             while args.watch and totals and not stop.wait(EVERY_S):
-                totals = visit(args, Run(look(args), journal, fleet, order, args.concurrency, stop), totals)
+                totals = visit(args, Run(look(args), journal, fleet, order, args.concurrency, stop, facts), totals)
     except (SourceError, JournalError, ChoiceError) as error:
         print(f"score: {error}", file=sys.stderr)
         return 2

@@ -9,9 +9,9 @@ import sys
 import threading
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -75,6 +75,7 @@ class Run:
 
     Attributes:
         stop: once it is set, only what is in flight is finished.
+        facts: what a reader of the summary must know of the model, by name.
     """
 
     source: Source
@@ -83,6 +84,7 @@ class Run:
     order: Order
     concurrency: int
     stop: threading.Event
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     def score(self) -> bool:
         """Bring the journal up to the source; whether it came to the end, and was not stopped before.
@@ -96,7 +98,7 @@ class Run:
         places = array("Q")
         with Meter(self._count(past), self.fleet.tallies) as meter:
             for at, row in run_ordered(
-                lambda entry: self._settle(entry, past), self.source.entries(), self.concurrency, self.stop
+                lambda entry: self.settle(entry, past), self.source.entries(), self.concurrency, self.stop
             ):
                 places.append(self.journal.append(row) if at is None else at)
                 meter.advance(fresh=at is None, refused="error" in row)
@@ -124,7 +126,7 @@ class Run:
             )
         return total
 
-    def _settle(self, entry: Entry, past: dict[str, list[int]]) -> tuple[int | None, Row]:
+    def settle(self, entry: Entry, past: dict[str, list[int]]) -> tuple[int | None, Row]:
         """An entry's row, and its place if the journal holds it: only the same content makes it the same file.
 
         A file whose stamp is the same has not been written to; of any other the content is compared. One that could not

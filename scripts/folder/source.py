@@ -115,13 +115,9 @@ class Listing(Files):
                 for line in map(str.strip, lines):
                     if line and not line.startswith("#"):
                         name = line[1:-1] if len(line) > 2 and line[0] == line[-1] == '"' else line
-                        yield Entry(name, self._locate(name))
+                        yield Entry(name, locate(self._path.parent, name))
         except UnicodeError as error:
             raise SourceError(f"The list {self._path} is no text; write one path a line, in UTF-8.") from error
-
-    def _locate(self, name: str) -> Path:
-        place = self._path.parent / name
-        return place if os.path.lexists(place) or "\\" not in name else self._path.parent / name.replace("\\", "/")
 
 
 class Single(Files):
@@ -134,19 +130,30 @@ class Single(Files):
         yield Entry(self._path.name, self._path)
 
 
+def locate(folder: Path, name: str) -> Path:
+    """Where a name that starts at a folder leads; as Windows writes it where nothing is there else."""
+    place = folder / name
+    return place if os.path.lexists(place) or "\\" not in name else folder / name.replace("\\", "/")
+
+
 def read_path(path: Path) -> bytes:
-    """The bytes of a file of at most MAX_BYTES.
+    """The bytes of a file of at most MAX_BYTES; UnreadableError as `read_head`, and when it is larger."""
+    return check_size(read_head(path, MAX_BYTES + 1))
+
+
+def read_head(path: Path, count: int) -> bytes:
+    """The first `count` bytes of a file, or all where it has fewer.
 
     Raises:
-        UnreadableError: it is not there, larger, or no ordinary file: a pipe or a device could keep us waiting for
-            ever, or never end.
+        UnreadableError: it is not there, or no ordinary file: a pipe or a device could keep us waiting for ever, or
+            never end.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # before it is opened: to open a device can do something by itself
             raise UnreadableError("unreadable_file", "It is no ordinary file, but a folder, pipe, socket or device.")
         # should it have become a pipe since, neither open nor read wait
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            return check_size(file.read(MAX_BYTES + 1) or b"")
+            return file.read(count) or b""
     except (OSError, ValueError) as exc:  # ValueError: a NUL in the path
         reason = getattr(exc, "strerror", None) or "its name is none"
         raise UnreadableError("unreadable_file", f"The file cannot be read: {reason}.") from exc

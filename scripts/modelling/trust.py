@@ -17,7 +17,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -133,7 +133,19 @@ def measure(folder: Any, known: list[Known], others: Path, wanted: str) -> tuple
     for kind in sorted(path for path in others.glob("*") if path.is_dir()):
         pictures = look(folder, engine, sorted(kind.iterdir()), {kind.name: np.asarray})[kind.name]
         found["refused"][kind.name] = count_refused(pictures, gate["refuse_above"], least_lung=0.0)
-    return found, replace(contract, gate=gate, refer_below=refer_below)
+    metrics = renew_shares(contract.metrics, contract.refer_below, refer_below)
+    return found, replace(contract, gate=gate, refer_below=refer_below, metrics=metrics)
+
+
+def renew_shares(metrics: Mapping[str, Any], before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, Any]:
+    """What a contract promises of reported slices, with other limits of confidence: measured anew by `evaluate` only.
+
+    Where no class can be reported the share is known, and the exporter expects it.
+    """
+    if before == after:
+        return dict(metrics)
+    kept = {name: value for name, value in metrics.items() if not name.startswith("reported_")}
+    return kept | ({"reported_share": 0.0} if min(after.values()) > 1 else {})
 
 
 def follow(paths: list[Path], said: str) -> Iterator[Path]:

@@ -38,11 +38,11 @@ def explain_decision(reply: Mapping[str, Any], refer_below: Mapping[str, float])
     """Headline and reason of a reply's decision, given the contract's limit of confidence of each class."""
     label = reply["label"]
     if reply["decision"] != "refer":
-        return "Report", "The model is confident enough for its class to be reported."
+        return "Report", "The slice passed the model's own limit for this class. The model can still be wrong."
     if label not in refer_below:
         reason = "No limit of confidence is known for this model, so every slice is referred."
     elif refer_below[label] > 1:
-        reason = f"This model is not right often enough about slices it calls {label}: all of them are referred."
+        reason = f"No confidence of this model is trusted for slices that it calls {label}: all of them are referred."
     elif reply["confidence"] < refer_below[label]:
         limit = f"{refer_below[label]:.0%} for {label}"
         reason = f"The confidence, {reply['confidence']:.0%}, is below this model's limit of {limit}."

@@ -11,6 +11,7 @@ from lungct import NOTICE
 from lungct.window import Window
 from lungct_client import RefusedError, ServerError, TokenError
 from lungct_tools.commandline import find_run
+from lungct_tools.folder.modelfacts import tell_model, tell_never
 from lungct_tools.folder.record import order_classes
 from lungct_tools.folder.source import MAX_BYTES
 from lungct_tools.page import markup
@@ -96,6 +97,8 @@ def show_study(study: Study) -> None:
         return
     contract = st.session_state[CONTRACT]
     finding = choose_finding(study, order_classes(contract["classes"]))
+    with st.expander(f"About this model. {tell_never(contract)}", icon=":material/info:"):
+        st.html(markup.show_facts(tell_model(contract)))
     make_picture = show_finding(finding, contract)
     with st.container(horizontal=True):
         if make_picture:

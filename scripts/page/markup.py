@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 
 STYLE = """<style>
@@ -23,7 +23,7 @@ STYLE = """<style>
 .ls-decision{border-left:5px solid;border-radius:6px;padding:.6rem .9rem;margin:0}
 .ls-decision b{font-size:1.2rem;display:block}
 .ls-refer{background:#fff0e2;border-color:#b34700;color:#5c2500}
-.ls-report{background:#eaf4ec;border-color:#2a7540;color:#153d21}
+.ls-report{background:#edf1f6;border-color:#4a5a6d;color:#1b2430}
 .ls-class{font-size:.9rem;color:#3f4a58;margin:0}
 .ls-class b{display:block;font-size:1.7rem;line-height:1.25;color:#1b2430}
 ul.ls-bars{margin:0!important;padding:0!important;list-style:none}
@@ -32,7 +32,10 @@ ul.ls-bars li{display:grid;grid-template-columns:5.2rem 1fr 3.4rem;align-items:c
 .ls-bars i{display:block;height:.85rem;border-radius:4px;background:#e4e9ef;overflow:hidden}
 .ls-bars i>i{background:#7b8794;border-radius:0}
 .ls-bars .ls-top i>i{background:#0b5cad}.ls-bars .ls-top{font-weight:650}
+.ls-bars small{display:block;font-size:.72rem;line-height:1;color:#6b3f00}
 .ls-bars em{font-style:normal;text-align:right;font-variant-numeric:tabular-nums}
+.ls-facts{display:grid;grid-template-columns:max-content 1fr;gap:.25rem .9rem;margin:0;font-size:.92rem}
+.ls-facts dt{font-weight:650}.ls-facts dd{margin:0}
 .ls-scale{font-size:.85rem;color:#3f4a58;display:flex;flex-wrap:wrap;justify-content:space-between}
 .ls-scale i{flex:0 0 100%;height:.8rem;border-radius:4px;border:1px solid #c3ccd6;margin-bottom:.15rem}
 @media (max-width:1000px){
@@ -78,15 +81,22 @@ def show_class(label: str, confidence: float) -> str:
     return f'<p class="ls-class">Class<b>{escape(label)}</b>Confidence {confidence:.1%}</p>'
 
 
-def show_bars(probabilities: Mapping[str, float], label: str) -> str:
-    """All probabilities as bars; the predicted class stands out by weight and colour."""
+def show_bars(probabilities: Mapping[str, float], label: str, never: Collection[str]) -> str:
+    """All probabilities as bars; the predicted class stands out, those that are never reported are marked."""
+    mark = "<small>never reported</small>"
     lines = (
-        f"<li{_top(name == label)}><span>{escape(name)}</span>"
+        f"<li{_top(name == label)}><span>{escape(name)}{mark if name in never else ''}</span>"
         f'<i aria-hidden="true"><i style="width:{share:.2%}"></i></i>'
         f"<em>{share:.1%}</em></li>"
         for name, share in probabilities.items()
     )
     return f'<ul class="ls-bars">{"".join(lines)}</ul>'
+
+
+def show_facts(facts: Mapping[str, str]) -> str:
+    """What is known of the model, a line a fact."""
+    lines = (f"<dt>{escape(name)}</dt><dd>{escape(fact)}</dd>" for name, fact in facts.items())
+    return f'<dl class="ls-facts">{"".join(lines)}</dl>'
 
 
 def show_scale(colours: Sequence[str], name: str) -> str:

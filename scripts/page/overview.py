@@ -9,6 +9,7 @@ from typing import Any
 import altair as alt
 import streamlit as st
 
+from lungct.gate.checks import LITTLE_LUNG
 from lungct_tools.folder.record import order_classes, probability_column, write_csv
 from lungct_tools.folder.rollup import RULE, tell_series
 from lungct_tools.page.markup import plain
@@ -52,8 +53,16 @@ def name_series(number: int, group: list[Finding]) -> str:
 
 
 def find_worst(findings: list[Finding], worst: str) -> int:
-    """Number of the slice with the highest probability of the most worrying class: the one to look at first."""
-    shares = [finding.reply["probabilities"][worst] if finding.reply else -1.0 for finding in findings]
+    """Number of the slice with the highest probability of the most worrying class: the one to look at first.
+
+    Slices at the neck or in the abdomen come after all that show lung: of them the model knows least.
+    """
+    shares = [
+        (LITTLE_LUNG not in finding.reply["warnings"], finding.reply["probabilities"][worst])
+        if finding.reply
+        else (False, -1.0)
+        for finding in findings
+    ]
     return shares.index(max(shares)) + 1
 
 

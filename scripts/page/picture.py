@@ -26,7 +26,7 @@ UInt8 = npt.NDArray[np.uint8]
 # For looking only: the model always gets its own window.
 VIEWS = {"Lung": Window(-600, 1500), "Mediastinum": Window(40, 400), "Bone": Window(400, 1800)}
 COLOURS = ("viridis", "cividis", "jet")  # the first two read the same with any colour vision
-THUMBNAIL, PANEL, MARGIN, FOOTER = 72, 512, 16, 96  # pixels
+THUMBNAIL, PANEL, MARGIN, FOOTER = 72, 512, 16, 118  # pixels
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,6 @@ def take_pictures(browser: Browser, url: str, downloads: Path, out: Path) -> lis
         browser.press("Analyze")
         browser.read(f"of {SLICES}:")
         browser.shoot(out / "page.png")
-        browser.press("jet")
         browser.read("Heatmap for")
         browser.settle()
         browser.press("Picture (PNG)")

@@ -10,6 +10,7 @@ import streamlit as st
 from lungct.pixels.image import Slice
 from lungct.window import Window
 from lungct_tools.folder.header import list_tags
+from lungct_tools.folder.modelfacts import list_never_reported, tell_never
 from lungct_tools.page import markup
 from lungct_tools.page.advice import explain_decision
 from lungct_tools.page.picture import (
@@ -63,7 +64,7 @@ def show_reply(finding: Finding, reply: dict[str, Any], contract: dict[str, Any]
     """Decision first, then class, confidence, probabilities, warnings, and how the file was read."""
     st.html(markup.show_decision(reply["decision"], *explain_decision(reply, contract["refer_below"])))
     st.html(markup.show_class(reply["label"], reply["confidence"]))
-    st.html(markup.show_bars(reply["probabilities"], reply["label"]))
+    st.html(markup.show_bars(reply["probabilities"], reply["label"], list_never_reported(contract)))
     for warning in reply["warnings"]:
         st.warning(warning, icon=":material/warning:")
     st.caption(describe_input(reply["input"]))
@@ -81,7 +82,7 @@ def describe_input(read: dict[str, Any]) -> str:
 def show_pictures(finding: Finding, reply: dict[str, Any], contract: dict[str, Any]) -> Callable[[], bytes] | None:
     """The slice beside its overlay, and below them what to change; what makes the picture to keep."""
     left, right = st.columns(2)
-    wishes = ask_wishes(reply)
+    wishes = ask_wishes(reply, list_never_reported(contract))
     seen = view(finding.upload, wishes.window, Window(**contract["window"]))
     if seen is None:
         left.info("This page cannot draw the file, although the server could read it.")
@@ -93,7 +94,7 @@ def show_pictures(finding: Finding, reply: dict[str, Any], contract: dict[str, A
     with right:
         show_overlay(overlay, class_map, name, reply, wishes.colours)
     mapped = name if overlay is not None else ""
-    return lambda: make_sheet(seen.pixels, overlay, wishes.colours, describe(reply, mapped))
+    return lambda: make_sheet(seen.pixels, overlay, wishes.colours, describe(reply, mapped, tell_never(contract)))
 
 
 def show_overlay(
@@ -112,11 +113,18 @@ def show_overlay(
     )
 
 
-def ask_wishes(reply: dict[str, Any]) -> Wishes:
-    """The controls above the pictures."""
+def ask_wishes(reply: dict[str, Any], never: list[str]) -> Wishes:
+    """The controls above the pictures; classes that are never reported are marked."""
     classes = list(reply["probabilities"])
     with st.container(horizontal=True, gap="medium"):
-        name = st.segmented_control("Map of", [PREDICTED, *classes], default=PREDICTED, required=True, key="map_of")
+        name = st.segmented_control(
+            "Map of",
+            [PREDICTED, *classes],
+            format_func=lambda each: f"{each} (never reported)" if each in never else each,
+            default=PREDICTED,
+            required=True,
+            key="map_of",
+        )
         colours = st.segmented_control("Colours", COLOURS, default=COLOURS[0], required=True, key="colours")
     with st.container(horizontal=True, gap="medium"):
         opacity = st.slider("Heatmap opacity, %", 0, 100, 45, 5, key="opacity", width=260)
@@ -147,16 +155,18 @@ def why_no_map(reply: dict[str, Any], name: str) -> str:
     return "Predicted Normal: no heatmap by default. Choose a class, or switch on *Heatmap for Normal too*."
 
 
-def describe(reply: dict[str, Any], mapped: str) -> tuple[str, ...]:
+def describe(reply: dict[str, Any], mapped: str, never: str) -> tuple[str, ...]:
     """Lines under the picture that is kept: no file name, no tag, only the reply."""
     shares = ", ".join(f"{name} {share:.3f}" for name, share in reply["probabilities"].items())
     model = reply["model"]
-    return (
+    lines = (
         f"{reply['label']} ({shares}). Decision: {reply['decision']}.",
+        never,
         f"Grad-CAM for {mapped}: coarse cells, no outline." if mapped else "No heatmap.",
         f"Model {model['name']} {model['version']}, {model['weights_sha256'][:12]}, {model['engine']}. "
         f"Slice {reply['input']['sha256'][:12]}.",
     )
+    return tuple(line for line in lines if line)
 
 
 def show_tags(finding: Finding) -> None:

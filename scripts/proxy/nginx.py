@@ -135,6 +135,7 @@ class Nginx:
     def start(self) -> subprocess.Popen[bytes]:
         """nginx in a session of its own. It ends with the thread that calls this, even if that is killed: nobody else
         would find it, and its port would stay taken."""
+        (self.folder / "pace.sock").unlink(missing_ok=True)  # a killed nginx leaves it, and another would not start
         command = [find_program("setpriv", "util-linux"), "--pdeathsig", "TERM", *self.command(self.settings)]
         return subprocess.Popen(command, start_new_session=True)
 

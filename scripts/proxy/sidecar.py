@@ -10,7 +10,6 @@ import json
 import sys
 import threading
 import traceback
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
@@ -29,7 +28,7 @@ from lungct_tools.server.instance import Instance
 
 OPEN = ("/predictions/lung_ct", "/explanations/lung_ct", "/v2/models/lung_ct/infer")  # as in config/nginx/nginx.conf
 OURS = {"host", "connection", "authorization", "content-length"}  # headers that the second attempt sets itself
-KEPT = ("Content-Type", "X-Request-Id", "X-Research-Use-Only")  # of the reply
+KEPT = ("Content-Type", "X-Research-Use-Only")  # of the reply
 
 
 @dataclass
@@ -105,7 +104,7 @@ class _Answer(BaseHTTPRequestHandler):
             self._send(200, contract[part] if part else contract)
         except (ServerError, TokenError, RefusedError, KeyError):  # the last: an archive of before this part
             told = "The server does not describe its model now; try again."
-            self._refuse(503, "unavailable", told, str(uuid.uuid4()))
+            self._refuse(503, "unavailable", told)
 
     def do_POST(self) -> None:
         if self.path not in OPEN:  # TorchServe would get it with a good key
@@ -118,7 +117,7 @@ class _Answer(BaseHTTPRequestHandler):
             try:
                 form.check(kind, body)
             except LungCTError as error:
-                self._refuse(error.status, error.code, error.message, str(uuid.uuid4()))
+                self._refuse(error.status, error.code, error.message)
                 return
         self.server.renewed()  # a server that was started again has other tokens
         self._forward(body, {name: value for name, value in self.headers.items() if name.lower() not in OURS}, first)
@@ -129,7 +128,7 @@ class _Answer(BaseHTTPRequestHandler):
         try:
             answer = self.server.client.call("POST", "inference", self.path, data=body, headers=headers)
         except RefusedError as error:
-            self._refuse(error.status, error.code, str(error), error.request_id)
+            self._refuse(error.status, error.code, str(error))
         except (ServerError, TokenError) as error:
             if again and not isinstance(error, ServerBusy):
                 self._forward(body, headers, again=False)
@@ -139,14 +138,15 @@ class _Answer(BaseHTTPRequestHandler):
             kept = {name: answer.headers[name] for name in KEPT if name in answer.headers}
             self._send_bytes(answer.status_code, kept, answer.content)
 
-    def _refuse(self, status: int, code: str, message: str, request_id: str | None) -> None:
-        document = {"error": code, "message": message, "request_id": request_id}
+    def _refuse(self, status: int, code: str, message: str) -> None:
+        """In the body of our errors, with the id that nginx gave the request."""
+        document = {"error": code, "message": message, "request_id": self.headers.get("X-Request-Id")}
         self._send(status, {**document, "research_use_only": True})
 
     def _send(self, status: int, document: dict[str, Any]) -> None:
         headers = {"Content-Type": "application/json"}
         if "request_id" in document:
-            headers |= {"X-Request-Id": str(document["request_id"]), "X-Research-Use-Only": "true"}
+            headers["X-Research-Use-Only"] = "true"
         self._send_bytes(status, headers, json.dumps(document).encode())
 
     def _send_bytes(self, status: int, headers: dict[str, str], content: bytes) -> None:

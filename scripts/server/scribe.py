@@ -1,6 +1,6 @@
 """Writes what comes from its standard input into a log that cannot fill a disk.
 
-    SERVER | python -P -m lungct_tools.server.scribe FILE
+    SERVER | python -P -m lungct_tools.server.scribe FILE [text | json]
 
 Over the limit the log becomes FILE.1 and a new one begins. What a full disk does not take is lost; the program whose
 log it is never waits for it and never fails.
@@ -12,8 +12,10 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
+from lungct_tools.server.jsonlines import convert_all
 from lungct_tools.server.runfolder import open_fresh
 
 LIMIT = 10 * 2**20  # bytes of a log; as many again are kept of the one before
@@ -32,9 +34,9 @@ def begin(path: Path) -> None:
         open_fresh(path, 0o600).close()
 
 
-def start(path: Path) -> subprocess.Popen[bytes]:
-    """A scribe for a log that was begun; what is written to its standard input arrives there."""
-    command = [sys.executable, "-P", "-m", "lungct_tools.server.scribe", str(path)]
+def start(path: Path, form: str = "text") -> subprocess.Popen[bytes]:
+    """A scribe for a log that was begun; what is written to its standard input arrives there, as it is or as JSON."""
+    command = [sys.executable, "-P", "-m", "lungct_tools.server.scribe", str(path), form]
     quiet = subprocess.DEVNULL  # it outlives its starter, and would hold on to that one's pipes
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True)
 
@@ -50,8 +52,9 @@ def append(path: Path, chunk: bytes, limit: int) -> None:
 
 
 def main() -> int:
-    path = Path(sys.argv[1])
-    while chunk := os.read(sys.stdin.fileno(), 2**16):
+    path, form = Path(sys.argv[1]), sys.argv[2]
+    as_it_is = iter(partial(os.read, sys.stdin.fileno(), 2**16), b"")
+    for chunk in convert_all(sys.stdin.buffer) if form == "json" else as_it_is:
         with suppress(OSError):
             append(path, chunk, LIMIT)
     return 0

@@ -18,7 +18,6 @@ import os
 import re
 import signal
 import socket
-import struct
 import subprocess
 import sys
 from dataclasses import replace
@@ -35,45 +34,16 @@ from lungct_tools.phantom.anatomy import draw_slice
 from lungct_tools.phantom.files import write_png
 from lungct_tools.server import scribe
 from lungct_tools.server.instance import Instance
+from lungct_tools.server.jsonlines import follow
 from lungct_tools.server.modelconfig import read_settings
 from lungct_tools.server.processes import read_birth
-from lungct_tools.server.runfolder import check_ours, claim, make_temp, resolve, write_whole
+from lungct_tools.server.properties import write_settings
+from lungct_tools.server.runfolder import check_ours, claim, make_temp, resolve
 from lungct_tools.server.seal import NAME, ArchiveError, check_seal, find_seal, take
 from lungct_tools.server.shutdown import stop
 from lungct_tools.server.startup import read_log, wait_ready
 
 STAND_IN = TOOLS / "standin"  # holds a torch.py that says why
-
-
-def write_settings(instance: Instance, store: Path, chosen: list[str]) -> Path:
-    """config/config.properties with this instance's addresses, paths and `chosen` KEY=VALUE, in its run folder."""
-    inference, management, metrics, grpc_inference, grpc_management = instance.ports
-    added = {
-        "inference_address": f"http://127.0.0.1:{inference}",
-        "management_address": f"http://127.0.0.1:{management}",
-        "metrics_address": f"http://127.0.0.1:{metrics}",
-        "grpc_inference_address": "127.0.0.1",
-        "grpc_management_address": "127.0.0.1",
-        "grpc_inference_port": grpc_inference,
-        "grpc_management_port": grpc_management,
-        "model_store": store,
-        "workflow_store": instance.run / "no-workflows",
-        "metrics_config": ROOT / "config" / "metrics.yaml",
-    }
-    lines = [f"{key}={value}" for key, value in added.items()]
-    # Of a key that stands twice the last one counts.
-    text = "\n".join([(ROOT / "config" / "config.properties").read_text(), *lines, *chosen, ""])
-    write_whole(instance.settings, escape(text))
-    return instance.settings
-
-
-def escape(text: str) -> str:
-    """Text as Java's properties want it: what is not ASCII as \\uXXXX, by units of UTF-16."""
-
-    def spell(letter: str) -> str:
-        return "".join(f"\\u{unit:04x}" for (unit,) in struct.iter_unpack(">H", letter.encode("utf-16-be")))
-
-    return "".join(letter if letter.isascii() else spell(letter) for letter in text)
 
 
 def environment(instance: Instance) -> dict[str, str]:
@@ -94,8 +64,11 @@ def environment(instance: Instance) -> dict[str, str]:
     }
 
 
-def launch(instance: Instance, settings: Path, store: Path, foreground: bool) -> subprocess.Popen[bytes]:
-    """Start TorchServe's launcher in a process group of its own; its working directory receives the token file."""
+def launch(instance: Instance, settings: Path, store: Path, foreground: bool, form: str) -> subprocess.Popen[bytes]:
+    """Start TorchServe's launcher in a process group of its own; its working directory receives the token file.
+
+    Its log is "text" or "json"; in the foreground the latter comes through a pipe, which `follow` reads.
+    """
     instance.keys.unlink(missing_ok=True)
     command = [
         str(Path(sys.executable).parent / "torchserve"),
@@ -109,11 +82,12 @@ def launch(instance: Instance, settings: Path, store: Path, foreground: bool) ->
         "--log-config",
         str(ROOT / "config" / "log4j2.xml"),
     ]
-    place = {"cwd": instance.run, "env": environment(instance), "start_new_session": True}
+    place = {"cwd": instance.run, "env": environment(instance) | {"LUNG_CT_LOG": form}, "start_new_session": True}
     if foreground:
-        return subprocess.Popen(command, **place)
+        pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} if form == "json" else {}
+        return subprocess.Popen(command, **place, **pipe)
     scribe.begin(instance.log)
-    with scribe.start(instance.log).stdin as output:
+    with scribe.start(instance.log, form).stdin as output:
         return subprocess.Popen(command, stdout=output, stderr=output, **place)
 
 
@@ -185,7 +159,7 @@ def start(args: argparse.Namespace) -> int:
     """
     run, store = resolve(args.run), args.store.resolve()
     archive, seal = store / NAME, (args.seal or find_seal(store / NAME)).resolve()
-    kept = ("--seal", seal) if args.seal else ()
+    kept = (*(("--seal", seal) if args.seal else ()), *(("--log", args.log) if args.log != "text" else ()))
     options = ("--run", run, "--store", store, "--ports", *args.ports, *kept, *(f"--set={each}" for each in args.set))
     instance = Instance(run, tuple(args.ports), options=tuple(map(str, options)))
     check_ours(run)
@@ -203,13 +177,13 @@ def start(args: argparse.Namespace) -> int:
     claim(run)
     instance = replace(instance, temp=make_temp(run, running.temp))
     settings, copy = prepare(instance, archive, seal, args.set)
-    process = launch(instance, settings, copy, args.foreground)
+    process = launch(instance, settings, copy, args.foreground, args.log)
     instance = replace(instance, pid=process.pid, birth=read_birth(process.pid))
     instance.write()
     if args.foreground:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop(instance))
-        return process.wait()
+        return follow(process)
     reason = wait_ready(instance, process, args.deadline)
     if reason is not None:
         print(f"serve: not ready: {reason}. The end of {instance.log}:", file=sys.stderr)
@@ -238,6 +212,7 @@ def main() -> int:
     )
     help_set = "a setting over config/config.properties"
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=help_set)
+    parser.add_argument("--log", choices=("text", "json"), default="text", help="a line as text or JSON (%(default)s)")
     parser.add_argument("--foreground", action="store_true", help="stay, log to standard output, stop on SIGTERM")
     parser.add_argument("--deadline", type=float, default=180, help="seconds to become ready (default %(default)s)")
     args = parser.parse_args()

@@ -9,13 +9,15 @@ from rich.console import Console
 
 from lungct_tools.server.health import check_ready
 from lungct_tools.server.instance import Instance
+from lungct_tools.server.jsonlines import read
 from lungct_tools.server.polling import poll
 
 
 def read_log(path: Path) -> list[str]:
     """Lines of a log without the inner ones of tracebacks; none of what is no file, such as a device."""
     lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
-    return [line for line in lines if not line.partition(" - ")[2].startswith(" ")]
+    told = ("{time} {level} {logger} - {message}".format(**read(line)) if read(line) else line for line in lines)
+    return [line for line in told if not line.partition(" - ")[2].startswith(" ")]
 
 
 def gives_up(log: Path) -> bool:

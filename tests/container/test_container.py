@@ -83,7 +83,8 @@ class TestContainers:
             return {target["labels"]["job"] for target in ask("targets")["activeTargets"] if target["health"] == "up"}
 
         wait_until(lambda: scraped() == {"lung_ct", "lung_ct_exporter"}, 60, "both are scraped")
-        assert {group["file"].rpartition("/")[2] for group in ask("rules")["groups"]} == {"alerts.yml", "recording.yml"}
+        named = {"alerts.yml", "objectives.yml", "recording.yml"}
+        assert {group["file"].rpartition("/")[2] for group in ask("rules")["groups"]} == named
 
     def test_a_server_that_dies_is_started_again(self, podman, deployment):
         def run(code):

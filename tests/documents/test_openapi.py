@@ -8,9 +8,9 @@ import requests
 from jsonschema import Draft202012Validator
 
 from lungct.errors import STATUS
-from lungct.exchange.request import OPTIONS
+from lungct.exchange.request import CHOICES, OPTIONS, parse
 from lungct_tools import ROOT
-from lungct_tools.documents.openapi import build, read_gateway, render
+from lungct_tools.documents.openapi import build, describe_options, read_gateway, render
 from tests.conftest import MODEL
 from tests.support.calls import token
 from tests.support.dicoms import build_ct
@@ -44,6 +44,12 @@ def test_the_file_is_what_the_code_says():
     )
 
 
+def test_defaults_are_those_of_a_request_that_asks_for_nothing():
+    bare = parse({"body": b"x"}, {}, ("A", "B"))
+    told = {name: schema["default"] for name, schema in describe_options(("A", "B")).items() if name in CHOICES}
+    assert told == {name: getattr(bare, name) for name in CHOICES}
+
+
 def test_every_schema_is_one_and_every_reference_leads_somewhere():
     for schema in DOCUMENT["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)
@@ -54,7 +60,7 @@ def test_every_schema_is_one_and_every_reference_leads_somewhere():
 
 def test_every_option_and_every_code_of_ours_and_of_the_gateway_is_told():
     named = {resolve(each)["name"].removeprefix("X-").replace("-", "_").lower() for each in SCORE["parameters"]}
-    assert named == set(OPTIONS)
+    assert named == {*OPTIONS, "request_id", "traceparent"}
     for code, status in [*STATUS.items(), *((code, status) for status, code in read_gateway().items())]:
         assert code in resolve(SCORE["responses"][str(status)])["description"]
 

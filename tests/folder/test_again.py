@@ -130,13 +130,13 @@ def test_no_picture_of_another_slice_stands_beside_a_score(desk, scans, tmp_path
 
     drawn = []
     monkeypatch.setattr(report, "build_summary", lambda totals, classes, pictures, about: drawn.append(pictures) or "")
-    really = report.add_up
+    really = report.add_up_groups
 
     def replace_then_add_up(*arguments):
         shutil.copy(scans / "IM1", scans / "IM2")
         return really(*arguments)
 
-    monkeypatch.setattr(report, "add_up", replace_then_add_up)
+    monkeypatch.setattr(report, "add_up_groups", replace_then_add_up)
     score_folder(scans, tmp_path / "out", desk)
     rows = {row["file"]: row["sha256"] for row in read_rows(tmp_path / "out")}
     assert rows["IM2"] not in drawn[0]

@@ -12,15 +12,7 @@ from lungct_tools.folder.archive import Archive, is_zip, open_source
 from lungct_tools.folder.source import SourceError, UnreadableError
 from lungct_tools.phantom.anatomy import draw_slice
 from lungct_tools.phantom.files import encode_dicom
-
-
-def pack(*members, how=zipfile.ZIP_STORED):
-    """A ZIP of (name or ZipInfo, bytes)."""
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", how) as archive:
-        for name, body in members:
-            archive.writestr(name, body)
-    return stream.getvalue()
+from tests.support.zips import pack
 
 
 def read_all(packed):

@@ -9,7 +9,7 @@ import pytest
 from lungct.gate.checks import FARTHER
 from lungct.model.folder import load_model_folder
 from lungct_tools.modelling.sights import Seen
-from lungct_tools.modelling.trust import list_slices
+from lungct_tools.modelling.trust import list_slices, renew_shares
 from lungct_tools.modelling.trusting import (
     MARGINS,
     NEVER,
@@ -159,3 +159,11 @@ def test_a_folder_without_slices_is_told_so(tmp_path):
     done = run_script("trust", "--data", tmp_path)
     assert done.returncode == 2
     assert "holds none of" in done.stderr
+
+
+def test_shares_of_reported_slices_do_not_outlive_the_limits_that_they_were_measured_with():
+    metrics = {"accuracy": 0.9, "reported_share": 0.4, "reported_accuracy": 0.97, "reported_accuracy_malignant": 0.97}
+    limits = {"A": 0.5, "B": 2.0}
+    assert renew_shares(metrics, limits, dict(limits)) == metrics
+    assert renew_shares(metrics, limits, {"A": 0.6, "B": 2.0}) == {"accuracy": 0.9}
+    assert renew_shares(metrics, limits, {"A": 2.0, "B": 2.0}) == {"accuracy": 0.9, "reported_share": 0.0}

@@ -30,6 +30,9 @@ def test_only_headers_of_ours_reach_the_server(post, upstream):
     assert answer.status_code == 200
     path, headers, body = upstream.seen[0]
     assert (path, body) == ("/predictions/lung_ct", b"slice")
+    assert {headers.pop(name) for name in ("X-Request-Id", "traceparent")} == {
+        answer.headers[name] for name in ("X-Request-Id", "traceparent")
+    }
     assert headers == {
         **allowed, "Accept": "image/png", "Content-Type": "image/png", "Content-Length": "5", "Host": "localhost",
         "Authorization": "Bearer of the hour",

@@ -1,5 +1,6 @@
 """As many requests of all clients are let in as TorchServe can hold; one more is refused at once."""
 
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -92,3 +93,13 @@ def test_refusals_of_a_client_that_does_not_wait_leave_at_a_pace_and_others_are_
         assert time.monotonic() - began > 0.9
         holding.release.set()
         assert {each.result().status_code for each in inside} == {200}
+
+
+def test_nginx_starts_again_where_a_killed_one_left_its_socket(holding, tmp_path):
+    skip_without_nginx()
+    holding.release.set()
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(tmp_path / "pace.sock"))
+    with run_nginx(tmp_path, holding.server_port, KEYS) as nginx:
+        url, bearer = f"https://{nginx.listen}/predictions/lung_ct", {"Authorization": f"Bearer {KEYS['alice']}"}
+        assert requests.post(url, b"slice", headers=bearer, verify=nginx.certificate, timeout=60).status_code == 200

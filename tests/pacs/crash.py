@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -30,16 +31,6 @@ from tests.support.series import draw_series, read_header
 
 STEPS = ((os, "fsync"), (os, "write"), (Path, "replace"), (Path, "rename"), (shutil, "rmtree"), (Journal, "append"),
          (requests.Session, "request"))  # fmt: skip
-
-
-class Never:
-    """A stop event that nobody sets."""
-
-    def wait(self, seconds: float) -> bool:
-        import time
-
-        time.sleep(seconds)
-        return False
 
 
 def watch(met: Callable[[str], None]) -> None:
@@ -77,7 +68,7 @@ def take(root: Path, names: Sequence[str], server: Local, archive: str) -> None:
                         keeper.arrive(series, new)
                 with heard(root).open("a") as file:
                     file.write(f"{name}\n")
-            run(keeper, Never(), until_idle=True)
+            run(keeper, threading.Event(), until_idle=True)
 
 
 def fork(act: Callable[[], None]) -> int:

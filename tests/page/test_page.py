@@ -34,12 +34,27 @@ def test_one_slice_shows_class_confidence_all_probabilities_and_the_map(page, de
     text = said(page)
     assert f"<b>{reply['label']}</b>Confidence {reply['confidence']:.1%}" in text
     for name, share in reply["probabilities"].items():
-        assert f"{name}</span>" in text
+        assert f"<span>{name}<" in text
         assert f"<em>{share:.1%}</em>" in text
     mapped = max(reply["probabilities"], key=lambda name: np.max(reply["heatmap"]["grids"][name]))
     page.segmented_control(key="map_of").set_value(mapped).run()
     assert f"high importance for {mapped}" in said(page)
     assert "no outline" in said(page)
+
+
+def test_what_the_model_never_reports_is_marked_and_told_before_anyone_believes_it(page, desk, slices):
+    desk.limits = {"Benign": 2.0, "Malignant": 0.5, "Normal": 2.0}
+    upload(page, ("one.png", slices[0]))
+    assert "never reports Benign and Normal" in page.expander[0].label
+    text = said(page)
+    assert text.count("<small>never reported</small>") == 2
+    assert "<dt>Reports</dt><dd>Malignant from a confidence of 50%</dd>" in text
+
+
+def test_report_is_no_green_light(page, desk, slices):
+    desk.change = lambda reply: reply.update(decision="report")
+    upload(page, ("one.png", slices[0]))
+    assert "The model can still be wrong." in said(page)
 
 
 @pytest.mark.parametrize("decision", ["refer", "report"])

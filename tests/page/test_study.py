@@ -24,7 +24,7 @@ from lungct_client import Local, ServerError, ServerSilent
 from lungct_tools.folder.header import find_place, list_tags
 from lungct_tools.page import markup
 from lungct_tools.page.advice import explain_decision, explain_failure, explain_state
-from lungct_tools.page.overview import make_csv
+from lungct_tools.page.overview import find_worst, make_csv
 from lungct_tools.page.picture import COLOURS, VIEWS, draw_overlay, make_map, make_sheet, sample_colours
 from lungct_tools.page.study import Finding, Study, connect, view
 from lungct_tools.page.uploads import MAX_SLICES, Upload, unpack
@@ -105,6 +105,16 @@ def test_a_dicom_series_runs_from_head_to_feet_whatever_the_names_are(dicom):
         [["b", "a"], ["c"]],
         [["c"], ["b", "a"]],
     )
+
+
+def test_a_slice_with_little_lung_is_not_the_first_that_is_opened_however_suspicious():
+    def scored(share, *warnings):
+        reply = {"probabilities": {"Malignant": share}, "warnings": list(warnings)}
+        return Finding(Upload("a", b""), reply=reply)
+
+    refused = Finding(Upload("b", b""), error="not_ct")
+    assert find_worst([refused, scored(0.99, LITTLE_LUNG), scored(0.2), scored(0.4)], "Malignant") == 4
+    assert find_worst([refused, scored(0.1, LITTLE_LUNG), scored(0.9, LITTLE_LUNG)], "Malignant") == 3
 
 
 def test_slices_without_header_are_ordered_as_a_person_counts():
@@ -202,7 +212,8 @@ def test_what_comes_from_outside_is_escaped():
     evil = "<script>alert(1)</script>"
     pieces = (
         markup.show_class(evil, 0.5),
-        markup.show_bars({evil: 0.5}, evil),
+        markup.show_bars({evil: 0.5}, evil, [evil]),
+        markup.show_facts({evil: evil}),
         markup.show_scale([], evil),
         markup.show_state(evil, "red"),
         markup.show_decision("refer", evil, evil),

@@ -1,6 +1,5 @@
 """Files and ZIPs that a person uploads: the folder tool's rules, limits that hold, and names that tell slices apart."""
 
-import io
 import zipfile
 
 import pytest
@@ -8,15 +7,7 @@ import pytest
 from lungct_tools.page import uploads as uploads_module
 from lungct_tools.page.study import Finding, Study
 from lungct_tools.page.uploads import MAX_SLICES, Upload, unpack
-
-
-def pack(*members, how=zipfile.ZIP_STORED):
-    """A ZIP of (name, bytes)."""
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", how) as archive:
-        for name, body in members:
-            archive.writestr(name, body)
-    return stream.getvalue()
+from tests.support.zips import pack
 
 
 def name_all(*files):

@@ -18,7 +18,6 @@ from tests.support.dicoms import (
     read,
     refusal,
     save,
-    transcode,
 )
 from tests.support.pictures import encode
 
@@ -27,46 +26,6 @@ def test_slope_and_intercept_turn_values_into_hu():
     stored = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
     found = read(build_ct(stored, RescaleSlope="0.25", RescaleIntercept="-900.5"))
     assert np.array_equal(found.pixels, LUNG.render(stored * 0.25 - 900.5))
-
-
-@pytest.mark.parametrize(
-    ("pixels", "padding", "elements"),
-    [
-        (np.where(HU < -950, -2000, HU).astype(np.int16), 63536, {}),  # an unsigned number in a signed image
-        (np.where(HU < -950, 3000, HU).astype(np.int16), 3000, {}),
-        (np.where(HU < -950, 4000, HU + 1024).astype(np.uint16), 4000, {}),
-        # Padding in bits that are not in use: masking first would make it a bright 2096.
-        (np.where(HU < -950, 63536, HU + 1024).astype(np.uint16), 63536, {"BitsStored": 12, "HighBit": 11}),
-        (np.where(HU < -950, 0x0830, HU & 0x0FFF).astype(np.int16), 63536, {"BitsStored": 12, "HighBit": 11}),
-        (np.where(HU < -950, -2000, HU).astype(np.int16), 0x0830, {"BitsStored": 12, "HighBit": 11}),
-        (np.where(HU < -950, 3500, HU).astype(np.int16), 3400, {"PixelPaddingRangeLimit": 3600}),
-        (np.where(HU < -950, -1900, HU).astype(np.int16), 63536, {"PixelPaddingRangeLimit": 64036}),
-    ],
-    ids=[
-        "unsigned in signed",
-        "signed",
-        "unsigned",
-        "unused bits",
-        "sign not extended",
-        "padding without its sign",
-        "range",
-        "range in signed",
-    ],
-)
-def test_padding_becomes_air(pixels, padding, elements):
-    signed = pixels.dtype.kind == "i"
-    body = build_ct(pixels, RescaleIntercept=0 if signed else -1024)
-    data = dcmread(io.BytesIO(body))
-    kind = "US" if max(padding, *elements.values(), 0) > 32767 or not signed else "SS"
-    data.add_new("PixelPaddingValue", kind, padding)
-    if "PixelPaddingRangeLimit" in elements:
-        data.add_new("PixelPaddingRangeLimit", kind, elements["PixelPaddingRangeLimit"])
-    data.BitsStored, data.HighBit = elements.get("BitsStored", 16), elements.get("HighBit", 15)
-    found, padded = read(save(data)).pixels, HU < -950
-    assert padded.any()
-    assert not padded.all()
-    assert (found[padded] == LUNG.air).all()
-    assert np.array_equal(found[~padded], LUNG.render(HU)[~padded])
 
 
 def test_monochrome1_is_rendered_like_monochrome2():
@@ -238,15 +197,3 @@ def test_no_message_repeats_a_value_of_the_file(caplog, capfd):
     assert refused > 20
     out = capfd.readouterr()
     assert "PLANTED" not in out.out + out.err + caplog.text
-
-
-@pytest.mark.data
-def test_padding_of_a_real_series_is_air(data):
-    bodies = [path.read_bytes() for path in sorted((data / "dicom" / "lidc_0001").glob("*.dcm"))]
-    assert bodies
-    for body in bodies:
-        found = read(body)
-        assert found.warnings == ()
-        assert found.pixels[0, 0] == LUNG.air  # a corner, outside the field of view
-        transcoded = read(transcode(body, uid.JPEGLosslessSV1))
-        assert np.array_equal(transcoded.pixels, found.pixels)

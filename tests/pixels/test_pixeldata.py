@@ -9,8 +9,8 @@ from pydicom import dcmread, uid
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 
-from lungct.pixels import dicom
-from lungct.pixels.pixeldata import SYNTAXES, find_frame, find_syntax
+from lungct.pixels.hounsfield import read_scale, to_hu
+from lungct.pixels.pixeldata import SYNTAXES, find_frame, find_syntax, read_frame
 from lungct.window import LUNG
 from tests.support.dicoms import (
     CODESTREAMS,
@@ -43,7 +43,8 @@ ENCAPSULATED = [s for s in SYNTAXES.values() if s.plugin and s.uid != uid.RLELos
 def read_hu(body: bytes) -> np.ndarray:
     """HU of the first frame, in this process."""
     data = dcmread(io.BytesIO(body), force=True)
-    return dicom.read_hu(data, find_syntax(data), 0, float(data.RescaleSlope), float(data.RescaleIntercept))
+    scale = read_scale(data, float(data.RescaleSlope), float(data.RescaleIntercept))
+    return to_hu(read_frame(data, find_syntax(data), 0), scale)
 
 
 def test_every_syntax_we_list_is_lossless_or_has_a_stated_bound():

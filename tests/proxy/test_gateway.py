@@ -15,6 +15,7 @@ from lungct_tools.server.instance import Instance
 from tests.conftest import run_script
 from tests.support.calls import wait_until
 from tests.support.gateways import ASTRAY, add_key, assert_refusal, open_gateway
+from tests.support.origins import GOOD_IDS
 
 pytestmark = [pytest.mark.server, pytest.mark.ops]
 
@@ -205,6 +206,16 @@ def test_starting_it_again_takes_over_a_new_certificate(door, server):
     again = run_script("gateway", "--run", server.run, "--clients", door.clients, "--listen", f"127.0.0.1:{door.port}")
     assert again.returncode == 0, again.stderr
     wait_until(lambda: ssl.get_server_certificate(("127.0.0.1", door.port)) != before, 10, "the new certificate")
+
+
+def test_our_client_brings_its_own_id_and_finds_it_in_reply_refusal_and_log(door, slices):
+    client = door.client()
+    assert client.predict(slices[0], request_id=GOOD_IDS[3]).request_id == GOOD_IDS[3]
+    with pytest.raises(RefusedError) as caught:
+        client.predict(b"no picture", request_id=GOOD_IDS[4])
+    assert caught.value.request_id == GOOD_IDS[4]
+    log = door.folder / "access.log"
+    wait_until(lambda: all(f'"{each}"' in log.read_text() for each in GOOD_IDS[3:5]), 5, "the log lines")
 
 
 def test_the_log_has_names_and_ids_but_no_key_query_or_file_name(door, slices):

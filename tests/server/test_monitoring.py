@@ -5,11 +5,8 @@ import re
 import shutil
 import subprocess
 
-import promql_parser
 import pytest
 import yaml
-from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from lungct_client import DEFAULT_PORTS
 from lungct_tools import ROOT
@@ -18,6 +15,7 @@ from lungct_tools.operate.exporter import CANARY_TIMEOUT_S, DESCRIBE_TIMEOUT_S, 
 from lungct_tools.proxy.tally import TIMEOUT_S
 from lungct_tools.server.instance import EXPORTER_PORT
 from tests.conftest import MODEL
+from tests.support.promql import find_expressions, find_metrics, find_unsummed
 
 FOLDER = ROOT / "config" / "prometheus"
 CONFIG = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
@@ -28,12 +26,16 @@ PROVISIONING = ROOT / "config" / "grafana" / "provisioning"
 pytestmark = pytest.mark.ops
 
 
-def read_rules(name):
-    groups = yaml.safe_load((FOLDER / name).read_text())["groups"]
-    return {rule.get("alert") or rule["record"]: rule for group in groups for rule in group["rules"]}
+def read_rules(kind):
+    """Name -> rule of every "alert" or "record" of the files that Prometheus loads; a name's later ones follow it."""
+    groups = [group for name in CONFIG["rule_files"] for group in yaml.safe_load((FOLDER / name).read_text())["groups"]]
+    rules = [rule for group in groups for rule in group["rules"] if kind in rule]
+    return {rule[kind] + json.dumps(rule.get("labels", {})) * (kind == "record"): rule for rule in rules}
 
 
-ALERTS, RECORDED = read_rules("alerts.yml"), read_rules("recording.yml")
+ALERTS = read_rules("alert")
+RULES = [*ALERTS.values(), *read_rules("record").values()]
+RECORDED = {rule["record"]: rule for rule in RULES if "record" in rule}
 METRICS = yaml.safe_load((ROOT / "config" / "metrics.yaml").read_text())
 VERSIONED = {
     metric["name"]
@@ -109,10 +111,41 @@ def test_every_alert_has_its_paragraph_in_the_runbook_and_a_row_on_the_page_of_o
     page = (ROOT / "docs" / "operations.md").read_text()
     assert set(paragraphs) == set(ALERTS)
     for name, rule in ALERTS.items():
-        assert rule["annotations"]["runbook_url"] == f"docs/runbook.md#{name.lower()}"
+        link = "{{ $externalLabels.runbooks }}/docs/runbook.md#"
+        assert rule["annotations"]["runbook_url"] == link + name.lower()
         assert rule["labels"]["severity"] in ("page", "ticket")
         assert len(paragraphs[name]) > 200, name
         assert f"| `{name}` | {rule['labels']['severity']} |" in page, name
+
+
+def test_a_link_to_the_runbook_is_absolute_and_where_it_begins_is_no_label_of_the_alert():
+    assert CONFIG["global"]["external_labels"]["runbooks"].startswith("https://")
+    assert {"regex": "runbooks", "action": "labeldrop"} in CONFIG["alerting"]["alert_relabel_configs"]
+
+
+def test_both_windows_of_a_burn_are_recorded_and_the_short_one_is_a_twelfth_of_the_long_one():
+    minutes = {"m": 1, "h": 60, "d": 1440}
+    for name in ("LungCTBudgetFast", "LungCTBudgetSlow"):
+        pairs = re.findall(r"burn(\d+)(\w) > (\d[\d.]*) and lung_ct:slo:burn(\d+)(\w) > (\S+?)\)", ALERTS[name]["expr"])
+        assert len(pairs) == 2
+        for long, unit, factor, short, smaller, same in pairs:
+            assert (int(long) * minutes[unit], factor) == (12 * int(short) * minutes[smaller], same)
+
+
+def test_alertmanager_takes_the_example_and_it_names_our_alerts():
+    if shutil.which("amtool") is None:
+        pytest.skip("amtool is not installed: apt-get install prometheus-alertmanager")
+    example = FOLDER / "alertmanager.yml"
+
+    def amtool(*arguments):
+        return subprocess.run(["amtool", *arguments], capture_output=True, text=True, check=False)
+
+    checked = amtool("check-config", str(example))
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    for severity, receiver in {"page": "pager", "ticket": "tickets"}.items():
+        routed = amtool("config", "routes", "test", f"--config.file={example}", f"severity={severity}")
+        assert routed.stdout.split() == [receiver]
+    assert set(re.findall(r"LungCT\w+", example.read_text())) <= set(ALERTS)
 
 
 def test_scripts_and_targets_that_the_runbook_names_exist():
@@ -147,93 +180,25 @@ def test_drift_tolerances_are_wider_than_the_model_cards_own_uncertainty():
 
 def test_rules_and_alerts_use_each_others_names_only():
     """A misspelt recording rule would never fire and never complain."""
-    for rule in (*ALERTS.values(), *RECORDED.values()):
+    for rule in RULES:
         used = {name for name in find_metrics(rule["expr"]) if ":" in name}
         assert used <= set(RECORDED), rule
 
 
-def find_metrics(expression):
-    """Names of all metrics in a PromQL expression."""
-    if isinstance(expression, str):
-        expression = promql_parser.parse(expression)
-    if isinstance(expression, promql_parser.VectorSelector):
-        return {expression.name}
-    parts = [getattr(expression, name, None) for name in ("lhs", "rhs", "expr", "vector_selector")]
-    found = [find_metrics(part) for part in (*parts, *getattr(expression, "args", ())) if part is not None]
-    return set().union(*found)
-
-
-def find_unsummed(expression, summed=False):
-    """Metrics that TorchServe counts by model_version and that no aggregation adds up over it."""
-    if isinstance(expression, str):
-        expression = promql_parser.parse(expression)
-    if isinstance(expression, promql_parser.VectorSelector):
-        return set() if summed or expression.name not in VERSIONED else {expression.name}
-    if isinstance(expression, promql_parser.AggregateExpr):
-        kept = expression.modifier
-        by = kept is not None and kept.type == promql_parser.AggModifierType.By and "model_version" not in kept.labels
-        summed = summed or kept is None or by
-    parts = [getattr(expression, name, None) for name in ("lhs", "rhs", "expr", "vector_selector")]
-    found = [find_unsummed(part, summed) for part in (*parts, *getattr(expression, "args", ())) if part is not None]
-    return set().union(*found)
-
-
 def test_rules_and_dashboard_add_up_over_the_versions_in_the_path():
     """/predictions/lung_ct and /predictions/lung_ct/1.0 are two series: without a sum an alert sees half of each."""
-    assert find_unsummed("rate(ts_queue_latency_microseconds[5m])") == {"ts_queue_latency_microseconds"}
-    assert find_unsummed("sum by (model_version) (ts_inference_requests_total)") == {"ts_inference_requests_total"}
-    expressions = [rule["expr"] for rule in (*ALERTS.values(), *RECORDED.values())]
-    expressions += [expression for _, expression in find_expressions()]
+    for name, expression in {
+        "ts_queue_latency_microseconds": "rate(ts_queue_latency_microseconds[5m])",
+        "ts_inference_requests_total": "sum by (model_version) (ts_inference_requests_total)",
+    }.items():
+        assert find_unsummed(expression, VERSIONED) == {name}
+    expressions = [rule["expr"] for rule in RULES]
+    expressions += [expression for _, expression in find_expressions(DASHBOARD)]
     assert set().union(*map(find_metrics, expressions)) & VERSIONED
     for expression in expressions:
-        assert not find_unsummed(expression), expression
-
-
-def find_expressions():
-    """(panel title, expression) of every query of the dashboard, its variables filled in."""
-    return [
-        (panel["title"], target["expr"].replace("$server", ".*").replace("$__rate_interval", "1m"))
-        for panel in DASHBOARD["panels"]
-        for target in panel.get("targets", ())
-    ]
+        assert not find_unsummed(expression, VERSIONED), expression
 
 
 def test_every_metric_is_found_wherever_it_stands_in_an_expression():
     found = find_metrics("sum by (x) (rate(a[5m] offset 1h)) / on (x) (-b or vector(0)) > max_over_time((c)[5m:1m])")
     assert found == {"a", "b", "c"}
-
-
-def test_the_dashboard_keeps_every_field_when_grafanas_own_types_read_and_write_it():
-    written = json.loads(JSONEncoder(sort_keys=True).encode(Dashboard.from_json(DASHBOARD)))
-    assert find_lost(DASHBOARD, written) == []
-
-
-def find_lost(before, after, place="$"):
-    """Places in `before` whose value is not the same in `after`; what `after` adds does not count."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        return [lost for key in before for lost in find_lost(before[key], after.get(key), f"{place}.{key}")]
-    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        return [
-            lost for i, pair in enumerate(zip(before, after, strict=True)) for lost in find_lost(*pair, f"{place}[{i}]")
-        ]
-    return [] if before == after else [place]
-
-
-def test_panels_do_not_overlap_and_have_their_own_ids():
-    panels = DASHBOARD["panels"]
-    assert len({panel["id"] for panel in panels}) == len(panels)
-    cells = [
-        (x, y)
-        for box in (panel["gridPos"] for panel in panels)
-        for x in range(box["x"], box["x"] + box["w"])
-        for y in range(box["y"], box["y"] + box["h"])
-    ]
-    assert len(cells) == len(set(cells))
-    assert max(x for x, _ in cells) < 24
-
-
-def test_grafana_is_provisioned_with_the_source_that_the_dashboard_asks_for():
-    source = yaml.safe_load((PROVISIONING / "datasources" / "prometheus.yml").read_text())["datasources"][0]
-    chosen = {v["name"]: v["current"]["value"] for v in DASHBOARD["templating"]["list"]}
-    assert source["uid"] == chosen["datasource"]
-    assert source["jsonData"]["timeInterval"] == CONFIG["global"]["scrape_interval"]

@@ -9,10 +9,12 @@ import requests
 from lungct_client import DEFAULT_PORTS, RefusedError
 from lungct_tools import ROOT
 from lungct_tools.server.instance import EXPORTER_PORT, find_ports
-from tests.server.test_monitoring import ALERTS, RECORDED, find_expressions, find_metrics
+from tests.server.test_dashboard import DASHBOARD
+from tests.server.test_monitoring import ALERTS, RECORDED, RULES
 from tests.support.calls import post, wait_until
 from tests.support.gateways import open_gateway
 from tests.support.listening import listening
+from tests.support.promql import find_expressions, find_metrics
 from tests.support.watching import collect, running
 
 pytestmark = [pytest.mark.ops, pytest.mark.server]
@@ -131,8 +133,8 @@ def test_every_metric_of_the_dashboard_and_the_rules_exists_and_every_panel_show
 ):
     existing = set(prometheus.ask("label/__name__/values"))
     of_gpus = {name for name, _ in collect(tmp_path, "echo '0, 1024, 4096, 37'")} - existing
-    rules = [("rule", rule["expr"]) for rule in (*RECORDED.values(), *ALERTS.values())]
-    for place, expression in (*find_expressions(), *rules):
+    rules = [("rule", rule["expr"]) for rule in RULES]
+    for place, expression in (*find_expressions(DASHBOARD), *rules):
         metrics = find_metrics(expression)
         assert metrics <= existing | of_gpus, place
         if place != "rule" and not metrics & of_gpus:

@@ -79,7 +79,7 @@ def test_what_was_compared_is_what_is_loaded(tmp_path, serve, monkeypatch):
     archive = make_archive(tmp_path / "store")
     good, loaded = archive.read_bytes(), []
 
-    def launch(instance, settings, store, foreground):
+    def launch(instance, settings, store, foreground, form):
         archive.write_bytes(b"another one")
         loaded.append((store / NAME).read_bytes())
         assert f"model_store={store}" in settings.read_text()

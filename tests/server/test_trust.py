@@ -19,7 +19,7 @@ from lungct_tools.server.processes import read_birth
 from lungct_tools.server.runfolder import RunFolderError, check_ours, claim, make_temp, remove_temp
 from lungct_tools.server.shutdown import end, send, stop
 from tests.conftest import run_script
-from tests.support.standins import SLEEP, make_archive, run_stand_in
+from tests.support.standins import IDLE, make_archive, run_stand_in
 
 NOBODY = 65534
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can own folders of others")
@@ -28,7 +28,7 @@ as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can own folders
 @pytest.fixture
 def stranger():
     """A process of somebody's work that has to do with TorchServe by its words alone."""
-    command = [sys.executable, "-c", SLEEP, "lungct", "gateway", "torchserve", "-Dmodel_server_home=/x"]
+    command = [sys.executable, "-c", IDLE, "lungct", "gateway", "torchserve", "-Dmodel_server_home=/x"]
     with subprocess.Popen(command, start_new_session=True) as process:
         yield process
         process.kill()
@@ -71,7 +71,7 @@ class TestANumberThatWentToAnotherProcess:
     def test_a_record_of_before_births_were_written_needs_a_process_that_names_the_run_folder(self, stranger, tmp_path):
         instance = Instance(tmp_path, pid=stranger.pid)
         assert not instance.running
-        command = [sys.executable, "-c", SLEEP, "torchserve", "--ts-config", str(instance.settings)]
+        command = [sys.executable, "-c", IDLE, "torchserve", "--ts-config", str(instance.settings)]
         with subprocess.Popen(command, start_new_session=True) as server:
             known = replace(instance, pid=server.pid).running, Instance(tmp_path / "other", pid=server.pid).running
             server.kill()
@@ -80,7 +80,7 @@ class TestANumberThatWentToAnotherProcess:
     def test_a_group_whose_leader_is_gone_must_name_the_run_folder(self, tmp_path):
         code = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', *sys.argv[1:]]); import os; os._exit(0)"
         for settings, ours in (("config.properties", True), ("other.properties", False)):
-            words = [SLEEP, "-Dmodel_server_home=/x", "-f", str(tmp_path / settings)]
+            words = [IDLE, "-Dmodel_server_home=/x", "-f", str(tmp_path / settings)]
             with subprocess.Popen([sys.executable, "-c", code, *words], start_new_session=True) as leader:
                 pass
             instance = Instance(tmp_path, pid=leader.pid, birth="0000 1")
@@ -94,7 +94,7 @@ class TestANumberThatWentToAnotherProcess:
     def test_the_group_of_an_nginx_that_ended_is_not_that_of_nginx_when_it_went_to_others(self, stranger, tmp_path):
         assert not keeper.holds_nginx(stranger.pid)
         (tmp_path / "nginx").symlink_to(sys.executable)
-        with subprocess.Popen([tmp_path / "nginx", "-c", SLEEP], start_new_session=True) as nginx:
+        with subprocess.Popen([tmp_path / "nginx", "-c", IDLE], start_new_session=True) as nginx:
             held = keeper.holds_nginx(nginx.pid)
             nginx.kill()
         assert (held, keeper.holds_nginx(nginx.pid)) == (True, False)

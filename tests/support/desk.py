@@ -4,10 +4,12 @@ import json
 import threading
 from collections import Counter
 
+from lungct.exchange import Origin
 from lungct.pipeline import Job
 from lungct_client import RefusedError
 from lungct_tools.folder.archive import open_source
 from lungct_tools.folder.journal import Journal
+from lungct_tools.folder.modelfacts import tell_model
 from lungct_tools.folder.report import write_report
 from lungct_tools.folder.scoring import Order, Run
 
@@ -16,6 +18,7 @@ class Desk:
     """Takes the place of a Client or a Fleet: the pipeline answers, unless a test sets a failure or changes the reply.
 
     Attributes:
+        limits: confidence from which each class is reported, instead of the pipeline's.
         tallies: how many files were asked, as a Fleet counts them.
     """
 
@@ -24,10 +27,12 @@ class Desk:
         self.lock = threading.Lock()  # a pipeline is for one thread at a time
         self.failure = None
         self.change = lambda reply: None
+        self.limits = None
         self.tallies = Counter(desk=0)
 
     def contract(self):
-        return json.loads(self.pipeline.describe())
+        contract = json.loads(self.pipeline.describe())
+        return contract if self.limits is None else contract | {"refer_below": self.limits}
 
     def predict(self, body, **options):
         if self.failure:
@@ -35,7 +40,7 @@ class Desk:
         headers = {"X-" + name.replace("_", "-"): value for name, value in options.items()}
         with self.lock:
             self.tallies["desk"] += 1
-            reply = self.pipeline.score([Job({"body": body}, headers, "id")]).replies[0]
+            reply = self.pipeline.score([Job({"body": body}, headers, Origin("id"))]).replies[0]
         document = json.loads(reply.body)
         if reply.status != 200:
             raise RefusedError(reply.status, document["error"], document["message"], "id")
@@ -46,9 +51,10 @@ class Desk:
 def score_folder(source, out, desk, heatmap="none"):
     """Score IN into OUT as `lungct score --resume` does, with the desk as its server; the totals."""
     out.mkdir(exist_ok=True)
-    order = Order.make(desk.contract(), heatmap, None, False)
+    contract = desk.contract()
+    order = Order.make(contract, heatmap, None, False)
     with Journal(out / "slices.jsonl") as journal:
-        run = Run(open_source(source), journal, desk, order, 2, threading.Event())
+        run = Run(open_source(source), journal, desk, order, 2, threading.Event(), tell_model(contract))
         assert run.score()
         return write_report(run, parquet=False)
 

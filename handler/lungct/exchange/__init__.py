@@ -2,12 +2,14 @@
 
 from lungct.exchange import coding, oip
 from lungct.exchange.delivery import split
+from lungct.exchange.origin import Origin, read_origin
 from lungct.exchange.request import ScoreRequest, parse
 from lungct.exchange.result import JSON, Heatmap, Reply, band, build_heatmap, build_score, encode_json, refuse
 
 __all__ = [
     "JSON",
     "Heatmap",
+    "Origin",
     "Reply",
     "ScoreRequest",
     "band",
@@ -17,6 +19,7 @@ __all__ = [
     "encode_json",
     "oip",
     "parse",
+    "read_origin",
     "refuse",
     "split",
 ]

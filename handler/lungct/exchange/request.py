@@ -35,7 +35,7 @@ class ScoreRequest:
     heatmap_method: str = "gradcam"
     heatmap_format: str = "png"  # or jpeg, or grid: numbers only, no picture
     heatmap_size: str = "source"  # source: as the slice; model: as the network input
-    heatmap_colormap: str = "jet"
+    heatmap_colormap: str = "viridis"  # reads the same with any colour vision
     window: Asked = None  # "file": the one that a DICOM file proposes
     frame: int | None = None
     accept: str = "application/json"  # or image/png, image/jpeg: the overlay itself

@@ -8,19 +8,17 @@ import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from pydicom import config, dcmread, uid
 from pydicom.dataset import Dataset
 
 from lungct.errors import LungCTError
 from lungct.pixels.elements import as_list, as_text, get_group, unsupported
-from lungct.pixels.pixeldata import Syntax, Values, clear_unused_bits, find_syntax, read_frame
+from lungct.pixels.hounsfield import read_scale, to_gray
+from lungct.pixels.pixeldata import find_syntax, read_frame
 from lungct.pixels.plane import check_view, read_aspect
 from lungct.pixels.rendering import Acquisition, Rendering, Rule, Terms, check_size, translate_faults
-from lungct.window import AIR_HU, Window
+from lungct.window import Window
 
 CT_CLASSES = {uid.CTImageStorage, uid.EnhancedCTImageStorage, uid.LegacyConvertedEnhancedCTImageStorage}
 GRAY = ("MONOCHROME1", "MONOCHROME2")
@@ -35,8 +33,7 @@ config.settings.reading_validation_mode = config.IGNORE
 def render(body: bytes, terms: Terms) -> Rendering:
     """Decode one frame of a CT image to HU, and HU to gray.
 
-    HU = stored value x slope + intercept (PS3.3 C.11.1), padding (C.7.5.1.1.2) is air. MONOCHROME1 only asks for an
-    inverted display, so it changes nothing here.
+    MONOCHROME1 only asks for an inverted display, so it changes nothing here.
 
     Args:
         body: the file, with or without preamble and meta header.
@@ -60,9 +57,9 @@ def render(body: bytes, terms: Terms) -> Rendering:
             if syntax.lossy or as_text(data, "LossyImageCompression") == "01":
                 notes.append("The pixels were compressed by a lossy method.")
         with translate_faults("The DICOM pixel data is damaged or cut short; export the slice again."):
-            hu = read_hu(data, syntax, frame, slope, intercept)
+            pixels = to_gray(read_frame(data, syntax, frame), read_scale(data, slope, intercept), window)
             made = read_acquisition(data, frame)
-    return Rendering(window.render(hu), window, rule, tuple(notes), made, aspect)
+    return Rendering(pixels, window, rule, tuple(notes), made, aspect)
 
 
 def check_object(data: Dataset) -> None:
@@ -145,43 +142,6 @@ def choose_window(data: Dataset, frame: int, terms: Terms) -> tuple[Window, Rule
     if not (abs(window.center) <= 100_000 and 1 <= window.width <= 100_000):
         raise LungCTError("bad_option", "The file's own window makes no sense; set X-Window to centre,width.")
     return window, "file window"
-
-
-def read_hu(data: Dataset, syntax: Syntax, frame: int, slope: float, intercept: float) -> npt.NDArray[np.floating[Any]]:
-    """(H, W) HU of one frame, padding as air; float32, or float64 for pixels of 32 bits."""
-    raw = read_frame(data, syntax, frame)
-    stored = clear_unused_bits(raw, int(data.BitsStored))
-    hu: npt.NDArray[np.floating[Any]] = stored.astype(np.float64 if raw.dtype.itemsize > 2 else np.float32)
-    hu = hu * slope + intercept
-    hu[find_padding(raw, stored, data)] = AIR_HU
-    return hu
-
-
-def find_padding(raw: Values, stored: Values, data: Dataset) -> npt.NDArray[np.bool_]:
-    """(H, W) mask of the padding.
-
-    Files state the padding value of a signed image as an unsigned number, or the reverse, and leave it in bits that
-    are not in use. So it is compared with the allocated bits and with the stored value.
-    """
-    value = as_list(data.get("PixelPaddingValue"))
-    if not value:
-        return np.zeros(raw.shape, bool)
-    bits = int(data.BitsStored)
-    pad = _wrap(int(value[0]), bits, raw.dtype)
-    mask: npt.NDArray[np.bool_] = (raw == pad) | (stored == pad)
-    limit = as_list(data.get("PixelPaddingRangeLimit"))
-    if limit:
-        low, high = sorted((pad, _wrap(int(limit[0]), bits, raw.dtype)))
-        mask |= (stored >= low) & (stored <= high)
-    return mask
-
-
-def _wrap(value: int, stored: int, kind: np.dtype[Any]) -> int:
-    """A number as an integer type reads its bits: 63536 is -2000 in int16, and so is 2096 where 12 bits are stored."""
-    allocated = 8 * kind.itemsize
-    bits = stored if 0 <= value < 1 << stored else allocated
-    value %= 1 << bits
-    return value - (1 << bits) if kind.kind == "i" and value >> bits - 1 else value
 
 
 @contextmanager

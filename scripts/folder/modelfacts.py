@@ -1,0 +1,49 @@
+"""What a reader must know of a model before believing it, told from its contract (model.json)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+FOUND = 0.05  # recall below which a class is as good as never found
+
+
+def list_never_reported(contract: Mapping[str, Any]) -> list[str]:
+    """The classes of which no slice is reported, whatever the confidence: a limit above 1, or none, says so."""
+    limits = contract.get("refer_below", {})
+    return [name for name in contract["classes"] if limits.get(name, 2.0) > 1]
+
+
+def tell_never(contract: Mapping[str, Any]) -> str:
+    """The same as a sentence; empty where every class may be reported."""
+    never = list_never_reported(contract)
+    if len(never) == len(contract["classes"]):
+        return "This model reports nothing: every slice is referred to a person."
+    return f"This model never reports {_join(never)}: such slices are always referred." if never else ""
+
+
+def tell_model(contract: Mapping[str, Any]) -> dict[str, str]:
+    """Facts by name, those that matter most first; only such as the contract holds."""
+    metrics, limits, never = contract.get("metrics", {}), contract.get("refer_below", {}), list_never_reported(contract)
+    reported = [f"{name} from a confidence of {limits[name]:.0%}" for name in contract["classes"] if name not in never]
+    missed = [name for name in contract["classes"] if metrics.get(f"recall_{name.lower()}", 1.0) < FOUND]
+    facts = {
+        "Reports": _join(reported) or "nothing: every slice is referred to a person",
+        "Never reports": _join(never),
+        "Does not find": f"{_join(missed)}: such slices are given another class" if missed else "",
+        "Made from": contract.get("data", ""),
+        "Judged by": metrics.get("of", ""),
+    }
+    if reported and "reported_accuracy" in metrics:
+        facts["Right among those reported"] = (
+            f"{metrics['reported_accuracy']:.0%}, and {metrics['reported_share']:.0%} of the slices are reported, as "
+            "judged above; the model card has the interval"
+        )
+    facts["Not known"] = (
+        "how it does on scanners, kernels, slice thicknesses and patients that it was not judged on; expect worse"
+    )
+    return {name: fact for name, fact in facts.items() if fact}
+
+
+def _join(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

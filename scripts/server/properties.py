@@ -1,0 +1,41 @@
+"""config/config.properties with what an instance adds, in the spelling that Java reads."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+from lungct_tools import ROOT
+from lungct_tools.server.instance import Instance
+from lungct_tools.server.runfolder import write_whole
+
+
+def write_settings(instance: Instance, store: Path, chosen: list[str]) -> Path:
+    """config/config.properties with this instance's addresses, paths and `chosen` KEY=VALUE, in its run folder."""
+    inference, management, metrics, grpc_inference, grpc_management = instance.ports
+    added = {
+        "inference_address": f"http://127.0.0.1:{inference}",
+        "management_address": f"http://127.0.0.1:{management}",
+        "metrics_address": f"http://127.0.0.1:{metrics}",
+        "grpc_inference_address": "127.0.0.1",
+        "grpc_management_address": "127.0.0.1",
+        "grpc_inference_port": grpc_inference,
+        "grpc_management_port": grpc_management,
+        "model_store": store,
+        "workflow_store": instance.run / "no-workflows",
+        "metrics_config": ROOT / "config" / "metrics.yaml",
+    }
+    lines = [f"{key}={value}" for key, value in added.items()]
+    # Of a key that stands twice the last one counts.
+    text = "\n".join([(ROOT / "config" / "config.properties").read_text(), *lines, *chosen, ""])
+    write_whole(instance.settings, escape(text))
+    return instance.settings
+
+
+def escape(text: str) -> str:
+    """Text as Java's properties want it: what is not ASCII as \\uXXXX, by units of UTF-16."""
+
+    def spell(letter: str) -> str:
+        return "".join(f"\\u{unit:04x}" for (unit,) in struct.iter_unpack(">H", letter.encode("utf-16-be")))
+
+    return "".join(letter if letter.isascii() else spell(letter) for letter in text)

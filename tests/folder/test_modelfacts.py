@@ -1,0 +1,53 @@
+"""What is told of a model comes from its contract, and the worst of it first."""
+
+import json
+
+from lungct_tools import ROOT
+from lungct_tools.folder.modelfacts import list_never_reported, tell_model, tell_never
+from tests.support.desk import Desk, score_folder
+from tests.support.pictures import encode
+
+CONTRACT = {
+    "classes": ["Benign", "Malignant", "Normal"],
+    "refer_below": {"Benign": 2.0, "Malignant": 0.522},
+    "data": "A data set",
+    "metrics": {"of": "Its own folds", "recall_benign": 0.0, "reported_accuracy": 0.971, "reported_share": 0.4},
+}
+
+
+def test_a_class_is_never_reported_whose_limit_no_confidence_reaches_or_that_has_none():
+    assert list_never_reported(CONTRACT) == ["Benign", "Normal"]
+    assert tell_never(CONTRACT) == "This model never reports Benign and Normal: such slices are always referred."
+    assert tell_never({**CONTRACT, "refer_below": dict.fromkeys(CONTRACT["classes"], 0.5)}) == ""
+    assert "reports nothing" in tell_never({**CONTRACT, "refer_below": {}})
+
+
+def test_the_facts_say_what_is_reported_what_is_missed_and_where_it_was_judged():
+    facts = tell_model(CONTRACT)
+    assert list(facts)[:3] == ["Reports", "Never reports", "Does not find"]
+    assert facts["Reports"] == "Malignant from a confidence of 52%"
+    assert "Benign" in facts["Does not find"]
+    assert "97%" in facts["Right among those reported"]
+    assert facts["Judged by"] == "Its own folds"
+    assert "other" not in facts["Reports"]
+    assert "not judged on" in facts["Not known"]
+
+
+def test_a_model_without_numbers_is_told_to_refer_everything():
+    assert tell_model({"classes": ["A", "B"]})["Reports"] == "nothing: every slice is referred to a person"
+
+
+def test_the_shipped_model_has_these_facts():
+    contract = json.loads((ROOT / "model_store" / "lung_ct" / "model.json").read_text())
+    assert {"Reports", "Made from", "Judged by", "Not known"} <= set(tell_model(contract))
+
+
+def test_the_summary_page_tells_them_too(pipeline, phantoms, tmp_path):
+    desk, source = Desk(pipeline), tmp_path / "in"
+    source.mkdir()
+    (source / "one.png").write_bytes(encode(phantoms[0], "PNG"))
+    score_folder(source, tmp_path / "out", desk)
+    page = (tmp_path / "out" / "summary.html").read_text()
+    for name, fact in tell_model(desk.contract()).items():
+        assert f'<th scope="row">{name}</th>' in page
+        assert fact.split(";")[0][:40] in page
