@@ -37,7 +37,7 @@ def tell_model(contract: Mapping[str, Any]) -> dict[str, str]:
     if reported and "reported_accuracy" in metrics:
         facts["Right among those reported"] = (
             f"{metrics['reported_accuracy']:.0%}, and {metrics['reported_share']:.0%} of the slices are reported, as "
-            "judged above; the model card has the interval"
+            f"judged above{_tell_cases(metrics)}; the model card has the interval"
         )
     facts["Not known"] = (
         "how it does on scanners, kernels, slice thicknesses and patients that it was not judged on; expect worse"
@@ -47,3 +47,10 @@ def tell_model(contract: Mapping[str, Any]) -> dict[str, str]:
 
 def _join(names: list[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _tell_cases(metrics: Mapping[str, Any]) -> str:
+    if "reported_cases" not in metrics:
+        return ""
+    right, count = metrics["reported_cases"]
+    return f", in {right} of {count} patients or cases without an error"

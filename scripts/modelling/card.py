@@ -81,7 +81,8 @@ def describe_table(found: dict[str, Any], tried: dict[str, str]) -> str:
     pasted = found["pasted"]
     return f"""## What it reaches
 
-By `lungct evaluate`, once, with the engine {found["engine"]}, through the server's whole pipeline. Intervals are 95 %,
+By `lungct evaluate` with the engine {found["engine"]}, through the server's whole pipeline, once for the model that
+ships; [docs/trials.md](../../docs/trials.md) tells earlier looks. Intervals are 95 %,
 by patient or case ({pasted["nodule_patients"]} patients of nodules and {pasted["background_cases"]} cases of
 backgrounds in {pasted["slices"]} pasted slices). A series of one patient has no interval: it is one patient.
 
@@ -140,7 +141,7 @@ def describe_decision(contract: ModelContract, found: dict[str, Any]) -> str:
         for name, part in parts.items()
     ]
     limits = ", ".join(
-        f"{name} {limit:g}" if limit <= 1 else f"{name} never" for name, limit in contract.refer_below.items()
+        f"{name} {limit:.3g}" if limit <= 1 else f"{name} never" for name, limit in contract.refer_below.items()
     )
     judged = contract.judged
     scans = (
@@ -152,9 +153,9 @@ def describe_decision(contract: ModelContract, found: dict[str, Any]) -> str:
     return f"""## Decision
 
 Temperature {contract.temperature:g} from pasted slices. `report` from a confidence of: {limits}. Each limit is the
-higher of two: where real slices (IQ-OTH/NCCD, half of the unseen cases by hash, and every background) called so are
-right in 95 %, and where pasted ones are. Judged on real slices that set no limit; IQ-OTH's Benign counts as wrong only
-if called Malignant.
+highest of three: where real slices (IQ-OTH/NCCD, half of the unseen cases by hash, and every background) called so are
+right in 95 %, where pasted ones are, and where no worse copy of a referred slice is reported (`lungct trust`). Judged on
+real slices that set no limit; IQ-OTH's Benign counts as wrong only if called Malignant.
 
 {tabulate(head, rows)}
 
@@ -205,18 +206,24 @@ def describe_limits() -> str:
 
 def describe_reproduction(contract: ModelContract, found: dict[str, Any]) -> str:
     made = contract.training
-    recipe = json.dumps({"views": made["recipe"]["views"]})
+    recipe, planned = json.dumps({"views": made["recipe"]["views"]}), made.get("planned_steps", ())
+    changed = (
+        f" The steps that its rate of learning was planned for changed while it ran: {', '.join(map(str, planned))}."
+        if planned
+        else ""
+    )
     return f"""## How to reproduce
 
 ```
 lungct train --data DIR --init INIT --recipe '{recipe}' --version {contract.version}
+lungct trust --data DIR --write
 lungct quantize --data DIR
 lungct evaluate --data DIR
 ```
 
 INIT is torchvision's ImageNet ResNet18 (IMAGENET1K_V1) without most of layer4, as a state_dict; `imagenet` fetches all
 of it. Training took {made["minutes"]:.0f} minutes of wall time on two cores of an AMD EPYC that other work shared,
-without a GPU; evaluating took {found["minutes"]:.0f} minutes. Earlier trials, of 1.x and of this recipe:
+without a GPU.{changed} Evaluating took {found["minutes"]:.0f} minutes. Earlier trials, of 1.x and of this recipe:
 [docs/trials.md](../../docs/trials.md)."""
 
 

@@ -4,7 +4,7 @@
 
 DIR as for `lungct train`, and whatever of lungdx_a0001/, dicom/lidc_0001/ with lidc_0001.csv, and not_ct/ is there:
 what is not leaves its rows out. Takes minutes. The answers are those of the server's whole pipeline, by the engine that
-it would choose here.
+it would choose here. What is to be expected of them goes into model.json, unless --out names another folder.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from lungct_tools import ROOT
@@ -38,7 +39,7 @@ def main() -> int:
     from lungct_tools.modelling.dataset import read_cases
     from lungct_tools.modelling.figures import draw_failures
     from lungct_tools.modelling.judge import Judge
-    from lungct_tools.modelling.judging import judge_all
+    from lungct_tools.modelling.judging import judge_all, promise
 
     started, out = time.monotonic(), args.out or args.model
     try:
@@ -53,6 +54,8 @@ def main() -> int:
     found["minutes"] = round((time.monotonic() - started) / 60, 1)
     out.mkdir(parents=True, exist_ok=True)
     (out / EVALUATION).write_text(json.dumps(found, indent=1) + "\n")
+    if out == args.model:
+        replace(folder.contract, metrics=promise(found)).write(out)
     draw_failures(out / FIGURE, judge, found["phantoms"])
     write_card(out, folder.contract, found)
     print(f"evaluate: wrote {out / CARD}, {EVALUATION} and {FIGURE} in {found['minutes']} minutes")

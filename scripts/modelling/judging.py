@@ -22,6 +22,7 @@ from lungct_tools.modelling.realslices import (
 )
 from lungct_tools.modelling.sources import Known
 
+RECALLS = ("recall_benign", "recall_malignant", "recall_normal")
 PHANTOMS = 9  # pasted slices for each drawn one of a kind
 Flags = npt.NDArray[np.bool_]
 
@@ -58,3 +59,18 @@ def judge_all(judge: Judge, data: Path, made: int) -> dict[str, Any]:
     if (rows := sources == "lidc_0001").any():
         found["lidc_0001"] = judge_series(pick(rows), free.take(rows), served.take(rows))
     return found
+
+
+def promise(found: dict[str, Any]) -> dict[str, Any]:
+    """What model.json tells users and the exporter to expect, out of `judge_all`: recalls pasted, reports real."""
+    reports, scores = found["reports"]["all"], found["pasted"]["scores"]
+    told = {
+        "of": "nodules of unseen patients pasted into unseen slices (recall, balanced accuracy), and real slices of "
+        "scanners and cases that training did not see (what is reported); see MODEL_CARD.md",
+        **{key: round(scores[key], 4) for key in ("balanced_accuracy", *RECALLS)},
+        "reported_share": round(reports["reported"], 4),
+    }
+    if reports["right"] is not None:
+        told["reported_accuracy"] = round(reports["right"], 4)
+        told["reported_cases"] = [reports["groups_without_error"], reports["groups_reported"]]
+    return told

@@ -1,7 +1,7 @@
 """Build the container image with podman or docker and say how large it is. Runs on plain Python.
 
     make image
-    make image ARGS='--build-arg ACCELERATOR=cuda --tag lung-ct:1.4.0-cuda'
+    make image ARGS='--build-arg ACCELERATOR=cuda --tag lung-ct:2.0.0-cuda'
 
 What else is given goes to the engine's build command. Exit codes: 0 built, 1 the build failed, 2 no engine.
 """
@@ -19,7 +19,7 @@ ENGINES = ("podman", "docker")
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", choices=ENGINES, help="default: the first that is installed")
-    parser.add_argument("--tag", default="lung-ct:1.4.0", help="default: %(default)s")
+    parser.add_argument("--tag", default="lung-ct:2.0.0", help="default: %(default)s")
     args, others = parser.parse_known_args()
     engine = args.engine or next(filter(shutil.which, ENGINES), None)
     if engine is None:

@@ -27,7 +27,9 @@ def test_the_facts_say_what_is_reported_what_is_missed_and_where_it_was_judged()
     assert list(facts)[:3] == ["Reports", "Never reports", "Does not find"]
     assert facts["Reports"] == "Malignant from a confidence of 52%"
     assert "Benign" in facts["Does not find"]
-    assert "97%" in facts["Right among those reported"]
+    assert facts["Right among those reported"].startswith("97%, and 40% of the slices are reported, as judged above;")
+    counted = tell_model({**CONTRACT, "metrics": {**CONTRACT["metrics"], "reported_cases": [19, 20]}})
+    assert ", in 19 of 20 patients or cases without an error;" in counted["Right among those reported"]
     assert facts["Judged by"] == "Its own folds"
     assert "other" not in facts["Reports"]
     assert "not judged on" in facts["Not known"]

@@ -15,13 +15,14 @@ from lungct_tools.modelling.card import CARD, EVALUATION, FIGURE, TRIED, write_c
 from lungct_tools.modelling.dataset import BENIGN, MALIGNANT, NORMAL
 from lungct_tools.modelling.intervals import cover, resample_cases, tell_share
 from lungct_tools.modelling.judge import rank
+from lungct_tools.modelling.judging import promise
 from lungct_tools.modelling.madeslices import locate, points_at, score_pasted, swap
 from lungct_tools.modelling.realslices import judge_boxed, judge_reports, judge_series, touches
 from lungct_tools.modelling.sources import Box, Known, read_boxed, read_series
 from lungct_tools.modelling.surroundings import find_surroundings
 from lungct_tools.modelling.table import list_rows
 from lungct_tools.phantom.anatomy import draw_slice
-from tests.conftest import run_script
+from tests.conftest import MODEL, run_script
 
 PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm"}
 
@@ -183,3 +184,26 @@ def test_swapped_surroundings_change_nothing_in_the_body():
 def test_ranking_needs_both_kinds():
     assert rank(np.array([0.1, 0.9, np.nan]), np.array([False, True, True])) == 1
     assert rank(np.array([0.1, 0.9]), np.array([True, True])) is None
+
+
+def test_the_shipped_card_is_what_its_numbers_make_has_two_hundred_lines_at_most_and_explains_every_miss(
+    folder, tmp_path
+):
+    found = json.loads((MODEL / EVALUATION).read_text())
+    tried = json.loads((MODEL / TRIED).read_text())
+    (tmp_path / TRIED).write_text(json.dumps(tried))
+    write_card(tmp_path, folder.contract, found)
+    assert (tmp_path / CARD).read_text() == (MODEL / CARD).read_text()
+    assert len((MODEL / CARD).read_text().splitlines()) <= 200
+    rows = list_rows(found)
+    assert len(rows) == 24
+    assert set(tried) == {row.measure for row in rows if not row.met}
+
+
+def test_the_shipped_folder_has_its_numbers_and_no_picture_but_the_cards_figure(folder):
+    names = {path.name for path in MODEL.iterdir()}
+    assert {CARD, EVALUATION, TRIED} <= names
+    assert {path.name for path in MODEL.rglob("*") if path.suffix in PICTURES} == {FIGURE}
+    found = json.loads((MODEL / EVALUATION).read_text())
+    assert found["weights_sha256"] == folder.contract.weights_sha256
+    assert dict(folder.contract.metrics) == promise(found), "what model.json promises is what was measured"
