@@ -1,4 +1,4 @@
-"""The gateway without TLS, for a mesh that encrypts: keys as ever, and callers' own words of themselves count nothing."""
+"""The gateway without TLS, where a mesh encrypts: keys as ever, and what callers say of themselves counts nothing."""
 
 import http.client
 import json
