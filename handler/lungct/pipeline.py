@@ -96,7 +96,7 @@ class Pipeline:
         inferred = perf_counter()
         replies = self._each(self._answer, scored, jobs)
         final = [
-            item if isinstance(item, Reply) else exchange.refuse(item, job.origin.request_id)
+            item if isinstance(item, Reply) else exchange.refuse(item, job.origin.request_id, oip.is_meant(job.row, job.headers))
             for item, job in zip(replies, jobs, strict=True)
         ]
         seconds = {

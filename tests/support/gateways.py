@@ -122,4 +122,6 @@ def assert_refusal(answer, error=None):
     assert {"error", "message", "request_id", "research_use_only"} == set(document)
     assert document["research_use_only"] is True
     assert answer.headers["X-Request-Id"] == document["request_id"]
-    assert error in (None, document["error"])
+    code, _, said = document["error"].partition(": ")
+    assert said == (document["message"] if "/v2" in answer.url else ""), "where clients show nothing else"
+    assert error in (None, code)

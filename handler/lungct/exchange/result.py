@@ -154,10 +154,14 @@ def encode_json(document: Mapping[str, Any]) -> str:
     return json.dumps(document, allow_nan=False, separators=(",", ":"))
 
 
-def refuse(error: LungCTError, request_id: str | None) -> Reply:
-    """The reply for a failed request."""
+def refuse(error: LungCTError, request_id: str | None, aloud: bool = False) -> Reply:
+    """The reply for a failed request.
+
+    Args:
+        aloud: the sentence stands behind the code in `error`, too: all that clients of the Open Inference Protocol show.
+    """
     document = {
-        "error": error.code,
+        "error": f"{error.code}: {error.message}" if aloud else error.code,
         "message": error.message,
         "request_id": request_id,
         "research_use_only": True,
