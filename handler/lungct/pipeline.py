@@ -96,7 +96,7 @@ class Pipeline:
         inferred = perf_counter()
         replies = self._each(self._answer, scored, jobs)
         final = [
-            item if isinstance(item, Reply) else exchange.refuse(item, job.origin.request_id, oip.is_meant(job.row, job.headers))
+            item if isinstance(item, Reply) else self._refuse(item, job)
             for item, job in zip(replies, jobs, strict=True)
         ]
         seconds = {
@@ -163,6 +163,10 @@ class Pipeline:
             return [item if isinstance(item, LungCTError) else error for item in arrivals.items]
         rows = iter(zip(found.logits, found.maps, found.features, strict=True))
         return [item if isinstance(item, LungCTError) else Scored(item, *next(rows)) for item in arrivals.items]
+
+    @staticmethod
+    def _refuse(error: LungCTError, job: Job) -> Reply:
+        return exchange.refuse(error, job.origin.request_id, aloud=oip.is_meant(job.row, job.headers))
 
     def _works(self) -> bool:
         """Whether the engine outlived a fault. One on a GPU whose context broke would fail every batch to come."""

@@ -1,4 +1,4 @@
-"""The container that KServe is told to start, started by its own words, as clients of the Open Inference Protocol meet it.
+"""The container that KServe is told to start, by its own words, as clients of the Open Inference Protocol meet it.
 
 KServe's own client wants pandas below 3, which the lock has not; what its REST client (0.21.0) sends and reads is here.
 """

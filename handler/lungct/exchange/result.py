@@ -158,7 +158,7 @@ def refuse(error: LungCTError, request_id: str | None, aloud: bool = False) -> R
     """The reply for a failed request.
 
     Args:
-        aloud: the sentence stands behind the code in `error`, too: all that clients of the Open Inference Protocol show.
+        aloud: the sentence stands behind the code in `error`, too: clients of the Open Inference Protocol show no more.
     """
     document = {
         "error": f"{error.code}: {error.message}" if aloud else error.code,
