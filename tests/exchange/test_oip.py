@@ -141,7 +141,7 @@ def test_a_damaged_file_from_numpy_is_told_what_may_have_cut_it():
         (bytearray(binary(b"file")[1]), binary(b"file")[0], True),
         ({"data": "YQ=="}, {}, False),
         (b'{"data": "aW5wdXRz"}', {}, False),
-        (b"PNG with \"inputs\" in it", {}, False),
+        (b'PNG with "inputs" in it', {}, False),
         (None, {}, False),
     ],
 )

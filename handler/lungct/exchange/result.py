@@ -30,6 +30,7 @@ class Reply:
         outcome: "report", "refer", "canary" (scored for a monitor) or "error".
         label: the predicted class, or the error code.
         confidence: probability of the label, None for errors.
+        format: of the file, as in the reply; "" for errors.
     """
 
     status: int
@@ -39,6 +40,7 @@ class Reply:
     label: str
     confidence: float | None = None
     headers: Mapping[str, str] = field(default_factory=lambda: dict(NOTICE_HEADER))
+    format: str = ""
 
 
 def build_score(
