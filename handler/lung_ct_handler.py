@@ -55,6 +55,9 @@ class LungCTHandler:
     def initialize(self, context):
         """Load the model on the device that TorchServe assigned; any exception makes the worker fail to load."""
         drop_stand_in()
+        self._traces = traces.open_sender(
+            os.environ.get("LUNG_CT_TRACES", "")
+        )  # first: a wrong one need not load a model
         properties, config = context.system_properties, context.model_yaml_config
         settings = Settings.read(config.get("handler") or {})
         threads = settings.threads or max(1, count_cores() // config.get("minWorkers", 1))
@@ -67,7 +70,6 @@ class LungCTHandler:
         engine = choose_engine(folder, device, threads, settings.engine, properties["batch_size"])
         self._pipeline = Pipeline(folder, engine, settings, threads)
         pixels.prove()
-        self._traces = traces.open_sender(os.environ.get("LUNG_CT_TRACES", ""))
         self._engine_name = engine.name
         quieten()
         logger.info("Ready: model %s, engine %s, %d threads.", folder.contract.version, engine.name, threads)

@@ -21,7 +21,9 @@ from lungct_tools.proxy.plain import WARNING
 from lungct_tools.server.instance import Instance, find_ports
 from lungct_tools.server.shutdown import stop
 from tests.support.calls import wait_until
+from tests.support.collector import collecting
 from tests.support.gateways import add_key, skip_without_nginx
+from tests.support.origins import TRACE_ID, TRACEPARENT
 
 pytestmark = [pytest.mark.server, pytest.mark.ops]
 MANIFEST = ROOT / "config" / "kubernetes" / "overlays" / "kserve" / "inferenceservice.yaml"
@@ -29,7 +31,13 @@ POD_IP = "127.0.0.3"
 
 
 @pytest.fixture(scope="module")
-def pod(store, tmp_path_factory):
+def collector():
+    with collecting() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def pod(store, collector, tmp_path_factory):
     """The address of the container's port and a key for it."""
     skip_without_nginx()
     folder = tmp_path_factory.mktemp("pod")
@@ -50,7 +58,7 @@ def pod(store, tmp_path_factory):
     assert {"POD_IP", "LUNG_CT_PORTS"} <= told.keys()
     run.mkdir(mode=0o700)
     key = add_key(run, clients, "alice")
-    environment = {**os.environ, **place, "LUNG_CT_CLIENTS": str(clients)}
+    environment = {**os.environ, **place, "LUNG_CT_CLIENTS": str(clients), "LUNG_CT_TRACES": collector.address}
     log, address = folder / "output", f"{POD_IP}:{port}"
 
     def ready():
@@ -142,3 +150,20 @@ def test_kserves_requests_are_scored_and_refused_in_the_field_that_its_error_sho
     refused = send_as_kserve(pod, key, b"no picture", binary)
     assert (refused.status_code, refused.headers["content-type"]) == (415, "application/json")
     assert refused.json()["error"] == f"unsupported_format: {refused.json()['message']}"
+
+
+def test_a_request_is_traced_from_the_gateway_on_under_the_ids_of_its_reply(pod, key, slices, collector):
+    answer = send_as_kserve(pod, {**key, "traceparent": TRACEPARENT, "tracestate": "a=b"}, slices[0], binary=True)
+    _, trace, span, flags = answer.headers["traceparent"].split("-")
+    assert (answer.status_code, trace, flags) == (200, TRACE_ID, "00")
+
+    def find(field):
+        return [each for each in collector.spans if getattr(each, field).hex() == span]
+
+    wait_until(lambda: len(find("parent_span_id")) == 4, 20, "its spans")
+    (whole,) = find("span_id")
+    assert whole.trace_id.hex() == TRACE_ID
+    assert {each.key: each.value.string_value for each in whole.attributes}["route"] == "infer"
+    queue = find("parent_span_id")[0]
+    assert queue.name == "queue"
+    assert whole.start_time_unix_nano == queue.start_time_unix_nano <= queue.end_time_unix_nano
