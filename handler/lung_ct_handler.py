@@ -8,13 +8,14 @@ import os
 import sys
 from collections import Counter
 from pathlib import Path
+from time import time
 
 from ts.handler_utils.utils import send_intermediate_predict_response
 
-from lungct import pixels
+from lungct import pixels, traces
 from lungct.engines import choose_engine
 from lungct.errors import PHRASES
-from lungct.exchange import band, read_origin, split
+from lungct.exchange import band, oip, read_origin, split
 from lungct.model import load_model_folder
 from lungct.pipeline import Batch, Job, Pipeline
 from lungct.settings import Settings, count_cores
@@ -48,11 +49,15 @@ class LungCTHandler:
     """
 
     def __init__(self):
-        self._pipeline = None
+        self._pipeline = self._traces = None
+        self._engine_name = ""
 
     def initialize(self, context):
         """Load the model on the device that TorchServe assigned; any exception makes the worker fail to load."""
         drop_stand_in()
+        self._traces = traces.open_sender(
+            os.environ.get("LUNG_CT_TRACES", "")
+        )  # first: a wrong one need not load a model
         properties, config = context.system_properties, context.model_yaml_config
         settings = Settings.read(config.get("handler") or {})
         threads = settings.threads or max(1, count_cores() // config.get("minWorkers", 1))
@@ -65,6 +70,7 @@ class LungCTHandler:
         engine = choose_engine(folder, device, threads, settings.engine, properties["batch_size"])
         self._pipeline = Pipeline(folder, engine, settings, threads)
         pixels.prove()
+        self._engine_name = engine.name
         quieten()
         logger.info("Ready: model %s, engine %s, %d threads.", folder.contract.version, engine.name, threads)
 
@@ -74,6 +80,7 @@ class LungCTHandler:
             os._exit(1)  # TorchServe starts another worker; Python's own end could wait for a broken GPU for ever
         if self._asks_for_description(data, context):
             return [self._pipeline.describe()]
+        began = time()
         headers = [context.get_all_request_header(i) for i in range(len(data))]
         origins = [read_origin(each, context.get_request_id(i)) for i, each in enumerate(headers)]
         jobs = [Job(*each) for each in zip(data, headers, origins, strict=True)]
@@ -83,6 +90,8 @@ class LungCTHandler:
             context.set_response_content_type(i, reply.content_type)
             for name, value in reply.headers.items():
                 context.set_response_header(i, name, value)
+        if self._traces:
+            self._tell(batch, jobs, began, context.metrics)
         self._count(batch, context.metrics)
         # gRPC, which hands over no headers, takes one answer whole; its streaming call has to be told that this is all
         streams = [any(isinstance(value, str) for value in job.headers.values()) for job in jobs]
@@ -99,6 +108,21 @@ class LungCTHandler:
     def _asks_for_description(data, context):
         """Only the management API asks with no input; a client's `describe` header beside an image means nothing."""
         return len(data) == 1 and not data[0] and context.get_request_header(0, "describe") == "True"
+
+    def _tell(self, batch: Batch, jobs, began, metrics):
+        """Hand the batch's times to the collector, and count what it could not take."""
+        calls = []
+        for reply, job in zip(batch.replies, jobs, strict=True):
+            route = "infer" if oip.is_meant(job.row, job.headers) else "predictions"
+            if job.headers.get("explain") == "True":  # TorchServe's word for /explanations
+                route = "explanations"
+            facts = {"route": route, "status": reply.status, "format": reply.format or "none"}
+            facts |= {"batch": len(jobs), "engine": self._engine_name}
+            sent = traces.read_stamp(job.headers, began)
+            calls.append(traces.Call(job.origin.trace_id, job.origin.span_id, sent, began, batch.seconds, facts))
+        self._traces.tell(calls)
+        if dropped := self._traces.take_dropped():
+            metrics.get_metric("lung_ct_traces_dropped_total").add_or_update(dropped, [metrics.model_name, "Model"])
 
     @staticmethod
     def _count(batch: Batch, metrics):

@@ -19,6 +19,7 @@ ARROWS = {
     "gate": {"model"},
     "heatmap": {"model"},
     "engines": {"model"},
+    "traces": set(),
     "exchange": {"pixels", "model", "gate", "heatmap"},
     "arrivals": {"pixels", "gate", "exchange"},
     "reception": {"pixels", "model", "heatmap", "exchange"},

@@ -1,5 +1,6 @@
 """Batches: one bad item never changes its neighbours' replies."""
 
+import base64
 import io
 import json
 import logging
@@ -19,6 +20,7 @@ from lungct.exchange import Origin
 from lungct.pipeline import Job, Pipeline
 from lungct.settings import Settings
 from tests.support.pictures import encode
+from tests.support.tensors import oip as oip_request
 
 BAD = {
     "empty_body": b"",
@@ -205,3 +207,13 @@ def test_opencv_leaves_the_threads_to_the_pipeline(folder, pipeline):
 def test_every_status_has_an_ascii_phrase_without_line_breaks():
     assert set(STATUS.values()) | {200} == set(PHRASES)
     assert all(phrase.isascii() and phrase.isprintable() for phrase in PHRASES.values())
+
+
+def test_a_refusal_of_the_open_inference_protocol_says_all_in_its_error_and_any_other_the_code_alone(pipeline):
+    asked = oip_request(data=[base64.b64encode(b"no picture").decode()])
+    rows = [{"body": asked}, {"body": {"inputs": []}}, {"body": b"no picture"}]
+    spoken = [json.loads(reply.body) for reply in pipeline.score([Job(row, {}, Origin("7")) for row in rows]).replies]
+    codes = ["unsupported_format", "bad_option", "unsupported_format"]
+    assert [each["error"] for each in spoken] == [
+        f"{codes[0]}: {spoken[0]['message']}", f"{codes[1]}: {spoken[1]['message']}", codes[2],
+    ]  # fmt: skip

@@ -28,7 +28,17 @@ from tests.conftest import MODEL, outside_make, show_help
 README = (ROOT / "README.md").read_text()
 PAGES = "".join(
     (ROOT / "docs" / f"{name}.md").read_text()
-    for name in ("api", "installation", "operations", "runbook", "performance", "configuration", "training", "bulk")
+    for name in (
+        "api",
+        "installation",
+        "operations",
+        "runbook",
+        "performance",
+        "configuration",
+        "training",
+        "bulk",
+        "kserve",
+    )  # fmt: skip
 )
 TRAINING = (ROOT / "docs" / "training.md").read_text()
 

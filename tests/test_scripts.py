@@ -201,12 +201,12 @@ def test_package_and_images_have_one_version_which_begins_with_the_models():
         found = re.findall(r"(?:\blung-ct:|newTag: )(\d[\w.]*)", path.read_text())
         tags |= {str(path.relative_to(ROOT)): set(found)} if found else {}
     assert tags.keys() >= {"Containerfile", "compose.yaml", "scripts/server/image.py", "docs/operations.md"}
-    assert sum(name.endswith("kustomization.yaml") for name in tags) == 4
+    assert sum(name.endswith("kustomization.yaml") for name in tags) == 5
     assert {name: found for name, found in tags.items() if found != {version}} == {}
 
 
 def test_every_variable_in_the_table_of_settings_is_read_somewhere():
-    places = ("scripts/**/*.py", "tests/conftest.py", "compose.yaml")
+    places = ("handler/*.py", "scripts/**/*.py", "tests/conftest.py", "compose.yaml")
     code = "".join(path.read_text() for place in places for path in ROOT.glob(place))
     named = re.findall(r"^\| `(LUNG_CT_\w+)` \|", (ROOT / "docs" / "configuration.md").read_text(), re.MULTILINE)
     assert len(named) > 4

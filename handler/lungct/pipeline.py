@@ -96,7 +96,7 @@ class Pipeline:
         inferred = perf_counter()
         replies = self._each(self._answer, scored, jobs)
         final = [
-            item if isinstance(item, Reply) else exchange.refuse(item, job.origin.request_id)
+            item if isinstance(item, Reply) else self._refuse(item, job)
             for item, job in zip(replies, jobs, strict=True)
         ]
         seconds = {
@@ -164,6 +164,10 @@ class Pipeline:
         rows = iter(zip(found.logits, found.maps, found.features, strict=True))
         return [item if isinstance(item, LungCTError) else Scored(item, *next(rows)) for item in arrivals.items]
 
+    @staticmethod
+    def _refuse(error: LungCTError, job: Job) -> Reply:
+        return exchange.refuse(error, job.origin.request_id, aloud=oip.is_meant(job.row, job.headers))
+
     def _works(self) -> bool:
         """Whether the engine outlived a fault. One on a GPU whose context broke would fail every batch to come."""
         try:
@@ -188,7 +192,7 @@ class Pipeline:
         )
         # What the network saw, so that copies are known whatever file they came in; 50 kB: 0.04 ms.
         document["input"]["pixels_sha256"] = hashlib.sha256(scored.prepared.input.tobytes()).hexdigest()
-        label, confidence = document["label"], document["confidence"]
+        label, confidence, format_ = document["label"], document["confidence"], document["input"]["format"]
         outcome = "canary" if request.canary == "yes" else document["decision"]
         wanted = request.heatmap == "always" or (request.heatmap == "abnormal" and label != "Normal")
         if wanted:
@@ -197,7 +201,7 @@ class Pipeline:
             picture = None if request.heatmap_format == "grid" else self._draw(scored.prepared, activation)
             content_type = heatmap.CONTENT_TYPES.get(request.heatmap_format)
             if request.accept == content_type and picture is not None:
-                return Reply(200, content_type, picture, outcome, label, confidence)
+                return Reply(200, content_type, picture, outcome, label, confidence, format=format_)
             document["heatmap"] = exchange.build_heatmap(
                 exchange.Heatmap(request.heatmap_method, name, activation, picture, content_type),
                 scored.evidence,
@@ -210,7 +214,8 @@ class Pipeline:
             answer = oip.reply(document, self.contract.classes, request.inference_id, request.outputs)
         else:
             answer = document
-        return Reply(200, exchange.JSON, exchange.encode_json(answer), outcome, label, confidence)
+        body = exchange.encode_json(answer)
+        return Reply(200, exchange.JSON, body, outcome, label, confidence, format=format_)
 
     def _explain(self, scored: Scored, name: str) -> ActivationMap:
         index = self.contract.classes.index(name)

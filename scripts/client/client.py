@@ -158,7 +158,7 @@ class Client:
             raise ServerError(f"{answer.status_code}: {message}")
         if answer.status_code in BUSY:
             raise ServerBusy(f"{answer.status_code}: {message}", _read_pause(answer))
-        code = str(problem.get("error") or problem.get("type") or "unknown")
+        code = str(problem.get("error") or problem.get("type") or "unknown").partition(":")[0]  # /v2: and the sentence
         raise RefusedError(answer.status_code, code, message, problem.get("request_id"))
 
     def _choose_token(self, api: str) -> str:

@@ -86,7 +86,9 @@ def describe_refusals() -> dict[str, Schema]:
         codes.setdefault(status, set()).add(code)
     found = {}
     for status in sorted(codes):
-        ours = {"allOf": [refer("Refusal"), {"properties": {"error": {"enum": sorted(codes[status])}}}]}
+        known = sorted(codes[status])
+        error = {"anyOf": [{"enum": known}, {"pattern": f"^({'|'.join(known)}): "}]}
+        ours = {"allOf": [refer("Refusal"), {"properties": {"error": error}}]}
         schema = {"anyOf": [ours, refer("TorchServeError")]} if status in (400, 500, 503) else ours
         found[str(status)] = answer(f"{HTTPStatus(status).phrase}: {', '.join(sorted(codes[status]))}", schema)
     return found

@@ -10,8 +10,18 @@ import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+LISTEN = re.compile(r"listen ([^\s\"]+):(\d+)( ssl)?;")  # not the sockets, whose paths stand in quotes
 HERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 -- of every address, the one to look at
+
+
+class Door(NamedTuple):
+    """Where to knock, and whether TLS is spoken there."""
+
+    host: str
+    port: int
+    tls: bool = True
 
 
 @dataclass(frozen=True)
@@ -20,31 +30,39 @@ class Sight:
 
     Attributes:
         up: nginx and the supervisor behind it answer, whatever they say of the server.
-        expiry: Unix time at which the certificate ends; None where it could not be read.
+        expiry: Unix time at which the certificate ends; None where it could not be read, or there is none.
     """
 
     up: bool = False
     expiry: float | None = None
 
 
-def find_door(run: Path) -> tuple[str, int] | None:
+def find_door(run: Path) -> Door | None:
     """Where the gateway of this run folder listens, or has to: its settings stay when it ends. None if it never ran."""
     with suppress(OSError):
-        found = re.search(r"listen (\S+):(\d+) ssl;", (run / "gateway" / "nginx.conf").read_text())
+        found = LISTEN.search((run / "gateway" / "nginx.conf").read_text())
         if found:
-            return HERE.get(found[1], found[1]).strip("[]"), int(found[2])
+            return Door(HERE.get(found[1], found[1]).strip("[]"), int(found[2]), bool(found[3]))
     return None
 
 
-def look(door: tuple[str, int], timeout_s: float) -> Sight:
-    """Ask for /readyz, for which the gateway need not ask TorchServe; each step may take `timeout_s`."""
+def open_connection(door: Door, timeout_s: float) -> http.client.HTTPConnection:
+    """A connection that is not made yet."""
+    if not door.tls:
+        return http.client.HTTPConnection(door.host, door.port, timeout=timeout_s)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # to look at it, not to trust it
-    connection = http.client.HTTPSConnection(*door, timeout=timeout_s, context=context)
+    return http.client.HTTPSConnection(door.host, door.port, timeout=timeout_s, context=context)
+
+
+def look(door: Door, timeout_s: float) -> Sight:
+    """Ask for /readyz, for which the gateway need not ask TorchServe; each step may take `timeout_s`."""
+    connection = open_connection(door, timeout_s)
     expiry = None
     try:
         connection.connect()
-        expiry = read_expiry(connection.sock.getpeercert(binary_form=True))
+        if door.tls:
+            expiry = read_expiry(connection.sock.getpeercert(binary_form=True))
         connection.request("GET", "/readyz")
         return Sight("ready" in json.loads(connection.getresponse().read()), expiry)  # nginx's own refusals lack it
     except (OSError, http.client.HTTPException, ValueError):

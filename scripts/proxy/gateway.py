@@ -3,10 +3,11 @@
     make gateway                                # for trials: https://127.0.0.1:8443 with a self-signed certificate
     make gateway ARGS='--listen 0.0.0.0:443 --certificate chain.pem --certificate-key key.pem'
     lungct gateway --foreground      # for supervisors; SIGTERM drains it
+    lungct gateway --plain --listen 10.1.2.3:8080   # HTTP behind a mesh that encrypts (docs/kserve.md)
 
 Run again, it takes over new certificates and settings and opens its logs anew; requests in flight are finished under
-the old ones. --patience, --notice and --supervised alone stay what they were until `make stop`, which drains the
-gateway before it stops the server. Keys for clients: `make key NAME=alice`.
+the old ones. --patience, --notice, --supervised and --plain alone stay what they were until `make stop`, which drains
+the gateway before it stops the server. Keys for clients: `make key NAME=alice`.
 
 In the background two processes watch each other: one that is killed is there again within seconds, and so is nginx. In
 the foreground who started the gateway starts it again.
@@ -29,6 +30,7 @@ from lungct_tools.commandline import add_run_option, make_parser
 from lungct_tools.proxy.guard import keep_guard, start_supervisor, write_order
 from lungct_tools.proxy.keys import add_clients_option, read_clients, write_clients
 from lungct_tools.proxy.nginx import GatewayError, Nginx, make_certificate
+from lungct_tools.proxy.plain import WARNING, check_address, read_proxies
 from lungct_tools.proxy.record import Record, find, reload
 from lungct_tools.proxy.supervisor import Supervisor
 from lungct_tools.server import scribe
@@ -58,8 +60,10 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def warn_root(host: str) -> None:
-    """Tell root that others reach a program of root's: the workers, too, read what is for its owner only."""
+def warn(host: str, plain: bool) -> None:
+    """Say what is in the open; root's program, too, whose workers read what is for its owner only."""
+    if plain:
+        print(f"gateway: {WARNING}.", file=sys.stderr, flush=True)
     if os.getuid() == 0 and not is_loopback(host):
         sentence = "root's nginx, workers included, can be reached from other machines; run the gateway as another user"
         sysctl = "sysctl net.ipv4.ip_unprivileged_port_start=443 opens ports from 443 on to all users"
@@ -93,6 +97,14 @@ def start(run: Path, door: tuple[str, int]) -> None:
     raise GatewayError(log.read_text().strip() or f"It does not listen; see {log}.")
 
 
+def choose_pair(args: argparse.Namespace, folder: Path) -> tuple[Path, Path] | tuple[None, None]:
+    """Certificate and its key: none, those that were given, or made ones. Raises GatewayError without openssl."""
+    if args.plain:
+        return None, None
+    certificate, key = (args.certificate, args.certificate_key) if args.certificate else make_certificate(folder)
+    return certificate.resolve(), key.resolve()
+
+
 def set_up(args: argparse.Namespace, run: Path) -> tuple[Nginx, Record, tuple[str, int]]:
     """Write nginx's settings as the options say: nginx, the record of this process, and where to knock.
 
@@ -102,7 +114,10 @@ def set_up(args: argparse.Namespace, run: Path) -> tuple[Nginx, Record, tuple[st
         OSError: a file cannot be read or written.
     """
     host, port = read_address(args.listen)
-    door = (ANY.get(host, host), port)
+    if args.plain:
+        check_address(host)
+    listen, door = f"[{host}]:{port}" if ":" in host else f"{host}:{port}", (ANY.get(host, host), port)
+    proxies = read_proxies(args.trusted_proxy)
     folder = run / "gateway"
     check_ours(run)
     instance = Instance.read(run)
@@ -111,14 +126,13 @@ def set_up(args: argparse.Namespace, run: Path) -> tuple[Nginx, Record, tuple[st
     claim(folder)
     if not args.clients.is_file():  # a mounted secret is there and cannot be written
         write_clients(args.clients, {})
-    pair = (args.certificate, args.certificate_key) if args.certificate else make_certificate(folder)
-    certificate, key = (path.resolve() for path in pair)
+    pair = choose_pair(args, folder)
     clients, uploads = args.clients.resolve(), (args.uploads or folder / "uploads").resolve()
-    nginx = Nginx(instance, folder, args.listen, clients, certificate, key, args.rate, uploads, args.console)
-    record = Record(os.getpid(), read_birth(os.getpid()), args.patience, args.notice, args.supervised)
+    nginx = Nginx(instance, folder, listen, clients, *pair, args.rate, uploads, args.console, proxies)
+    record = Record(os.getpid(), read_birth(os.getpid()), args.patience, args.notice, args.supervised, args.plain)
     check_change(None if args.foreground else find(run), nginx, door, record)
     nginx.write()
-    warn_root(host)
+    warn(host, args.plain)
     return nginx, record, door
 
 
@@ -129,6 +143,11 @@ def main() -> int:
     parser.add_argument("--listen", default="127.0.0.1:8443", help="address:port (default %(default)s)")
     parser.add_argument("--certificate", type=Path, help="PEM file, chain included (default: self-signed, for trials)")
     parser.add_argument("--certificate-key", type=Path, help="PEM file of its private key")
+    parser.add_argument("--plain", action="store_true", help="HTTP, at one address, behind a mesh that encrypts")
+    parser.add_argument(
+        "--trusted-proxy", action="append", default=[], metavar="ADDRESS",
+        help="with --plain: whose X-Forwarded-For names the caller; may be a network, and given again",
+    )  # fmt: skip
     parser.add_argument("--rate", type=int, default=100, help="requests/s of one client (default %(default)s)")
     parser.add_argument(
         "--patience", type=float, default=60, help="seconds not ready before a restart (60); inf: never"
@@ -147,6 +166,10 @@ def main() -> int:
     args = parser.parse_args()
     if (args.certificate is None) != (args.certificate_key is None):
         parser.error("--certificate and --certificate-key go together")
+    if args.plain and args.certificate:
+        parser.error("--plain has no certificate; leave out one of the two")
+    if args.trusted_proxy and not args.plain:
+        parser.error("--trusted-proxy goes with --plain")
     if args.guard:
         return keep_guard(args.run)
     run = args.run
@@ -165,6 +188,6 @@ def main() -> int:
     except OSError as error:  # a full disk, above all
         print(f"gateway: {error.filename or run}: {error.strerror}.", file=sys.stderr)
         return 2
-    trust = f"; clients trust {nginx.certificate}" if args.certificate is None else ""
-    print(f"gateway: https://{args.listen}{trust}; {len(known)} clients have a key")
+    trust = "" if args.certificate or args.plain else f"; clients trust {nginx.certificate}"
+    print(f"gateway: {nginx.scheme}://{nginx.listen}{trust}; {len(known)} clients have a key")
     return 0

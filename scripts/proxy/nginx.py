@@ -19,6 +19,7 @@ from lungct_tools.server.seal import NAME, ArchiveError
 
 PLACES = 216  # jobQueueSize, and a batch, of config/model-config.yaml
 TEMPLATE = ROOT / "config" / "nginx" / "nginx.conf"
+TLS, PLAIN = TEMPLATE.with_name("tls.conf"), TEMPLATE.with_name("plain.conf")  # how callers come in
 
 
 class GatewayError(Exception):
@@ -34,21 +35,23 @@ class Nginx:
         folder: private folder of settings, logs and temporary files.
         listen: address:port.
         clients: nginx map lines, `"Bearer KEY" NAME;`, see lungct key.
-        certificate, certificate_key: PEM files.
+        certificate, certificate_key: PEM files; None for HTTP without TLS, see scripts/proxy/plain.py.
         rate: requests/s of one client, and as many at once.
         uploads: private folder for large files while they arrive.
         console: log to standard output and error instead of files.
+        proxies: addresses and networks that may name the caller in X-Forwarded-For; without TLS alone.
     """
 
     instance: Instance
     folder: Path
     listen: str
     clients: Path
-    certificate: Path
-    certificate_key: Path
+    certificate: Path | None
+    certificate_key: Path | None
     rate: int
     uploads: Path
     console: bool = False
+    proxies: tuple[str, ...] = ()
 
     @property
     def socket(self) -> Path:
@@ -81,15 +84,21 @@ class Nginx:
         return "stderr" if self.console else str(self.folder / "error.log")
 
     @property
+    def scheme(self) -> str:
+        return "https" if self.certificate else "http"
+
+    @property
     def listens_there(self) -> bool:
         """Whether the settings that were accepted last listen at this address already."""
-        return self.settings.is_file() and f"listen {self.listen} ssl;" in self.settings.read_text()
+        wanted = rf"listen {re.escape(self.listen)}( ssl)?;"
+        return self.settings.is_file() and re.search(wanted, self.settings.read_text()) is not None
 
     def write(self) -> None:
         """Settings and token into the folder; GatewayError when nginx does not accept them: then the old stay."""
         if len(str(self.folder)) > SOCKET_PATH_LIMIT:
             raise GatewayError(f"The path of {self.folder} is too long for a socket; choose a shorter LUNG_CT_RUN.")
         root = os.getuid() == 0  # else nginx has no other user to be
+        entrance = (TLS if self.certificate else PLAIN).read_text().strip()
         values = {
             "user": f"user {pwd.getpwuid(os.getuid()).pw_name};" if root else "",
             "torchserve": self.instance.url("inference").removeprefix("http://"),
@@ -97,6 +106,8 @@ class Nginx:
             "access_log": "/dev/stdout" if self.console else self.folder / "access.log",
             "error_log": self.error_log,
             "uploads": self.uploads,
+            "proxies": " ".join(f"set_real_ip_from {each};" for each in self.proxies),
+            "scheme": self.scheme.upper(),
             "listen": self.listen,
             "clients": self.clients,
             "certificate": self.certificate,
@@ -105,10 +116,12 @@ class Nginx:
             "socket": self.socket,
             "places": self.places,
         }
-        for path in (self.folder, self.clients, self.uploads, self.certificate, self.certificate_key):
+        paths = (self.folder, self.clients, self.uploads, self.certificate, self.certificate_key)
+        for path in filter(None, paths):
             if odd := re.findall(r"""["'\\$*?\[\],\x00-\x1f]""", str(path)):
                 raise GatewayError(f"nginx cannot be told of {path} for its {odd[0]!r}; choose another path.")
-        text = re.sub(r"@([a-z_]+)@", lambda hole: str(values[hole[1]]), TEMPLATE.read_text())
+        text = TEMPLATE.read_text().replace("@entrance@", entrance)
+        text = re.sub(r"@([a-z_]+)@", lambda hole: str(values[hole[1]]), text)
         fresh = self.folder / "nginx.conf.wanted"
         write_whole(fresh, text)
         self.write_token()

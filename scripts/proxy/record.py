@@ -28,6 +28,7 @@ class Record:
         patience_s: see scripts/proxy/watchdog.py.
         notice_s: how long a drain says not ready before it refuses requests.
         supervised: whether others start a server again that has ended, see scripts/proxy/watchdog.py.
+        plain: whether it speaks HTTP without TLS, see scripts/proxy/plain.py.
     """
 
     pid: int
@@ -35,11 +36,13 @@ class Record:
     patience_s: float
     notice_s: float
     supervised: bool = False
+    plain: bool = False
 
     @property
     def options(self) -> str:
         """Those of lungct gateway that it was started with for good."""
-        return f"--patience {self.patience_s:g} --notice {self.notice_s:g}" + " --supervised" * self.supervised
+        words = f"--patience {self.patience_s:g} --notice {self.notice_s:g}"
+        return words + " --supervised" * self.supervised + " --plain" * self.plain
 
     @property
     def revives(self) -> bool:

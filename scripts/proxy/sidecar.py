@@ -140,7 +140,8 @@ class _Answer(BaseHTTPRequestHandler):
 
     def _refuse(self, status: int, code: str, message: str) -> None:
         """In the body of our errors, with the id that nginx gave the request."""
-        document = {"error": code, "message": message, "request_id": self.headers.get("X-Request-Id")}
+        error = f"{code}: {message}" if self.path.startswith("/v2") else code  # what the protocol's clients show
+        document = {"error": error, "message": message, "request_id": self.headers.get("X-Request-Id")}
         self._send(status, {**document, "research_use_only": True})
 
     def _send(self, status: int, document: dict[str, Any]) -> None:

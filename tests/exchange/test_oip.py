@@ -132,6 +132,27 @@ def test_a_damaged_file_from_numpy_is_told_what_may_have_cut_it():
     assert oip.explain(other, b"pixels") is other
 
 
+@pytest.mark.parametrize(
+    ("body", "headers", "meant"),
+    [
+        (ask(), {}, True),
+        ({"inputs": []}, {}, True),
+        (b'{"inputs": broken', {}, True),
+        (bytearray(binary(b"file")[1]), binary(b"file")[0], True),
+        ({"data": "YQ=="}, {}, False),
+        (b'{"data": "aW5wdXRz"}', {}, False),
+        (b'PNG with "inputs" in it', {}, False),
+        (None, {}, False),
+    ],
+)
+def test_a_request_of_the_protocol_is_known_before_it_is_read(body, headers, meant):
+    assert oip.is_meant({"body": body}, headers) is meant
+
+
+def test_a_form_is_none_of_the_protocol():
+    assert oip.is_meant({"data": b"file"}, {"Content-Type": "multipart/form-data"}) is False
+
+
 def test_the_nested_case_is_read_as_the_flat_one(cases):
     text = (cases / "oip-shape-1-1-nested.json").read_text()
     document, flat = json.loads(text), json.loads(text)

@@ -17,23 +17,27 @@ def test_an_id_of_a_program_is_kept_whatever_the_case_of_its_header(given):
 
 @pytest.mark.parametrize("given", BAD_IDS)
 def test_what_could_be_a_patient_or_breaks_a_line_is_no_id(given):
-    assert read_origin({"X-Request-Id": given}, "made") == ("made", None)
+    assert read_origin({"X-Request-Id": given}, "made") == ("made", None, None)
 
 
 def test_a_form_part_of_that_name_is_no_header():
-    assert read_origin({"X-Request-Id": {"Content-Type": "text/plain"}, "traceparent": {}}, "made") == ("made", None)
+    assert read_origin({"X-Request-Id": {"Content-Type": "text/plain"}, "traceparent": {}}, "made") == (
+        "made",
+        None,
+        None,
+    )
 
 
 def test_of_a_traceparent_the_trace_is_kept_and_told_beside_the_id():
     origin = read_origin({"traceparent": TRACEPARENT, "tracestate": "a=b", "baggage": "name=DOE"}, "made")
-    assert origin == ("made", TRACE_ID)
+    assert origin == ("made", TRACE_ID, TRACEPARENT.split("-")[2])
     assert str(origin) == f"made of trace {TRACE_ID}"
     assert str(Origin("made")) == "made"
 
 
 @pytest.mark.parametrize("given", BAD_TRACES)
 def test_a_traceparent_that_breaks_its_grammar_is_none(given):
-    assert read_origin({"traceparent": given}, "made") == ("made", None)
+    assert read_origin({"traceparent": given}, "made") == ("made", None, None)
 
 
 @pytest.mark.parametrize(("variable", "grammar"), [("id", REQUEST_ID), ("trace_id", TRACE)])

@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import time
 
 import pytest
 
@@ -25,6 +26,7 @@ def test_only_headers_of_ours_reach_the_server(post, upstream):
     forbidden = {
         "describe": "True", "explain": "True", "X-Canary": "yes", "Cookie": "a=b", "X-Forwarded-For": "1.2.3.4",
         "Upgrade": "h2c", "TE": "trailers", "Proxy-Authorization": "Basic x", "X-Note": "/token", "X-Any": "1",
+        "X-Gateway-Time": "1.000",
     }  # fmt: skip
     answer = post(**allowed, **forbidden, Accept="image/png", **{"Content-Type": "image/png"})
     assert answer.status_code == 200
@@ -33,6 +35,7 @@ def test_only_headers_of_ours_reach_the_server(post, upstream):
     assert {headers.pop(name) for name in ("X-Request-Id", "traceparent")} == {
         answer.headers[name] for name in ("X-Request-Id", "traceparent")
     }
+    assert abs(float(headers.pop("X-Gateway-Time")) - time.time()) < 60
     assert headers == {
         **allowed, "Accept": "image/png", "Content-Type": "image/png", "Content-Length": "5", "Host": "localhost",
         "Authorization": "Bearer of the hour",

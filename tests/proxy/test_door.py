@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from lungct_tools.proxy.door import Sight, find_door, look
+from lungct_tools.proxy.door import Door, Sight, find_door, look
 from lungct_tools.proxy.nginx import make_certificate
 from lungct_tools.server.instance import find_ports
 
@@ -23,8 +23,11 @@ from lungct_tools.server.instance import find_ports
 )
 def test_the_door_is_where_the_settings_say(listen, door, tmp_path):
     (tmp_path / "gateway").mkdir()
-    (tmp_path / "gateway" / "nginx.conf").write_text(f"http {{\n    server {{\n        listen {listen} ssl;\n")
-    assert find_door(tmp_path) == door
+    settings = tmp_path / "gateway" / "nginx.conf"
+    for tls, word in ((True, " ssl"), (False, "")):
+        pace = 'server {\n        listen "unix:/a:1;/pace.sock";\n'
+        settings.write_text(f"http {{\n    {pace}    server {{\n        listen {listen}{word};\n")
+        assert find_door(tmp_path) == Door(*door, tls)
 
 
 def test_where_no_gateway_ever_ran_none_is_looked_for(tmp_path):
@@ -32,7 +35,7 @@ def test_where_no_gateway_ever_ran_none_is_looked_for(tmp_path):
 
 
 def test_a_closed_door_is_down(tmp_path):
-    assert look(("127.0.0.1", find_ports(1)[0]), 1) == Sight(up=False, expiry=None)
+    assert look(Door("127.0.0.1", find_ports(1)[0]), 1) == Sight(up=False, expiry=None)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +61,7 @@ def test_only_the_supervisors_own_word_counts_as_an_answer(body, up, tmp_path):
 
         thread = threading.Thread(target=answer)
         thread.start()
-        sight = look(listening.getsockname(), 5)
+        sight = look(Door(*listening.getsockname()), 5)
         thread.join()
     assert sight.up == up
     assert sight.expiry is not None

@@ -92,6 +92,19 @@ def join_binary(body: bytes, header_length: str) -> dict[str, Any]:
     return found
 
 
+def is_meant(row: Mapping[str, Any], headers: Mapping[str, Any]) -> bool:
+    """Whether a request is one of this protocol's, by what tells it at a glance: also one that cannot be read.
+
+    JSON under gzip, which no client of the protocol sends, is not looked into.
+    """
+    body = row.get("body")
+    if isinstance(body, Mapping):
+        return "inputs" in body
+    if any(name.lower() == HEADER_LENGTH for name in headers):
+        return True
+    return isinstance(body, bytes | bytearray) and body[:1] == b"{" and b'"inputs"' in body
+
+
 def explain(error: LungCTError, body: bytes) -> LungCTError:
     """What is wrong with a damaged file that came as a binary tensor, and what may have cut it off."""
     if error.code != "corrupt_image" or body.endswith(b"\0"):

@@ -30,6 +30,7 @@ class Reply:
         outcome: "report", "refer", "canary" (scored for a monitor) or "error".
         label: the predicted class, or the error code.
         confidence: probability of the label, None for errors.
+        format: of the file, as in the reply; "" for errors.
     """
 
     status: int
@@ -39,6 +40,7 @@ class Reply:
     label: str
     confidence: float | None = None
     headers: Mapping[str, str] = field(default_factory=lambda: dict(NOTICE_HEADER))
+    format: str = ""
 
 
 def build_score(
@@ -154,10 +156,14 @@ def encode_json(document: Mapping[str, Any]) -> str:
     return json.dumps(document, allow_nan=False, separators=(",", ":"))
 
 
-def refuse(error: LungCTError, request_id: str | None) -> Reply:
-    """The reply for a failed request."""
+def refuse(error: LungCTError, request_id: str | None, aloud: bool = False) -> Reply:
+    """The reply for a failed request.
+
+    Args:
+        aloud: the sentence stands behind the code in `error`, too: clients of the Open Inference Protocol show no more.
+    """
     document = {
-        "error": error.code,
+        "error": f"{error.code}: {error.message}" if aloud else error.code,
         "message": error.message,
         "request_id": request_id,
         "research_use_only": True,
