@@ -22,6 +22,7 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from lungct_client import ServerError
@@ -32,6 +33,7 @@ from lungct_tools.proxy.nginx import GatewayError, Nginx, make_certificate
 from lungct_tools.proxy.record import Record, find, reload
 from lungct_tools.proxy.supervisor import Supervisor
 from lungct_tools.server import scribe
+from lungct_tools.server.deputy import find_asked
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.polling import poll
 from lungct_tools.server.processes import read_birth
@@ -117,7 +119,7 @@ def set_up(args: argparse.Namespace, run: Path) -> tuple[Nginx, Record, tuple[st
     nginx = Nginx(instance, folder, args.listen, clients, certificate, key, args.rate, uploads, args.console)
     record = Record(os.getpid(), read_birth(os.getpid()), args.patience, args.notice, args.supervised)
     check_change(None if args.foreground else find(run), nginx, door, record)
-    nginx.write()
+    replace(nginx, instance=find_asked(instance)).write()
     warn_root(host)
     return nginx, record, door
 

@@ -7,6 +7,7 @@ import pwd
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from lungct_tools.server.seal import NAME, ArchiveError
 
 PLACES = 216  # jobQueueSize, and a batch, of config/model-config.yaml
 TEMPLATE = ROOT / "config" / "nginx" / "nginx.conf"
+UPSTREAM = TEMPLATE.with_name("upstream.conf")  # of it: what is another for another server
 
 
 class GatewayError(Exception):
@@ -30,7 +32,7 @@ class Nginx:
     """Everything that config/nginx/nginx.conf leaves open.
 
     Attributes:
-        instance: the server behind it.
+        instance: the server that it asks.
         folder: private folder of settings, logs and temporary files.
         listen: address:port.
         clients: nginx map lines, `"Bearer KEY" NAME;`, see lungct key.
@@ -92,7 +94,6 @@ class Nginx:
         root = os.getuid() == 0  # else nginx has no other user to be
         values = {
             "user": f"user {pwd.getpwuid(os.getuid()).pw_name};" if root else "",
-            "torchserve": self.instance.url("inference").removeprefix("http://"),
             "folder": self.folder,
             "access_log": "/dev/stdout" if self.console else self.folder / "access.log",
             "error_log": self.error_log,
@@ -103,19 +104,35 @@ class Nginx:
             "certificate_key": self.certificate_key,
             "rate": self.rate,
             "socket": self.socket,
-            "places": self.places,
         }
-        for path in (self.folder, self.clients, self.uploads, self.certificate, self.certificate_key):
+        for path in (
+            self.folder,
+            self.clients,
+            self.uploads,
+            self.certificate,
+            self.certificate_key,
+            self.instance.run,
+        ):
             if odd := re.findall(r"""["'\\$*?\[\],\x00-\x1f]""", str(path)):
                 raise GatewayError(f"nginx cannot be told of {path} for its {odd[0]!r}; choose another path.")
-        text = re.sub(r"@([a-z_]+)@", lambda hole: str(values[hole[1]]), TEMPLATE.read_text())
         fresh = self.folder / "nginx.conf.wanted"
-        write_whole(fresh, text)
-        self.write_token()
+        write_whole(fresh, fill(TEMPLATE, values))
+        self.write_route()
         checked = subprocess.run([*self.command(fresh), "-t", "-q"], capture_output=True, text=True, check=False)
         if checked.returncode:
             raise GatewayError(f"nginx does not accept its settings: {checked.stderr.strip()}")
         fresh.replace(self.settings)
+
+    def write_route(self) -> None:
+        """The server that is asked, its token, and its run folder, for nginx to include.
+
+        Workers stand in that folder, so that one can see whom each of them asks (scripts/proxy/turning.py). It comes
+        last: settings that are read half-way must not claim the new server and ask the old one.
+        """
+        values = {"torchserve": self.instance.url("inference").removeprefix("http://"), "places": self.places}
+        self.write_token()
+        write_whole(self.folder / "upstream.conf", fill(UPSTREAM, values))
+        write_whole(self.folder / "place.conf", f'working_directory "{self.instance.run}";\n')
 
     def write_token(self) -> bool:
         """TorchServe's present token for nginx to include; True if it is another than before."""
@@ -138,6 +155,11 @@ class Nginx:
         (self.folder / "pace.sock").unlink(missing_ok=True)  # a killed nginx leaves it, and another would not start
         command = [find_program("setpriv", "util-linux"), "--pdeathsig", "TERM", *self.command(self.settings)]
         return subprocess.Popen(command, start_new_session=True)
+
+
+def fill(template: Path, values: Mapping[str, object]) -> str:
+    """A template's text with `values` in the place of its @names@."""
+    return re.sub(r"@([a-z_]+)@", lambda hole: str(values[hole[1]]), template.read_text())
 
 
 def find_nginx() -> str:
