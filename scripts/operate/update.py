@@ -61,7 +61,7 @@ def put(archive: Path, store: Path, seal: Path) -> None:
 
 def restart(instance: Instance, deadline_s: float) -> str | None:
     """Start the server again, giving way to a deputy meanwhile; None once it is ready, else why it is not."""
-    gateway, gentle = find(instance.run), find_asked(instance) != instance
+    gateway, gentle = find(instance.run), find_asked(instance) is not instance
     if gateway is None or not gateway.revives:
         stop(instance)
         with giving_way(cores=False) if gentle else nullcontext():
@@ -161,10 +161,10 @@ def main() -> int:
     if not instance.running:
         return refuse("no server runs; start one with `make serve`.", 3)
     archive = args.archive or instance.store / f"{NAME}.previous"
-    folder = Path(tempfile.mkdtemp(prefix=TEMP_PREFIX))
     with locking(run) as only:
         if not only:
             return refuse("another update is under way.")
+        folder = Path(tempfile.mkdtemp(prefix=TEMP_PREFIX))
         try:
             candidate = take(archive, find_seal(archive), folder)  # what is tried is what is put there
             if reason := check_start(instance):
@@ -174,8 +174,9 @@ def main() -> int:
         except ArchiveError as error:
             return refuse(error, 2)
         finally:
-            if find_asked(instance) == instance:
+            if find_asked(instance) is instance:
                 end_deputy(run)
+            if find_asked(instance).run.parent != folder:  # it answers for a server that does not start
                 remove_temp(run, str(folder))
     if code == 0:
         print(f"update: {archive} serves")

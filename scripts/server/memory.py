@@ -38,8 +38,7 @@ def _read_share(folder: Path) -> int:
 
 
 def find_free(root: Path = Path("/")) -> int:
-    """Bytes that a new process may have: what the kernel calls available, and no more than its control groups (version 2)
-    leave."""
+    """Bytes that a new process may have: what is available, and no more than its control groups (version 2) leave."""
     known = _read_numbers(root / "proc/meminfo")
     free = known["MemAvailable"] * 1024
     group = re.search(r"^0::/(.*)$", (root / "proc/self/cgroup").read_text(), re.MULTILINE)
