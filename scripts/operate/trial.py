@@ -11,8 +11,8 @@ from rich.console import Console
 from lungct_client import Client, RefusedError, ServerError, TokenError
 from lungct_tools.commandline import compose
 from lungct_tools.proxy.turning import wait_turned
-from lungct_tools.server.courtesy import giving_way, release
-from lungct_tools.server.deputy import dismiss, note
+from lungct_tools.server.courtesy import Share
+from lungct_tools.server.deputy import RUN, dismiss, note
 from lungct_tools.server.instance import Instance, find_ports
 from lungct_tools.server.scale import wait_workers
 from lungct_tools.server.seal import find_seal
@@ -25,28 +25,28 @@ def serve(*options: object) -> bool:
 
 
 def try_out(archive: Path, instance: Instance, deadline_s: float) -> bool:
-    """Whether a server set up like `instance` becomes ready with a sealed archive, in a folder of ours; it stays.
+    """Whether a server set up like `instance` becomes ready with a sealed archive; it gives way to that one, and stays.
 
-    It gives way to the one that serves. Its record lies in that one's run folder: server/deputy.py ends it.
+    `end_deputy` ends it.
     """
-    run, seal = archive.parent / "run", find_seal(archive)
-    place = ("--run", run, "--store", archive.parent, "--seal", seal, "--ports", *find_ports(5))
-    run.mkdir(mode=0o700)
-    note(instance.run, run, asked=False)
-    with Console(stderr=True).status("update: trying the new archive beside the server"), giving_way():
-        return serve(*instance.options, *place, "--deadline", deadline_s)  # of options that stand twice the last count
+    place = ("--run", instance.run / RUN, "--store", archive.parent, "--seal", find_seal(archive))
+    ports = ("--ports", *find_ports(5))
+    modest = Share.read(instance.pid).halve()
+    with Console(stderr=True).status("update: trying the new archive beside the server"), modest.lend():
+        # of options that stand twice the last ones count
+        return serve(*instance.options, *place, *ports, "--deadline", deadline_s)
 
 
-def hand_over(instance: Instance, archive: Path, deadline_s: float) -> bool:
+def hand_over(instance: Instance, deadline_s: float) -> bool:
     """Have the gateway ask the server that was tried, with as many workers as the first; False if it does not turn."""
-    tried = Instance.read(archive.parent / "run")
+    tried = Instance.read(instance.run / RUN)
     with suppress(ServerError, RefusedError, TokenError):  # fewer workers are better than none
         wanted, client = Client(instance).describe()["minWorkers"], Client(tried)
         if client.describe()["minWorkers"] != wanted:
             client.scale(wanted)
             wait_workers(client, wanted, deadline_s)
-    release(tried)
-    note(instance.run, tried.run, asked=True)
+    Share.read(instance.pid).give(tried)
+    note(instance.run, asked=True)
     with Console(stderr=True).status("update: the gateway goes over to the server that was tried"):
         if wait_turned(instance.run, tried):
             return True

@@ -21,7 +21,6 @@ import fcntl
 import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -31,13 +30,13 @@ from rich.console import Console
 from lungct_tools.commandline import add_run_option, make_parser
 from lungct_tools.operate.trial import hand_back, hand_over, serve, try_out
 from lungct_tools.proxy.record import find
-from lungct_tools.server.courtesy import giving_way, hold_back, release
-from lungct_tools.server.deputy import end_deputy, find_asked, find_deputy
+from lungct_tools.server.courtesy import Share
+from lungct_tools.server.deputy import FOLDER, RUN, end_deputy, find_asked, find_deputy, note
 from lungct_tools.server.health import check_ready
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.memory import check_room
 from lungct_tools.server.polling import poll
-from lungct_tools.server.runfolder import TEMP_PREFIX, check_ours, remove_temp, resolve, write_whole
+from lungct_tools.server.runfolder import check_ours, resolve, write_whole
 from lungct_tools.server.seal import NAME, ArchiveError, find_seal, take, write_seal
 from lungct_tools.server.shutdown import send, stop
 
@@ -59,22 +58,25 @@ def put(archive: Path, store: Path, seal: Path) -> None:
     vouched.replace(seal)
 
 
-def restart(instance: Instance, deadline_s: float) -> str | None:
-    """Start the server again, giving way to a deputy meanwhile; None once it is ready, else why it is not."""
-    gateway, gentle = find(instance.run), find_asked(instance) is not instance
+def restart(instance: Instance, deadline_s: float, share: Share | None = None) -> str | None:
+    """Start the server again; None once it is ready, else why it is not.
+
+    `share`: what it had of the machine, and has once it is ready; until then it gives way to a deputy. None: no deputy.
+    """
+    gateway = find(instance.run)
     if gateway is None or not gateway.revives:
         stop(instance)
-        with giving_way(cores=False) if gentle else nullcontext():
+        with share.lower().lend() if share else nullcontext():
             reason = None if serve(*instance.options, "--deadline", deadline_s) else "see above"
     else:
-        reason = await_another(instance, gentle, deadline_s)
-    if gentle:
-        release(Instance.read(instance.run))
+        reason = await_another(instance, deadline_s, share)
+    if share:
+        Share(share.niceness).give(Instance.read(instance.run))
     return reason
 
 
-def await_another(instance: Instance, gentle: bool, deadline_s: float) -> str | None:
-    """End the server: the gateway's watchdog, or who supervises, starts another one at once. Returns as `restart`."""
+def await_another(instance: Instance, deadline_s: float, share: Share | None) -> str | None:
+    """End the server: the gateway's watchdog, or who supervises, starts another one at once. As `restart`."""
     last = Instance.read(instance.run)  # another than at first, if it was started again during the trial
     before = last.pid
     send(last, signal.SIGTERM)
@@ -84,8 +86,8 @@ def await_another(instance: Instance, gentle: bool, deadline_s: float) -> str | 
             now = Instance.read(instance.run)
             if now.pid in (0, before):
                 continue
-            if gentle and now.pid != last.pid:
-                hold_back(now)
+            if share and now.pid != last.pid:
+                share.lower().give(now)
             last = now
             reason = check_ready(now)
             if reason is None:
@@ -113,7 +115,7 @@ def refuse(sentence: object, code: int = 1) -> int:
 def check_start(instance: Instance) -> str | None:
     """None where a second server can be started, else why not; one that a killed update has left is ended."""
     if (left := find_deputy(instance.run)) and left.asked:
-        return "an update was ended half-way; the server that it tried answers until the first is ready, then try again"
+        return "an update was ended half-way, and its server answers until the first is ready; try again then"
     end_deputy(instance.run)
     return check_room(instance)
 
@@ -122,11 +124,11 @@ def change(instance: Instance, archive: Path, deadline_s: float) -> int:
     """Try a sealed archive in a folder of ours, then put it in its place; the exit code."""
     if not try_out(archive, instance, deadline_s):
         return refuse("the new archive does not work, see above; the old one serves on.")
-    guarded = find(instance.run) is not None
+    guarded, share = find(instance.run) is not None, Share.read(instance.pid)
     if not guarded:
         print("update: no gateway runs, so callers find nobody while the server restarts.", file=sys.stderr)
-        end_deputy(instance.run)
-    elif not hand_over(instance, archive, deadline_s):
+        stop(Instance.read(instance.run / RUN))
+    elif not hand_over(instance, deadline_s):
         return refuse("the gateway asks no other server; stop it and start it again. The old archive serves on.")
     try:
         put(archive, instance.store, instance.seal)
@@ -134,14 +136,16 @@ def change(instance: Instance, archive: Path, deadline_s: float) -> int:
         if guarded:
             hand_back(instance)
         return refuse(f"{error}; the old archive serves on.")
-    reason, again = restart(instance, deadline_s), None
+    reason, again = restart(instance, deadline_s, share if guarded else None), None
     if reason:
         put(instance.store / f"{NAME}.previous", instance.store, instance.seal)
-        again = restart(instance, deadline_s)
+        again = restart(instance, deadline_s, share if guarded else None)
     if guarded and not again:
         hand_back(instance)
     if reason:
         state = f"is not ready either: {again}" if again else "serves again"
+        if again and guarded:
+            state += "; until it is, the one that was tried answers"
         return refuse(f"not ready with the new archive: {reason}. The old one is back and {state}.", 4)
     return 0
 
@@ -164,20 +168,18 @@ def main() -> int:
     with locking(run) as only:
         if not only:
             return refuse("another update is under way.")
-        folder = Path(tempfile.mkdtemp(prefix=TEMP_PREFIX))
+        if reason := check_start(instance):
+            return refuse(f"{reason}; the old archive serves on.")
         try:
-            candidate = take(archive, find_seal(archive), folder)  # what is tried is what is put there
-            if reason := check_start(instance):
-                return refuse(f"{reason}; the old archive serves on.")
+            note(run, asked=False)
+            candidate = take(archive, find_seal(archive), run / FOLDER)  # what is tried is what is put there
             write_seal(candidate)
             code = change(instance, candidate, args.deadline)
         except ArchiveError as error:
             return refuse(error, 2)
         finally:
-            if find_asked(instance) is instance:
+            if find_asked(instance) is instance:  # else the server does not start, and somebody has to answer
                 end_deputy(run)
-            if find_asked(instance).run.parent != folder:  # it answers for a server that does not start
-                remove_temp(run, str(folder))
     if code == 0:
         print(f"update: {archive} serves")
     return code

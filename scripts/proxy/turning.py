@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+from lungct_client import ServerError
 from lungct_tools.proxy.record import find, find_guard
 from lungct_tools.server.deputy import dismiss, end_deputy, find_deputy
 from lungct_tools.server.instance import Instance
@@ -57,4 +58,5 @@ def relieve(instance: Instance, ready: bool) -> None:
         if ready:
             dismiss(instance.run)
     elif list_asked(instance.run) == {instance.run}:
-        end_deputy(instance.run)
+        with suppress(ServerError, OSError):  # at the next look
+            end_deputy(instance.run)

@@ -1,14 +1,15 @@
 """The deputy: a second server, which answers the gateway's callers while that of a run folder starts again.
 
 `lungct update` brings it up and appoints it (scripts/operate/update.py); the gateway asks it while it is appointed and
-runs. Its record lies in the run folder of the server that it stands for, so that others find it and can end it, should
-the update be killed.
+runs. All that it has lies in one folder within the run folder of the server that it stands for, where the gateway of a
+systemd unit sees it, too, and where others find it and can end it, should the update be killed.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,10 +17,11 @@ from pathlib import Path
 from lungct_client import ServerError
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.processes import lives, read_birth
-from lungct_tools.server.runfolder import is_ours, remove_temp, write_whole
+from lungct_tools.server.runfolder import claim, is_ours, write_whole
 from lungct_tools.server.shutdown import stop
 
-RECORD = "deputy.json"
+FOLDER = "deputy"  # in the run folder: the archive that is tried
+RUN, RECORD = f"{FOLDER}/run", f"{FOLDER}/deputy.json"  # the deputy's own run folder
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,10 @@ class Deputy:
     """The record of a second server.
 
     Attributes:
-        run: its own run folder, in a temporary folder that goes with it.
         asked: whether it is appointed: the gateway's requests are for it.
         pid, birth: of the process that brought it up and is to end it, see `read_birth`.
     """
 
-    run: str
     asked: bool
     pid: int
     birth: str
@@ -42,26 +42,22 @@ class Deputy:
         """Whether nobody is left who would end it."""
         return not lives(self.pid, self.birth)
 
-    @property
-    def instance(self) -> Instance:
-        """Its server; ServerError where the record of that is damaged."""
-        return Instance.read(Path(self.run))
-
     def write(self, run: Path) -> None:
         write_whole(run / RECORD, json.dumps(asdict(self)))
 
 
-def note(run: Path, deputy_run: Path, asked: bool) -> None:
+def note(run: Path, asked: bool) -> None:
     """Record that this process has a second server up for that of `run`, and whether the gateway is to ask it."""
-    Deputy(str(deputy_run), asked, os.getpid(), read_birth(os.getpid())).write(run)
+    claim(run / FOLDER)
+    Deputy(asked, os.getpid(), read_birth(os.getpid())).write(run)
 
 
 def find_deputy(run: Path) -> Deputy | None:
-    """The deputy of a run folder; None if there is none, or if folder or record are not ours: they are not believed."""
+    """The deputy of a run folder; None if there is none, or if its folder is not ours: what it says is not believed."""
     with suppress(OSError, ValueError, TypeError):
         record = Deputy(**json.loads((run / RECORD).read_text()))
-        kinds = (type(record.run), type(record.asked), type(record.pid), type(record.birth))
-        if kinds == (str, bool, int, str) and is_ours(run) and is_ours(Path(record.run)):
+        kinds = (type(record.asked), type(record.pid), type(record.birth))
+        if kinds == (bool, int, str) and is_ours(run) and is_ours(run / FOLDER):
             return record
     return None
 
@@ -71,8 +67,9 @@ def find_asked(instance: Instance) -> Instance:
     deputy = find_deputy(instance.run)
     if deputy and deputy.asked:
         with suppress(ServerError):
-            if deputy.instance.running:
-                return deputy.instance
+            acting = Instance.read(instance.run / RUN)
+            if acting.running:
+                return acting
     return instance
 
 
@@ -88,7 +85,6 @@ def end_deputy(run: Path) -> None:
     Raises:
         ServerError: its record is damaged, or its folder another user's.
     """
-    if deputy := find_deputy(run):
-        stop(deputy.instance)
-        remove_temp(run, str(Path(deputy.run).parent))
-    (run / RECORD).unlink(missing_ok=True)
+    if is_ours(run) and is_ours(run / FOLDER):
+        stop(Instance.read(run / RUN))
+        shutil.rmtree(run / FOLDER)
