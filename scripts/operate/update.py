@@ -165,6 +165,8 @@ def main() -> int:
     if not instance.running:
         return refuse("no server runs; start one with `make serve`.", 3)
     archive = args.archive or instance.store / f"{NAME}.previous"
+    if args.back and not archive.is_file():
+        return refuse(f"there is no {archive}: no update has changed the archive yet.", 2)
     with locking(run) as only:
         if not only:
             return refuse("another update is under way.")

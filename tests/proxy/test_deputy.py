@@ -32,7 +32,8 @@ def test_it_answers_until_the_server_is_ready_and_ends_when_nginx_asks_it_no_mor
     assert find_deputy(server.run).asked
     turning.relieve(server, ready=True)
     assert not find_deputy(server.run).asked
-    for asked in ({server.run, deputy.run}, set()):  # a worker is not done with it; nginx is about to start again
+    for places in ({server.run, deputy.run}, set()):  # a worker is not done with it; nginx is about to start again
+        asked = places
         turning.relieve(server, ready=True)
         assert deputy.running
     asked = {server.run}
