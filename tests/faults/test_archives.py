@@ -65,18 +65,20 @@ def fail_later(handler):
 
 
 @pytest.mark.parametrize(
-    ("fault", "name", "damage", "says"),
+    ("fault", "name", "damage", "says", "deadline"),
     [
-        ("one damaged weight", "weights.safetensors", lambda bits: bits[:-1] + b"?", "weights.safetensors has sha256"),
-        ("a handler that does not start", "lung_ct_handler.py", lambda _: b"raise RuntimeError('gone')", "gone"),
-        ("a handler that loads and then fails", "lung_ct_handler.py", fail_later, "Prediction failed"),
+        ("one damaged weight", "weights.safetensors", lambda bits: bits[:-1] + b"?", "weights.safetensors has", 120),
+        ("a handler that does not start", "lung_ct_handler.py", lambda _: b"raise RuntimeError('gone')", "gone", 120),
+        ("a handler that loads and then fails", "lung_ct_handler.py", fail_later, "Prediction failed", 50),  # takes all
     ],
 )
-def test_an_update_to_a_damaged_archive_changes_nothing_and_says_why(site, load, tmp_path, fault, name, damage, says):
+def test_an_update_to_a_damaged_archive_changes_nothing_and_says_why(
+    site, load, tmp_path, fault, name, damage, says, deadline
+):
     before, served = site.instance.pid, (site.store / "lung_ct.mar").read_bytes()
     archive = copy_archive(site.store, tmp_path, {name: damage})
     with load(f"update to an archive with {fault}: refused", rest_s=0.5) as raw:  # it gives way to others
-        updated = run_script("update", archive, "--run", site.run, "--deadline", 40)  # one of them takes it all
+        updated = run_script("update", archive, "--run", site.run, "--deadline", deadline)
     assert updated.returncode == 1
     assert "the old one serves on" in updated.stderr
     assert says in updated.stderr

@@ -12,22 +12,22 @@ from tests.faults.readiness import Readiness
 from tests.faults.site import BACK_S, copy_archive
 from tests.faults.table import count, format_row
 from tests.support.calls import wait_until
-from tests.support.traffic import Traffic
+from tests.support.traffic import Steady, Traffic
 
 pytestmark = [pytest.mark.server, pytest.mark.ops, pytest.mark.timeout(600)]  # the site's start included
 
-CALLERS, SHARE = 8, 0.4  # of the peak: what a deputy with half of the threads can take
+CALLERS, SHARE = 16, 0.4  # of the peak
 PEAK_S = 4
-GAP_S = 0.5  # without an answer; a machine that is busy with other things has such gaps without an update, too
+GAP_S = 3  # without an answer; it is half a second, and a busy machine has gaps of a second or two without an update
 
 
-def measure(site, slices):
-    """The site's peak in answers a second, and the longest gap in it."""
+def measure_peak(site, slices):
+    """The most answers a second of the site."""
     wait_until(site.is_ready, BACK_S, "ready")
     begun = time.monotonic()
     with Traffic(site.door.client("raw", deadline_s=0), slices, CALLERS) as traffic:
         wait_until(lambda: time.monotonic() - begun > PEAK_S and traffic.answered > CALLERS, 60, "the peak is measured")
-    return traffic.answered / (time.monotonic() - begun), traffic.longest_gap(begun)
+    return traffic.answered / (time.monotonic() - begun)
 
 
 @pytest.fixture
@@ -35,22 +35,21 @@ def steady(site, slices, rows):
     """Run an update under a steady load, and hold it against what it promises; adds the row."""
 
     def run(fault, *words):
-        peak, gap = measure(site, slices)
-        rest_s = CALLERS / (SHARE * peak) - 2 / peak  # two are asked for at once, and wait for each other
-        raw = Traffic(site.door.client("raw", deadline_s=0, timeout_s=90), slices, CALLERS, rest_s=rest_s)
+        peak = measure_peak(site, slices)
+        raw = Steady(site.door.client("raw", deadline_s=0, timeout_s=90), slices, SHARE * peak, CALLERS)
         with raw, Readiness(lambda: site.door.ask("GET", "/readyz").status_code == 200) as readiness:
             wait_until(lambda: raw.answered > CALLERS, 60, "traffic flows")
             began, before = time.monotonic(), raw.answered
             updated = run_script("update", *words, "--run", site.run)
             rate = (raw.answered - before) / (time.monotonic() - began)
             wait_until(lambda: raw.answered > before + CALLERS, 60, "traffic flows on")
-        took = raw.longest_gap(began)
+        gap = raw.longest_gap(began)
         sees = f"{count(raw.failures())}; {rate:.0f} answers a second, {rate / peak:.1f} of the peak"
-        rows.append(format_row(fault, sees, sum(raw.failures().values()), took, readiness.count_recovery(began)))
+        rows.append(format_row(fault, sees, sum(raw.failures().values()), gap, readiness.count_recovery(began)))
         assert updated.returncode == 0, updated.stderr
         assert not raw.failures()
         assert readiness.count_recovery(began) is None
-        assert took < GAP_S + 2 * gap
+        assert gap < GAP_S
 
     return run
 
