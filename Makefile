@@ -76,7 +76,7 @@ screenshots:  ## README's pictures of the page, from synthetic slices; needs `ma
 scale:    ## change the number of workers and wait for them: make scale WORKERS=2
 	@$(LUNGCT) scale $(WORKERS) $(ARGS)
 
-update:   ## serve another archive, tried beside the server first: make update MAR=new/lung_ct.mar
+update:   ## serve another archive, tried beside the server first: make update MAR=new/lung_ct.mar; back: ARGS=--back
 	@$(SETUP)
 	@$(LUNGCT) update $(call quote,$(MAR)) $(ARGS)
 

@@ -31,6 +31,7 @@ from lungct_tools.pacs.numbers import describe as describe_spool
 from lungct_tools.pacs.numbers import find_spool
 from lungct_tools.proxy.door import find_door, look
 from lungct_tools.proxy.tally import ask
+from lungct_tools.server.deputy import find_asked
 from lungct_tools.server.health import UNREADY, count_ready, score_canary
 from lungct_tools.server.instance import EXPORTER_PORT, Instance
 from lungct_tools.server.processes import find_processes, read_resident
@@ -68,7 +69,8 @@ class ServerCollector(Collector):
     def _describe_server(self) -> Iterator[Metric]:
         enough = ready = False
         try:
-            instance = Instance.read(self._run)  # a server that was started again has other ports and tokens
+            # a server that was started again has other ports and tokens; meanwhile its deputy answers
+            instance = find_asked(Instance.read(self._run))
             if instance.running:
                 yield describe_memory(instance.pid)
             description = Client(instance, deadline_s=0, timeout_s=DESCRIBE_TIMEOUT_S).describe()

@@ -14,6 +14,7 @@ import sys
 
 from lungct_tools.commandline import add_run_option, make_parser
 from lungct_tools.proxy.record import drain
+from lungct_tools.server.deputy import end_deputy
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.runfolder import check_ours, resolve
 from lungct_tools.server.shutdown import stop
@@ -31,6 +32,7 @@ def main() -> int:
     if not drain(run, DRAIN_S):
         print(f"stop: the gateway of {run} does not end", file=sys.stderr)
         return 1
+    end_deputy(run)  # left by an update that was killed
     instance = Instance.read(run)
     if not instance.running:
         if not args.quiet:

@@ -2,55 +2,43 @@
 
     make archive ARGS='--model my_model --out new'
     make update MAR=new/lung_ct.mar
+    make update ARGS=--back          # to the archive of before
 
-A second server starts from the new archive, on other ports, and must score a canary; callers notice nothing. Only then
-the archive takes its place in the model store (the old one stays beside it, as lung_ct.mar.previous: updating to that
-goes back) and the server restarts. Callers of the gateway get 503 with Retry-After meanwhile, for some seconds. Beside
-each archive its seal has to lie, as `lungct archive` writes it.
+A second server starts from the new archive, on other ports and giving way to the first, and must score a canary;
+callers notice nothing. Then the archive takes its place in the model store (the old one stays beside it, as
+lung_ct.mar.previous) and the server restarts. Where a gateway runs, it asks the second server meanwhile, and no request
+is lost; without one, callers find nobody for some seconds. Beside each archive its seal has to lie, as `lungct archive`
+writes it.
 
-Exit codes: 0 the new archive serves, 1 it did not become ready, or could not be put in its place: the old one serves
-on, 2 that file is no archive or not the one that was sealed, 3 no server runs, 4 in its place it was not ready after
-all: the old one is back there.
+Exit codes: 0 the new archive serves, 1 it did not become ready, could not be put in its place, or finds no room beside
+the old one, which serves on, 2 that file is no archive or not the one that was sealed, 3 no server runs, 4 in its place
+it was not ready after all: the old one is back there.
 """
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import signal
-import subprocess
 import sys
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from rich.console import Console
 
-from lungct_tools.commandline import add_run_option, compose, make_parser
+from lungct_tools.commandline import add_run_option, make_parser
+from lungct_tools.operate.trial import hand_back, hand_over, serve, try_out
 from lungct_tools.proxy.record import find
+from lungct_tools.server.courtesy import Share
+from lungct_tools.server.deputy import FOLDER, RUN, end_deputy, find_asked, find_deputy, note
 from lungct_tools.server.health import check_ready
-from lungct_tools.server.instance import Instance, find_ports
+from lungct_tools.server.instance import Instance
+from lungct_tools.server.memory import check_room
 from lungct_tools.server.polling import poll
-from lungct_tools.server.runfolder import resolve, write_whole
+from lungct_tools.server.runfolder import check_ours, resolve, write_whole
 from lungct_tools.server.seal import NAME, ArchiveError, find_seal, take, write_seal
 from lungct_tools.server.shutdown import send, stop
-
-
-def serve(*options: object) -> bool:
-    """Start a server as a user does and wait; False when it does not become ready, which it has said by then."""
-    command = compose("serve", *options)
-    return subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
-
-
-def try_out(archive: Path, instance: Instance, deadline_s: float) -> bool:
-    """Whether a server of its own, set up like `instance`, becomes ready with a sealed archive in a folder of ours."""
-    run, seal = archive.parent / "run", find_seal(archive)
-    place = ("--run", run, "--store", archive.parent, "--seal", seal, "--ports", *find_ports(5))
-    try:
-        with Console(stderr=True).status("update: trying the new archive beside the server"):
-            return serve(
-                *instance.options, *place, "--deadline", deadline_s
-            )  # of options that stand twice the last ones count
-    finally:
-        stop(Instance.read(run))
 
 
 def put(archive: Path, store: Path, seal: Path) -> None:
@@ -70,56 +58,130 @@ def put(archive: Path, store: Path, seal: Path) -> None:
     vouched.replace(seal)
 
 
-def restart(instance: Instance, deadline_s: float) -> str | None:
-    """Start the server again; None once it is ready, else why it is not."""
+def restart(instance: Instance, deadline_s: float, share: Share | None = None) -> str | None:
+    """Start the server again; None once it is ready, else why it is not.
+
+    `share`: what it had of the machine, and has once it is ready; until then it gives way to a deputy. None: no deputy.
+    """
     gateway = find(instance.run)
     if gateway is None or not gateway.revives:
         stop(instance)
-        return None if serve(*instance.options, "--deadline", deadline_s) else "see above"
-    running = Instance.read(instance.run)  # another than at first, if it was started again during the trial
-    before = running.pid
-    send(running, signal.SIGTERM)  # the gateway's watchdog, or who supervises, starts another one at once
+        with share.lower().lend() if share else nullcontext():
+            reason = None if serve(*instance.options, "--deadline", deadline_s) else "see above"
+    else:
+        reason = await_another(instance, deadline_s, share)
+    if share:
+        Share(share.niceness).give(Instance.read(instance.run))
+    return reason
+
+
+def await_another(instance: Instance, deadline_s: float, share: Share | None) -> str | None:
+    """End the server: the gateway's watchdog, or who supervises, starts another one at once. As `restart`."""
+    last = Instance.read(instance.run)  # another than at first, if it was started again during the trial
+    before = last.pid
+    send(last, signal.SIGTERM)
     reason: str | None = "nobody started it"
     with Console(stderr=True).status("update: waiting for the server"):
         for _ in poll(deadline_s, 0.2):
             now = Instance.read(instance.run)
-            if now.pid not in (0, before):
-                reason = check_ready(now)
-                if reason is None:
-                    return None
+            if now.pid in (0, before):
+                continue
+            if share and now.pid != last.pid:
+                share.lower().give(now)
+            last = now
+            reason = check_ready(now)
+            if reason is None:
+                return None
     return reason
+
+
+@contextmanager
+def locking(run: Path) -> Iterator[bool]:
+    """Whether this is the only update that is under way from a run folder; nobody starts another one meanwhile."""
+    with (run / "update.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def refuse(sentence: object, code: int = 1) -> int:
+    print(f"update: {sentence}", file=sys.stderr)
+    return code
+
+
+def check_start(instance: Instance) -> str | None:
+    """None where a second server can be started, else why not; one that a killed update has left is ended."""
+    if (left := find_deputy(instance.run)) and left.asked:
+        return "an update was ended half-way, and its server answers until the first is ready; try again then"
+    end_deputy(instance.run)
+    return check_room(instance)
+
+
+def change(instance: Instance, archive: Path, deadline_s: float) -> int:
+    """Try a sealed archive in a folder of ours, then put it in its place; the exit code."""
+    if not try_out(archive, instance, deadline_s):
+        return refuse("the new archive does not work, see above; the old one serves on.")
+    guarded, share = find(instance.run) is not None, Share.read(instance.pid)
+    if not guarded:
+        print("update: no gateway runs, so callers find nobody while the server restarts.", file=sys.stderr)
+        stop(Instance.read(instance.run / RUN))
+    elif not hand_over(instance, deadline_s):
+        return refuse("the gateway asks no other server; stop it and start it again. The old archive serves on.")
+    try:
+        put(archive, instance.store, instance.seal)
+    except OSError as error:
+        if guarded:
+            hand_back(instance)
+        return refuse(f"{error}; the old archive serves on.")
+    reason, again = restart(instance, deadline_s, share if guarded else None), None
+    if reason:
+        put(instance.store / f"{NAME}.previous", instance.store, instance.seal)
+        again = restart(instance, deadline_s, share if guarded else None)
+    if guarded and not again:
+        hand_back(instance)
+    if reason:
+        state = f"is not ready either: {again}" if again else "serves again"
+        if again and guarded:
+            state += "; until it is, the one that was tried answers"
+        return refuse(f"not ready with the new archive: {reason}. The old one is back and {state}.", 4)
+    return 0
 
 
 def main() -> int:
     parser = make_parser(__doc__)
     add_run_option(parser)
-    parser.add_argument("archive", type=Path, help="the new lung_ct.mar")
+    parser.add_argument("archive", type=Path, nargs="?", help="the new lung_ct.mar")
+    parser.add_argument("--back", action="store_true", help="the archive of before, lung_ct.mar.previous, instead")
     parser.add_argument("--deadline", type=float, default=180, help="seconds to become ready (default %(default)s)")
     args = parser.parse_args()
-    instance = Instance.read(resolve(args.run))
-    with tempfile.TemporaryDirectory(prefix="lung-ct-update-") as folder:
+    if args.back == bool(args.archive):
+        parser.error("name an archive, or give --back")
+    run = resolve(args.run)
+    check_ours(run)
+    instance = Instance.read(run)
+    if not instance.running:
+        return refuse("no server runs; start one with `make serve`.", 3)
+    archive = args.archive or instance.store / f"{NAME}.previous"
+    if args.back and not archive.is_file():
+        return refuse(f"there is no {archive}: no update has changed the archive yet.", 2)
+    with locking(run) as only:
+        if not only:
+            return refuse("another update is under way.")
+        if reason := check_start(instance):
+            return refuse(f"{reason}; the old archive serves on.")
         try:
-            candidate = take(args.archive, find_seal(args.archive), Path(folder))  # what is tried is what is put there
+            note(run, asked=False)
+            candidate = take(archive, find_seal(archive), run / FOLDER)  # what is tried is what is put there
+            write_seal(candidate)
+            code = change(instance, candidate, args.deadline)
         except ArchiveError as error:
-            print(f"update: {error}", file=sys.stderr)
-            return 2
-        if not instance.running:
-            print("update: no server runs; start one with `make serve`.", file=sys.stderr)
-            return 3
-        write_seal(candidate)
-        if not try_out(candidate, instance, args.deadline):
-            print("update: the new archive does not work, see above; the old one serves on.", file=sys.stderr)
-            return 1
-        try:
-            put(candidate, instance.store, instance.seal)
-        except OSError as error:
-            print(f"update: {error}; the old archive serves on.", file=sys.stderr)
-            return 1
-    if reason := restart(instance, args.deadline):
-        put(instance.store / f"{NAME}.previous", instance.store, instance.seal)
-        again = restart(instance, args.deadline)
-        state = f"is not ready either: {again}" if again else "serves again"
-        print(f"update: not ready with the new archive: {reason}. The old one is back and {state}.", file=sys.stderr)
-        return 4
-    print(f"update: {args.archive} serves")
-    return 0
+            return refuse(error, 2)
+        finally:
+            if find_asked(instance) is instance:  # else the server does not start, and somebody has to answer
+                end_deputy(run)
+    if code == 0:
+        print(f"update: {archive} serves")
+    return code

@@ -23,6 +23,7 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from lungct_client import ServerError
@@ -34,6 +35,7 @@ from lungct_tools.proxy.plain import WARNING, check_address, read_proxies
 from lungct_tools.proxy.record import Record, find, reload
 from lungct_tools.proxy.supervisor import Supervisor
 from lungct_tools.server import scribe
+from lungct_tools.server.deputy import find_asked
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.polling import poll
 from lungct_tools.server.processes import read_birth
@@ -131,7 +133,7 @@ def set_up(args: argparse.Namespace, run: Path) -> tuple[Nginx, Record, tuple[st
     nginx = Nginx(instance, folder, listen, clients, *pair, args.rate, uploads, args.console, proxies)
     record = Record(os.getpid(), read_birth(os.getpid()), args.patience, args.notice, args.supervised, args.plain)
     check_change(None if args.foreground else find(run), nginx, door, record)
-    nginx.write()
+    replace(nginx, instance=find_asked(instance)).write()
     warn(host, args.plain)
     return nginx, record, door
 

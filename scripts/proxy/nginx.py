@@ -7,6 +7,7 @@ import pwd
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from lungct_tools.server.seal import NAME, ArchiveError
 PLACES = 216  # jobQueueSize, and a batch, of config/model-config.yaml
 TEMPLATE = ROOT / "config" / "nginx" / "nginx.conf"
 TLS, PLAIN = TEMPLATE.with_name("tls.conf"), TEMPLATE.with_name("plain.conf")  # how callers come in
+UPSTREAM = TEMPLATE.with_name("upstream.conf")  # of it: what is another for another server
 
 
 class GatewayError(Exception):
@@ -31,7 +33,7 @@ class Nginx:
     """Everything that config/nginx/nginx.conf leaves open.
 
     Attributes:
-        instance: the server behind it.
+        instance: the server that it asks.
         folder: private folder of settings, logs and temporary files.
         listen: address:port.
         clients: nginx map lines, `"Bearer KEY" NAME;`, see lungct key.
@@ -98,10 +100,8 @@ class Nginx:
         if len(str(self.folder)) > SOCKET_PATH_LIMIT:
             raise GatewayError(f"The path of {self.folder} is too long for a socket; choose a shorter LUNG_CT_RUN.")
         root = os.getuid() == 0  # else nginx has no other user to be
-        entrance = (TLS if self.certificate else PLAIN).read_text().strip()
-        values = {
+        values: dict[str, object] = {
             "user": f"user {pwd.getpwuid(os.getuid()).pw_name};" if root else "",
-            "torchserve": self.instance.url("inference").removeprefix("http://"),
             "folder": self.folder,
             "access_log": "/dev/stdout" if self.console else self.folder / "access.log",
             "error_log": self.error_log,
@@ -114,21 +114,30 @@ class Nginx:
             "certificate_key": self.certificate_key,
             "rate": self.rate,
             "socket": self.socket,
-            "places": self.places,
         }
-        paths = (self.folder, self.clients, self.uploads, self.certificate, self.certificate_key)
+        values["entrance"] = fill(TLS if self.certificate else PLAIN, values).strip()
+        paths = (self.folder, self.clients, self.uploads, self.certificate, self.certificate_key, self.instance.run)
         for path in filter(None, paths):
             if odd := re.findall(r"""["'\\$*?\[\],\x00-\x1f]""", str(path)):
                 raise GatewayError(f"nginx cannot be told of {path} for its {odd[0]!r}; choose another path.")
-        text = TEMPLATE.read_text().replace("@entrance@", entrance)
-        text = re.sub(r"@([a-z_]+)@", lambda hole: str(values[hole[1]]), text)
         fresh = self.folder / "nginx.conf.wanted"
-        write_whole(fresh, text)
-        self.write_token()
+        write_whole(fresh, fill(TEMPLATE, values))
+        self.write_route()
         checked = subprocess.run([*self.command(fresh), "-t", "-q"], capture_output=True, text=True, check=False)
         if checked.returncode:
             raise GatewayError(f"nginx does not accept its settings: {checked.stderr.strip()}")
         fresh.replace(self.settings)
+
+    def write_route(self) -> None:
+        """The server that is asked, its token, and its run folder, for nginx to include.
+
+        Workers stand in that folder, so that one can see whom each of them asks (scripts/proxy/turning.py). It comes
+        last: settings that are read half-way must not claim the new server and ask the old one.
+        """
+        values = {"torchserve": self.instance.url("inference").removeprefix("http://"), "places": self.places}
+        self.write_token()
+        write_whole(self.folder / "upstream.conf", fill(UPSTREAM, values))
+        write_whole(self.folder / "place.conf", f'working_directory "{self.instance.run}";\n')
 
     def write_token(self) -> bool:
         """TorchServe's present token for nginx to include; True if it is another than before."""
@@ -151,6 +160,11 @@ class Nginx:
         (self.folder / "pace.sock").unlink(missing_ok=True)  # a killed nginx leaves it, and another would not start
         command = [find_program("setpriv", "util-linux"), "--pdeathsig", "TERM", *self.command(self.settings)]
         return subprocess.Popen(command, start_new_session=True)
+
+
+def fill(template: Path, values: Mapping[str, object]) -> str:
+    """A template's text with `values` in the place of its @names@."""
+    return re.sub(r"@([a-z_]+)@", lambda hole: str(values[hole[1]]), template.read_text())
 
 
 def find_nginx() -> str:

@@ -54,9 +54,13 @@ class Sidecar(ThreadingMixIn, UnixStreamServer):
         socket.unlink(missing_ok=True)
         super().__init__(str(socket), _Answer)
         socket.chmod(0o600)
-        self.instance, self.readiness, self.renewed = instance, readiness, renewed
+        self.readiness, self.renewed = readiness, renewed
         self.tally = Tally(socket.with_name("tally.sock"))
-        self.client = Client(instance, deadline_s=0, timeout_s=120)
+        self.turn_to(instance)
+
+    def turn_to(self, instance: Instance) -> None:
+        """Ask this server from now on; what another one has been asked is waited for."""
+        self.instance, self.client = instance, Client(instance, deadline_s=0, timeout_s=120)
 
     def handle_error(self, *_: object) -> None:
         """A caller that went away is no fault of ours; anything else is told."""

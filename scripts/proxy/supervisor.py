@@ -16,7 +16,9 @@ from lungct_tools.proxy.nginx import Nginx
 from lungct_tools.proxy.record import RECORD, Record, find
 from lungct_tools.proxy.sidecar import Readiness, Sidecar
 from lungct_tools.proxy.staff import Staff
+from lungct_tools.proxy.turning import relieve
 from lungct_tools.proxy.watchdog import Watchdog, restart
+from lungct_tools.server.deputy import find_asked
 from lungct_tools.server.health import UNREADY, check_ready
 from lungct_tools.server.instance import Instance
 
@@ -31,6 +33,7 @@ class Supervisor:
         `guarded`: nobody else starts this process again that has been killed, see scripts/proxy/guard.py.
         """
         self._nginx, self._known = nginx, nginx.instance
+        self._asked = find_asked(self._known)  # the server, or its deputy
         self._record = record
         self._watchdog = Watchdog(record.patience_s, record.supervised)
         self._staff = Staff()
@@ -43,8 +46,8 @@ class Supervisor:
     def run(self) -> int:
         """0 after a drain, 1 when nginx could not start, or after a fault of our own."""
         run = self._nginx.instance.run
-        sidecar = Sidecar(self._nginx.socket, self._nginx.instance, self._readiness, self._renew)
-        sidecar.start()
+        self._sidecar = Sidecar(self._nginx.socket, self._asked, self._readiness, self._renew)
+        self._sidecar.start()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._ended.set())
         self._keeper = Keeper(self._nginx)
@@ -59,7 +62,7 @@ class Supervisor:
             return code
         finally:
             self._keeper.end()
-            sidecar.shutdown()
+            self._sidecar.shutdown()
 
     def _keep(self) -> int:
         """Keep nginx and the guard there until the end; the exit code."""
@@ -77,14 +80,21 @@ class Supervisor:
     def _watch_server(self) -> None:
         """Check the server until the end. A fault of our own ends the supervisor, so that another one starts."""
         try:
-            checked, sick = -CHECK_S, None
+            checked = looked = -CHECK_S
+            reason = acting = self._readiness.reason  # why the server, and its deputy, are not ready
+            sick: str | None = None
             while not self._ended.wait(LOOK_S):
                 now, instance = time.monotonic(), self._read_instance()
-                running = instance.running
+                running, turned = instance.running, self._turn(find_asked(instance))
                 if not running:
-                    self._readiness.reason = sick = "TorchServe does not run"
-                elif now - checked >= CHECK_S or self._readiness.reason is not None:
-                    sick, checked = self._check(instance), now
+                    reason = sick = "TorchServe does not run"
+                elif turned or now - checked >= CHECK_S or reason is not None:
+                    (reason, sick), checked = self._check(instance), now
+                deputised = self._asked.run != instance.run
+                if deputised and (turned or now - looked >= CHECK_S):
+                    acting, looked = check_ready(self._asked), now
+                self._readiness.reason = acting if deputised else reason
+                relieve(instance, ready=reason is None)
                 if self._watchdog.is_due(sick, running, now):
                     self._tell(f"restarting the server: {sick}")
                     with self._restarting:
@@ -94,17 +104,29 @@ class Supervisor:
             self._ended.set()
             traceback.print_exc()
 
-    def _check(self, instance: Instance) -> str | None:
-        """Note whether the server is ready; why it is sick, None when it is not."""
-        self._readiness.reason = check_ready(instance)
+    def _check(self, instance: Instance) -> tuple[str | None, str | None]:
+        """Why the server is not ready, and why it is sick; None where it is not."""
+        reason = check_ready(instance)
         # Fewer workers than wanted are better than none for the time of a restart.
-        sick = check_ready(instance, workers=1) if self._readiness.reason else None
+        sick = check_ready(instance, workers=1) if reason else None
         self._renew()
         with suppress(*UNREADY):
             self._staff.limit(instance)
-            if self._readiness.reason is None:
+            if reason is None:
                 self._staff.keep(instance)
-        return sick
+        return reason, sick
+
+    def _turn(self, asked: Instance) -> bool:
+        """Have nginx and the sidecar ask this server; whether they asked another one before."""
+        if (asked.run, asked.ports) == (self._asked.run, self._asked.ports):
+            return False
+        with self._renewing, suppress(OSError):  # a full disk: at the next look
+            replace(self._nginx, instance=asked).write_route()
+            self._asked = asked
+            self._sidecar.turn_to(asked)
+            self._keeper.send(signal.SIGHUP)
+            return True
+        return False
 
     def _read_instance(self) -> Instance:
         """The server as it is recorded now. Where the record is damaged it may serve on: it counts as it was known."""
@@ -123,9 +145,9 @@ class Supervisor:
                 print(f"gateway: {sentence}", flush=True)
 
     def _renew(self) -> None:
-        """Give nginx TorchServe's token if it has another one now."""
+        """Give nginx the token of the TorchServe that it asks, if that has another one now."""
         with self._renewing, suppress(OSError):  # on a full disk the sidecar's second attempts go on
-            if self._nginx.write_token():
+            if replace(self._nginx, instance=self._asked).write_token():
                 self._keeper.send(signal.SIGHUP)
 
     def _drain(self) -> int:

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from lungct_client import Client, Gateway, Local, RefusedError, ServerError, TokenError
 from lungct_tools.commandline import add_run_option, make_parser
+from lungct_tools.server.deputy import find_asked
 from lungct_tools.server.health import check_live, check_ready
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.processes import read_resident
@@ -26,7 +27,7 @@ def describe(server: Local | Gateway) -> dict[str, Any]:
     if isinstance(server, Gateway):
         return describe_remote(Client(server, deadline_s=0))
     try:
-        instance = Instance.read(server.run)
+        instance = find_asked(Instance.read(server.run))  # during an update its deputy answers
     except ServerError as error:  # its record is damaged
         return {"live": False, "ready": False, "reason": str(error), "workers": []}
     if (reason := check_live(instance)) is not None:

@@ -37,10 +37,10 @@ def load(site, slices, rows):
     """Patient and impatient callers around a fault; asserts what every fault must leave whole, and adds the row."""
 
     @contextmanager
-    def run(fault):
+    def run(fault, rest_s=0):
         wait_until(site.is_ready, BACK_S, "ready before the fault")
-        patient = Traffic(site.door.client("alice", deadline_s=180, timeout_s=90), slices, 3)
-        raw = Traffic(site.door.client("raw", deadline_s=0, timeout_s=90), slices, 3)
+        patient = Traffic(site.door.client("alice", deadline_s=180, timeout_s=90), slices, 3, rest_s=rest_s)
+        raw = Traffic(site.door.client("raw", deadline_s=0, timeout_s=90), slices, 3, rest_s=rest_s)
         with patient, raw, Readiness(site.is_ready) as readiness:
             wait_until(lambda: min(patient.answered, raw.answered) > 5, 60, "traffic flows")
             broken = time.monotonic()

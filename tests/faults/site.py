@@ -120,6 +120,14 @@ def change_archive(path, changes):
     write_seal(path)
 
 
+def copy_archive(store, folder, changes):
+    """The archive of a store, with other contents."""
+    archive = folder / "candidate.mar"
+    archive.write_bytes((store / "lung_ct.mar").read_bytes())
+    change_archive(archive, changes)
+    return archive
+
+
 @contextmanager
 def open_site(tmp):
     """Server and gateway, ready; stopped at the end, drained first."""

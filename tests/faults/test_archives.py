@@ -1,13 +1,14 @@
-"""Damaged archives: at the start, under a server that runs, and as an update of it. A good update, too."""
+"""Damaged archives: at the start, under a server that runs, and as an update of it."""
 
 import zipfile
 
 import pytest
 
+from lungct_tools.server.deputy import find_deputy
 from lungct_tools.server.instance import Instance, find_ports
 from lungct_tools.server.seal import write_seal
 from tests.conftest import run_script
-from tests.faults.site import build_store, change_archive, kill
+from tests.faults.site import build_store, change_archive, copy_archive, kill
 from tests.faults.table import format_row
 
 pytestmark = [pytest.mark.server, pytest.mark.ops, pytest.mark.timeout(600)]  # the site's start included
@@ -58,37 +59,32 @@ def test_an_archive_that_somebody_changed_is_not_started(tmp_path, rows):
     assert not (tmp_path / "run").exists()
 
 
-def copy_archive(site, folder, changes):
-    """The archive that is served, with other contents."""
-    archive = folder / "candidate.mar"
-    archive.write_bytes((site.store / "lung_ct.mar").read_bytes())
-    change_archive(archive, changes)
-    return archive
-
-
 def fail_later(handler):
     """A handler that becomes READY and raises for every batch."""
     return handler.replace(b"jobs = [", b"raise RuntimeError('gone'); jobs = [")
 
 
 @pytest.mark.parametrize(
-    ("fault", "name", "damage", "says"),
+    ("fault", "name", "damage", "says", "deadline"),
     [
-        ("one damaged weight", "weights.safetensors", lambda bits: bits[:-1] + b"?", "weights.safetensors has sha256"),
-        ("a handler that does not start", "lung_ct_handler.py", lambda _: b"raise RuntimeError('gone')", "gone"),
-        ("a handler that loads and then fails", "lung_ct_handler.py", fail_later, "Prediction failed"),
+        ("one damaged weight", "weights.safetensors", lambda bits: bits[:-1] + b"?", "weights.safetensors has", 120),
+        ("a handler that does not start", "lung_ct_handler.py", lambda _: b"raise RuntimeError('gone')", "gone", 120),
+        ("a handler that loads and then fails", "lung_ct_handler.py", fail_later, "Prediction failed", 50),  # takes all
     ],
 )
-def test_an_update_to_a_damaged_archive_changes_nothing_and_says_why(site, load, tmp_path, fault, name, damage, says):
+def test_an_update_to_a_damaged_archive_changes_nothing_and_says_why(
+    site, load, tmp_path, fault, name, damage, says, deadline
+):
     before, served = site.instance.pid, (site.store / "lung_ct.mar").read_bytes()
-    archive = copy_archive(site, tmp_path, {name: damage})
-    with load(f"update to an archive with {fault}: refused") as raw:
-        updated = run_script("update", archive, "--run", site.run, "--deadline", 40)  # one of them takes it all
+    archive = copy_archive(site.store, tmp_path, {name: damage})
+    with load(f"update to an archive with {fault}: refused", rest_s=0.5) as raw:  # it gives way to others
+        updated = run_script("update", archive, "--run", site.run, "--deadline", deadline)
     assert updated.returncode == 1
     assert "the old one serves on" in updated.stderr
     assert says in updated.stderr
     assert not raw.failures()
     assert site.instance.pid == before
+    assert find_deputy(site.run) is None
     assert (site.store / "lung_ct.mar").read_bytes() == served
 
 
@@ -100,19 +96,6 @@ def test_an_update_to_a_file_that_is_no_archive_is_refused_at_once(site, tmp_pat
     assert site.is_ready()
 
 
-def test_an_update_to_another_version_serves_it_and_keeps_the_old_one(site, load, tmp_path):
-    served = (site.store / "lung_ct.mar").read_bytes()
-    version = site.describe()["modelVersion"]
-    renamed = {"MAR-INF/MANIFEST.json": lambda text: text.replace(f'"{version}"'.encode(), b'"9.9"')}
-    archive = copy_archive(site, tmp_path, renamed)
-    with load("update to another archive") as raw:
-        updated = run_script("update", archive, "--run", site.run)
-    assert updated.returncode == 0, updated.stderr
-    assert site.describe()["modelVersion"] == "9.9"
-    assert (site.store / "lung_ct.mar.previous").read_bytes() == served
-    assert set(raw.failures()) <= {"503"}
-
-
 def test_without_a_gateway_an_update_restarts_the_server_itself(tmp_path):
     build_store(tmp_path / "store", tmp_path / "no-crash")
     place = ("--run", tmp_path / "run", "--store", tmp_path / "store", "--ports", *find_ports(5))
@@ -120,7 +103,7 @@ def test_without_a_gateway_an_update_restarts_the_server_itself(tmp_path):
         assert run_script("serve", *place).returncode == 0
         before = Instance.read(tmp_path / "run").pid
         updated = run_script("update", tmp_path / "store" / "lung_ct.mar", "--run", tmp_path / "run")
-        assert updated.returncode == 0, updated.stderr
+        assert (updated.returncode, "no gateway runs" in updated.stderr) == (0, True), updated.stderr
         assert Instance.read(tmp_path / "run").pid not in (0, before)
     finally:
         run_script("stop", "--run", tmp_path / "run")

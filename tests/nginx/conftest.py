@@ -40,6 +40,25 @@ class Recorder(BaseHTTPRequestHandler):
         pass
 
 
+class Holding(Recorder):
+    """Answers when the server's `release` is set."""
+
+    def do_POST(self):
+        self.server.held.append(self)
+        self.server.release.wait(60)
+        super().do_POST()
+
+
+@pytest.fixture
+def holding():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Holding) as server:
+        server.seen, server.plan, server.held, server.release = [], [], [], threading.Event()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.release.set()
+        server.shutdown()
+
+
 @pytest.fixture(scope="module")
 def upstream():
     with ThreadingHTTPServer(("127.0.0.1", 0), Recorder) as server:

@@ -1,41 +1,19 @@
 """As many requests of all clients are let in as TorchServe can hold; one more is refused at once."""
 
 import socket
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from http.server import ThreadingHTTPServer
 
 import pytest
 import requests
 
 from tests.nginx.callers import KEYS, uploading
-from tests.nginx.conftest import Recorder
 from tests.support.calls import wait_until
 from tests.support.gateways import assert_refusal, run_nginx, skip_without_nginx
 
 pytestmark = pytest.mark.ops
 PLACES = 6
-
-
-class Holding(Recorder):
-    """Answers when the server's `release` is set."""
-
-    def do_POST(self):
-        self.server.held.append(self)
-        self.server.release.wait(60)
-        super().do_POST()
-
-
-@pytest.fixture
-def holding():
-    with ThreadingHTTPServer(("127.0.0.1", 0), Holding) as server:
-        server.seen, server.plan, server.held, server.release = [], [], [], threading.Event()
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.release.set()
-        server.shutdown()
 
 
 @pytest.fixture

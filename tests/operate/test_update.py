@@ -1,5 +1,6 @@
-"""Who starts the server again when it has another archive."""
+"""Who starts the server again when it has another archive, and what answers meanwhile."""
 
+import fcntl
 import subprocess
 import sys
 import zipfile
@@ -9,6 +10,7 @@ import pytest
 
 from lungct_tools.operate import update
 from lungct_tools.proxy.record import Record
+from lungct_tools.server.deputy import FOLDER, RUN, find_asked, find_deputy, note
 from lungct_tools.server.seal import find_seal, fits
 from tests.support.standins import make_archive, run_stand_in
 
@@ -59,6 +61,124 @@ def test_a_seal_that_cannot_be_written_leaves_the_archive_that_is_there(tmp_path
         update.put(new, old.parent, kept)
     assert fits(old)
     assert zipfile.ZipFile(old).read("which") == b"old"
+
+
+@pytest.fixture
+def stored(server, monkeypatch):
+    """The same with an archive that it serves, and another one to update to; nothing of them is ever started."""
+    store, new = server.run / "store", make_archive(server.run / "new", which="new")
+    make_archive(store, which="old")
+    recorded = replace(server, options=("--run", str(server.run), "--store", str(store)))
+    recorded.write()
+    monkeypatch.setattr(sys, "argv", ["update", str(new), "--run", str(server.run)])
+    return recorded
+
+
+def served(instance):
+    return zipfile.ZipFile(instance.store / "lung_ct.mar").read("which")
+
+
+@pytest.fixture
+def deputised(stored, monkeypatch):
+    """The same behind a gateway, with a second server that was tried; `turned` to whom the gateway turned."""
+    turned = []
+
+    def hand_over(instance, _):
+        note(instance.run, asked=True)
+        turned.append(find_asked(instance))
+        return True
+
+    monkeypatch.setattr(update, "find", lambda _: Record(1, "", INF, 0))
+    monkeypatch.setattr(update, "try_out", lambda *_: True)
+    monkeypatch.setattr(update, "hand_over", hand_over)
+    monkeypatch.setattr(update, "hand_back", lambda instance: (note(instance.run, False), turned.append(instance)))
+    (stored.run / RUN).mkdir(parents=True)
+    with run_stand_in(stored.run / RUN) as deputy:
+        monkeypatch.setattr(update, "check_start", lambda _: None)
+        yield stored, deputy, turned
+
+
+def test_behind_a_gateway_a_deputy_answers_while_the_server_starts_again(deputised, monkeypatch):
+    server, deputy, turned = deputised
+    asked = []
+    monkeypatch.setattr(update, "serve", lambda *_: asked.append(find_asked(server)) or True)
+    assert update.main() == 0
+    assert (asked, turned) == ([deputy], [deputy, server])
+    assert not deputy.running
+    assert not (server.run / FOLDER).exists()
+    assert served(server) == b"new"
+
+
+def test_a_server_that_starts_with_neither_archive_leaves_the_deputy_to_answer(deputised, monkeypatch, capsys):
+    server, deputy, turned = deputised
+    monkeypatch.setattr(update, "serve", lambda *_: False)
+    assert update.main() == 4
+    assert (turned, find_asked(server)) == ([deputy], deputy)
+    assert "until it is, the one that was tried answers" in capsys.readouterr().err
+    assert served(server) == b"old"
+
+
+def test_an_archive_that_finds_no_place_brings_the_gateway_back(deputised, monkeypatch, capsys):
+    server, deputy, turned = deputised
+
+    def put(*_):
+        raise OSError("no space")
+
+    monkeypatch.setattr(update, "put", put)
+    assert update.main() == 1
+    assert turned == [deputy, server]
+    assert server.running
+    assert not deputy.running
+    assert "no space; the old archive serves on" in capsys.readouterr().err
+
+
+def test_a_gateway_that_turns_to_no_other_server_leaves_the_one_that_serves(deputised, monkeypatch, capsys):
+    server, deputy, _ = deputised
+    monkeypatch.setattr(update, "hand_over", lambda *_: False)
+    assert update.main() == 1
+    assert server.running
+    assert not deputy.running
+    assert served(server) == b"old"
+    assert "The old archive serves on" in capsys.readouterr().err
+
+
+def test_an_update_finds_room_or_is_refused_at_once(stored, monkeypatch, capsys):
+    monkeypatch.setattr("lungct_tools.server.memory.find_free", lambda: 1000)
+    assert update.main() == 1
+    assert "too little memory for two servers" in capsys.readouterr().err
+    assert find_deputy(stored.run) is None
+
+
+def test_a_second_update_at_the_same_time_is_refused(stored, capsys):
+    with (stored.run / "update.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert update.main() == 1
+    assert "another update is under way" in capsys.readouterr().err
+
+
+def test_a_deputy_that_has_to_answer_is_not_ended_by_the_next_update(stored, capsys):
+    note(stored.run, asked=True)
+    assert update.main() == 1
+    assert find_deputy(stored.run).asked
+    assert "try again then" in capsys.readouterr().err
+
+
+def test_going_back_serves_the_archive_of_before_and_needs_one(stored, monkeypatch, capsys):
+    tried = []
+    monkeypatch.setattr(update, "change", lambda _, archive, __: tried.append(archive.read_bytes()) or 0)
+    monkeypatch.setattr(sys, "argv", ["update", "--back", "--run", str(stored.run)])
+    assert update.main() == 2
+    assert "no update has changed the archive yet" in capsys.readouterr().err
+    update.put(make_archive(stored.run / "new", which="new"), stored.store, stored.seal)
+    assert update.main() == 0
+    assert tried == [(stored.store / "lung_ct.mar.previous").read_bytes()]
+
+
+@pytest.mark.parametrize("words", [[], ["lung_ct.mar", "--back"]])
+def test_an_update_is_to_an_archive_or_back(monkeypatch, words):
+    monkeypatch.setattr(sys, "argv", ["update", *words])
+    with pytest.raises(SystemExit, match="2"):
+        update.main()
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,23 @@ class Traffic:
         return max((after - before for before, after in zip(times, times[1:], strict=False)), default=float("inf"))
 
 
+class Steady(Traffic):
+    """So many calls a second, evenly spread, and not fewer while answers are slow: `callers` is how many may wait.
+
+    Callers that rest after an answer soon march in step, as one batch answers them all: half of the time nobody asks.
+    """
+
+    def __init__(self, client: Client, bodies: Sequence[bytes], rate: float, callers: int) -> None:
+        super().__init__(client, bodies, callers)
+        self._every_s, self._callers = 1 / rate, callers
+
+    def _call(self, number: int) -> None:
+        began = time.monotonic()
+        while not self._ended.wait(max(0.0, began + number * self._every_s - time.monotonic())):
+            self.calls.append(attempt(self._client, self._bodies[number % len(self._bodies)]))
+            number += self._callers
+
+
 def strict_call(door, body):
     """One request on a new connection: "refused" before it was accepted, its status, or "cut" after that."""
     context = ssl.create_default_context(cafile=str(door.ca))

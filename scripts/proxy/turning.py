@@ -1,0 +1,62 @@
+"""How nginx turns from one server to another: which ones its workers ask now, and what becomes of a deputy left alone.
+
+A worker stands in the run folder of the server that it asks (`working_directory`, see scripts/proxy/nginx.py). Those
+of the settings before finish what they have where they stood: once all stand elsewhere, nobody asks that server.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from lungct_client import ServerError
+from lungct_tools.proxy.record import find, find_guard
+from lungct_tools.server.deputy import dismiss, end_deputy, find_deputy
+from lungct_tools.server.instance import Instance
+from lungct_tools.server.polling import poll
+from lungct_tools.server.processes import list_members
+
+BEGIN_S = 30.0  # that the supervisor may take to notice: it may be about to check the server
+FINISH_S = 160.0  # a little over worker_shutdown_timeout of config/nginx/nginx.conf
+
+
+def list_asked(run: Path) -> set[Path]:
+    """Run folders of the servers that nginx's workers ask; empty where there is no nginx."""
+    try:
+        master = int((run / "gateway" / "nginx.pid").read_text())
+    except (OSError, ValueError):
+        return set()
+    found = set()
+    for pid in list_members(master):
+        with suppress(OSError):  # ended meanwhile
+            if pid != master:
+                found.add(Path(f"/proc/{pid}/cwd").readlink())
+    return found
+
+
+def wait_turned(run: Path, asked: Instance) -> bool:
+    """Wait until the gateway asks this server and is done with another; False when it does not turn to it at all."""
+    for _ in poll(BEGIN_S, 0.05):
+        if asked.run in list_asked(run):
+            break
+        if find(run) is None and find_guard(run) is None:
+            return False
+    else:
+        return False
+    for _ in poll(FINISH_S, 0.05):
+        if list_asked(run) <= {asked.run}:
+            break
+    return True
+
+
+def relieve(instance: Instance, ready: bool) -> None:
+    """One step towards the end of a deputy whose update was killed: once the server is ready, nobody needs it."""
+    deputy = find_deputy(instance.run)
+    if deputy is None or not deputy.orphaned:
+        return
+    if deputy.asked:
+        if ready:
+            dismiss(instance.run)
+    elif list_asked(instance.run) == {instance.run}:
+        with suppress(ServerError, OSError):  # at the next look
+            end_deputy(instance.run)

@@ -1,0 +1,73 @@
+"""An update behind a gateway: a deputy answers while the server starts again, and nobody is refused."""
+
+import os
+import time
+
+import pytest
+
+from lungct_tools.server.deputy import FOLDER
+from lungct_tools.server.processes import find_processes
+from tests.conftest import run_script
+from tests.faults.readiness import Readiness
+from tests.faults.site import BACK_S, copy_archive
+from tests.faults.table import count, format_row
+from tests.support.calls import wait_until
+from tests.support.traffic import Steady, Traffic
+
+pytestmark = [pytest.mark.server, pytest.mark.ops, pytest.mark.timeout(600)]  # the site's start included
+
+CALLERS, SHARE = 16, 0.4  # of the peak
+PEAK_S = 4
+GAP_S = 3  # without an answer; it is half a second, and a busy machine has gaps of a second or two without an update
+
+
+def measure_peak(site, slices):
+    """The most answers a second of the site."""
+    wait_until(site.is_ready, BACK_S, "ready")
+    begun = time.monotonic()
+    with Traffic(site.door.client("raw", deadline_s=0), slices, CALLERS) as traffic:
+        wait_until(lambda: time.monotonic() - begun > PEAK_S and traffic.answered > CALLERS, 60, "the peak is measured")
+    return traffic.answered / (time.monotonic() - begun)
+
+
+@pytest.fixture
+def steady(site, slices, rows):
+    """Run an update under a steady load, and hold it against what it promises; adds the row."""
+
+    def run(fault, *words):
+        peak = measure_peak(site, slices)
+        raw = Steady(site.door.client("raw", deadline_s=0, timeout_s=90), slices, SHARE * peak, CALLERS)
+        with raw, Readiness(lambda: site.door.ask("GET", "/readyz").status_code == 200) as readiness:
+            wait_until(lambda: raw.answered > CALLERS, 60, "traffic flows")
+            began, before = time.monotonic(), raw.answered
+            updated = run_script("update", *words, "--run", site.run)
+            rate = (raw.answered - before) / (time.monotonic() - began)
+            wait_until(lambda: raw.answered > before + CALLERS, 60, "traffic flows on")
+        gap = raw.longest_gap(began)
+        sees = f"{count(raw.failures())}; {rate:.0f} answers a second, {rate / peak:.1f} of the peak"
+        rows.append(format_row(fault, sees, sum(raw.failures().values()), gap, readiness.count_recovery(began)))
+        assert updated.returncode == 0, updated.stderr
+        assert not raw.failures()
+        assert readiness.count_recovery(began) is None
+        assert gap < GAP_S
+
+    return run
+
+
+def test_an_update_behind_a_gateway_loses_no_request_and_going_back_neither(site, steady, tmp_path):
+    """Ports, options, tokens' file: the server in its place is found where it was, whole, and alone."""
+    before, served = site.instance, (site.store / "lung_ct.mar").read_bytes()
+    version = site.describe()["modelVersion"]
+    renamed = {"MAR-INF/MANIFEST.json": lambda text: text.replace(f'"{version}"'.encode(), b'"9.9"')}
+    steady("update to another archive", copy_archive(site.store, tmp_path, renamed))
+    assert site.describe()["modelVersion"] == "9.9"
+    assert (site.store / "lung_ct.mar.previous").read_bytes() == served
+    after = site.instance
+    assert after.pid != before.pid
+    assert (after.ports, after.options, after.keys) == (before.ports, before.options, before.keys)
+    assert not (site.run / FOLDER).exists()
+    threads = [int(task.name) for folder in find_processes(after.pid) for task in (folder / "task").iterdir()]
+    assert {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads} == {os.getpriority(os.PRIO_PROCESS, 0)}
+    steady("going back to the archive of before", "--back")
+    assert site.describe()["modelVersion"] == version
+    assert run_script("status", "--run", site.run).returncode == 0

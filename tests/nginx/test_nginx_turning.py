@@ -1,0 +1,46 @@
+"""nginx turns to another server: what one has been asked it answers, and one can see when nobody asks it any more."""
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from lungct_tools.proxy.turning import list_asked, wait_turned
+from lungct_tools.server.instance import Instance
+from tests.support.calls import wait_until
+
+pytestmark = pytest.mark.ops
+
+
+def test_requests_in_flight_are_answered_by_the_server_that_has_them_and_new_ones_by_the_other(
+    nginx, post, upstream, holding, tmp_path
+):
+    run, here = nginx.folder.parent, nginx.instance
+    other = Instance(tmp_path, (holding.server_port, 9, 9, 9, 9))
+    other.keys.write_text('{"inference": {"key": "of the other"}}')
+
+    def turn_to(instance):
+        replace(nginx, instance=instance).write_route()
+        os.kill(int((nginx.folder / "nginx.pid").read_text()), signal.SIGHUP)
+        wait_until(lambda: instance.run in list_asked(run), 20, "nginx turns")
+
+    with ThreadPoolExecutor(1) as pool:
+        assert list_asked(run) == {here.run}
+        turn_to(other)
+        held = pool.submit(post)
+        wait_until(lambda: holding.held, 20, "the other one has a request")
+        turn_to(here)
+        assert post().status_code == 200
+        assert [headers["Authorization"] for _, headers, _ in upstream.seen] == ["Bearer of the hour"]
+        assert list_asked(run) == {here.run, other.run}, "one worker waits for an answer"
+        holding.release.set()
+        assert held.result().status_code == 200
+    assert [headers["Authorization"] for _, headers, _ in holding.seen] == ["Bearer of the other"]
+    wait_until(lambda: list_asked(run) == {here.run}, 20, "nobody asks the other one")
+
+
+def test_where_no_gateway_runs_nothing_turns_and_nobody_waits(tmp_path):
+    assert list_asked(tmp_path) == set()
+    assert not wait_turned(tmp_path, Instance(tmp_path))
