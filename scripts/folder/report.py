@@ -24,14 +24,14 @@ def write_report(run: Run, parquet: bool) -> Totals:
     """Write slices.csv, slices.parquet if asked, series.csv and summary.html beside the journal."""
     out, journal, order = run.journal.path.parent, run.journal, run.order
     with open_whole(out / "slices.csv") as file:
-        write_csv(journal.rows(), order.classes, file)
+        write_csv(journal.rows(), order.classes, file, run.facts)
     if parquet:
         from lungct_tools.folder.parquet import write_parquet  # pyarrow is half a second, and an optional package
 
-        write_parquet(journal.rows(), order.classes, out / "slices.parquet")
+        write_parquet(journal.rows(), order.classes, out / "slices.parquet", run.facts)
     totals = add_up_groups(journal.groups(), order.classes, SUSPICIOUS)
     with open_whole(out / "series.csv") as file:
-        write_series(totals.series, file)
+        write_series(totals.series, file, run.facts)
     about = {
         "model weights": f"sha256 {order.weights_sha256}",
         "engine": ", ".join(sorted({row["engine"] for row in totals.suspicious})) or "none",

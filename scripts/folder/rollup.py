@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
 from lungct import NOTICE
 from lungct_tools.folder.copies import Instances
+from lungct_tools.folder.modelfacts import tell_once
 from lungct_tools.folder.record import Row, identify_series
 from lungct_tools.folder.table import write_table
 
@@ -161,6 +162,6 @@ def tell_series(series: Row) -> str:
     return " ".join((f"{verdict[0].upper()}{verdict[1:]}: {', '.join(found)}.", series["warnings"])).strip()
 
 
-def write_series(series: Iterable[Row], file: IO[str]) -> None:
-    """Series as CSV with a header."""
-    write_table(series, COLUMNS, file)
+def write_series(series: Iterable[Row], file: IO[str], facts: Mapping[str, str]) -> None:
+    """Series as CSV with a header; the first line has the facts of the model."""
+    write_table(series, COLUMNS, file, tell_once(facts))

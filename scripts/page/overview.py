@@ -10,6 +10,7 @@ import altair as alt
 import streamlit as st
 
 from lungct.gate.checks import LITTLE_LUNG
+from lungct_tools.folder.modelfacts import tell_model
 from lungct_tools.folder.record import order_classes, probability_column, write_csv
 from lungct_tools.folder.rollup import RULE, tell_series
 from lungct_tools.page.markup import plain
@@ -145,10 +146,10 @@ def show_curve(findings: list[Finding], worst: str) -> None:
 
 
 def make_csv(study: Study, contract: dict[str, Any]) -> str:
-    """All findings as CSV, the notice in every line."""
+    """All findings as CSV, the notice in every line, the facts of the model in the first."""
     stream = io.StringIO()
     rows = (finding.row for group in study.series() for finding in group)
-    write_csv(rows, order_classes(contract["classes"]), stream)
+    write_csv(rows, order_classes(contract["classes"]), stream, tell_model(contract))
     return stream.getvalue()
 
 

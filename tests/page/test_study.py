@@ -92,6 +92,7 @@ def test_the_csv_carries_the_notice_in_every_line_and_quotes_no_tag(pipeline, sl
     assert {line["notice"] for line in lines} == {NOTICE}
     assert float(lines[0]["probability_Malignant"]) == findings[0].reply["probabilities"]["Malignant"]
     assert lines[1]["error"] == "unsupported_format"
+    assert lines[0]["about_model"].startswith("Reports: ")
     assert find_place(dicom).series not in text
     assert "PHANTOM" not in text
 
