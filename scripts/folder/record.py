@@ -84,6 +84,13 @@ def columns(classes: Sequence[str]) -> list[str]:
     return [*BEFORE, *(probability_column(name) for name in classes), *AFTER, "notice"]
 
 
-def write_csv(rows: Iterable[Row], classes: Sequence[str], file: IO[str], facts: Mapping[str, str]) -> None:
-    """Rows as CSV with a header; every line carries the notice, the first one the facts of the model."""
-    write_table((flatten(row, classes) for row in rows), columns(classes), file, tell_once(facts))
+def write_csv(
+    rows: Iterable[Row], classes: Sequence[str], file: IO[str], facts: Mapping[str, str], more: Sequence[str] = ()
+) -> None:
+    """Rows as CSV with a header; every line carries the notice, the first one the facts of the model.
+
+    Args:
+        more: names of further fields, each a column behind the usual ones.
+    """
+    lines = (flatten(row, classes) | {name: row.get(name, "") for name in more} for row in rows)
+    write_table(lines, [*columns(classes), *more], file, tell_once(facts))

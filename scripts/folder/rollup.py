@@ -155,11 +155,21 @@ def _add_group(
 
 
 def tell_series(series: Row) -> str:
-    """A series' row as a sentence for people."""
-    found = [f"{series['scored']} of {series['slices']} slices scored"]
-    found += [f"{series[name]} {name}" for name in ("referred", "copies") if series[name]]
+    """A series' row as a sentence for people: its verdict, and of what."""
     verdict = f"{series['label']}, {series['decision']}"
-    return " ".join((f"{verdict[0].upper()}{verdict[1:]}: {', '.join(found)}.", series["warnings"])).strip()
+    return " ".join((f"{verdict[0].upper()}{verdict[1:]}: {tell_counts(series)}.", series["warnings"])).strip()
+
+
+def tell_counts(series: Row) -> str:
+    """How many slices of a row there are, and what became of them."""
+    found = [f"{series['scored']} of {series['slices']} slices scored"]
+    return ", ".join([*found, *(f"{series[name]} {name}" for name in ("referred", "copies") if series[name])])
+
+
+def tell_refused(errors: Counter[str]) -> str:
+    """Which errors kept files from being scored, as a sentence; empty without one."""
+    found = ", ".join(f"{code} ({count:,})" for code, count in errors.most_common())
+    return f"Refused: {found}." if found else ""
 
 
 def write_series(series: Iterable[Row], file: IO[str], facts: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ from html import escape
 from lungct import NOTICE
 from lungct_tools.folder.markup import POLICY, SCRIPT, STYLE
 from lungct_tools.folder.record import Row
-from lungct_tools.folder.rollup import RULE, Totals
+from lungct_tools.folder.rollup import RULE, Totals, tell_refused
 
 SHOWN_SERIES = 200
 NUMBERS = ("slices", "copies", "refused", "referred", "suspicion", "peak", "confidence")
@@ -67,10 +67,8 @@ def _list_counts(totals: Totals, classes: Sequence[str]) -> str:
 
 
 def _list_errors(errors: Counter[str]) -> str:
-    if not errors:
-        return ""
-    found = ", ".join(f"{escape(code)} ({count:,})" for code, count in errors.most_common())
-    return f"<p>Refused: {found}. The sentence for each file is in the table of slices.</p>"
+    told = escape(tell_refused(errors))
+    return told and f"<p>{told} The sentence for each file is in the table of slices.</p>"
 
 
 def _ask_decision() -> str:

@@ -18,17 +18,16 @@ from selenium.common.exceptions import WebDriverException
 from lungct_tools import ROOT
 from lungct_tools.commandline import add_run_option, make_parser
 from lungct_tools.page.browser import Browser, find_chromium, open_browser, serve_page
-from lungct_tools.phantom.anatomy import draw_slice
-from lungct_tools.phantom.files import write_png
+from lungct_tools.phantom.series import draw_volume
 
 SLICES, WIDTH, HEIGHT, MAX_BYTES = 8, 1280, 1500, 380_000
 
 
 def draw_series(folder: Path) -> list[Path]:
-    """A made-up series, one slice of it with a spiculated nodule."""
-    paths = [folder / f"slice-{number}.png" for number in range(1, SLICES + 1)]
-    for number, path in enumerate(paths):
-        write_png(draw_slice(number, "spiculated" if number == SLICES // 2 else "none"), path)
+    """A made-up series, every third slice of it with a spiculated nodule."""
+    paths = [folder / f"slice-{number}.dcm" for number in range(1, SLICES + 1)]
+    for path, body in zip(paths, draw_volume(SLICES, "spiculated"), strict=True):
+        path.write_bytes(body)
     return paths
 
 
