@@ -28,7 +28,7 @@ SETTINGS = {
     "client.toolbarMode": "viewer",  # its menu lets a person choose the theme; without a choice it is the system's
     "theme.light.primaryColor": "#0b5cad",
     "theme.light.textColor": "#1b2430",
-    "theme.dark.primaryColor": "#2f7fd0",
+    "theme.dark.primaryColor": "#5aa2e8",
 }
 
 

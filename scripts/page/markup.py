@@ -23,6 +23,8 @@ STYLE = """<style>
 [data-testid="stFileUploaderDropzoneInstructions"] span{font-size:0}
 [data-testid="stFileUploaderDropzoneInstructions"] span::after{content:"or drop them here";font-size:.9rem;
  color:var(--ls-muted)}
+[data-testid="stVegaLiteChart"] text{fill:var(--ls-muted)!important}
+[data-testid="stBaseButton-primary"]:not([disabled]) *{color:light-dark(#fff,#0b1622)}
 .st-key-notes{background:var(--ls-warm-ground);border-radius:6px;padding:.35rem .9rem;gap:.2rem}
 .st-key-notes:empty{display:none}.st-key-notes [data-testid="stMarkdownContainer"]{margin:0}
 .st-key-notes p{color:var(--ls-warm);font-size:.9rem;margin:0}
