@@ -24,7 +24,7 @@ WIDTH, HEIGHT, MAX_BYTES = 1366, 1490, 380_000
 
 
 def take_pictures(browser: Browser, url: str, downloads: Path, out: Path) -> list[Path]:
-    """Use the page as a person would and keep page.png and overlay.png, of an example that says it is one; their paths."""
+    """Use the page as a person would, on an example that says it is one; the paths of page.png and overlay.png."""
     browser.resize(WIDTH, HEIGHT)
     browser.driver.get(url)
     browser.press(SERIES)
