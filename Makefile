@@ -22,7 +22,7 @@ ask = $(if $(strip $(ARGS)),,$(error Where is the data? make $@ ARGS='$1'; what 
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:  # targets named together follow each other: make -j stop serve
-.PHONY: help setup archive serve gateway key stop status demo predict score ui screenshots scale update bench bench-bulk footprint audit train quantize evaluate exporter image sbom lint test test-ops test-core test-ohif demo-testing faults soak lock clean findings
+.PHONY: help setup archive serve gateway key stop status demo predict score ui screenshots flow scale update bench bench-bulk footprint audit train quantize evaluate exporter image sbom lint test test-ops test-core test-ohif demo-testing faults soak lock clean findings
 
 help:     ## this help
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -72,6 +72,10 @@ ui:       ## the page for people, on this machine only; needs `make serve`
 screenshots:  ## README's pictures of the page, from synthetic slices; needs `make serve` and Chromium
 	@$(SETUP) test
 	@$(LUNGCT) screenshots $(ARGS)
+
+flow:     ## docs/flow.svg, the way of a request, from the settings and the model
+	@$(SETUP)
+	@$(PY) -P -m lungct_tools.documents.flow
 
 scale:    ## change the number of workers and wait for them: make scale WORKERS=2
 	@$(LUNGCT) scale $(WORKERS) $(ARGS)

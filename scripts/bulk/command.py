@@ -34,7 +34,6 @@ from lungct_tools.bulk.shard import COUNT, Shard, ShardError
 from lungct_tools.commandline import add_window_option, make_parser, positive
 from lungct_tools.folder.archive import Archive, open_source
 from lungct_tools.folder.journal import JournalError
-from lungct_tools.folder.modelfacts import tell_model
 from lungct_tools.folder.report import write_report
 from lungct_tools.folder.score import INTERRUPTED, add_format_option, check_format, show, stop_on_signals
 from lungct_tools.folder.scoring import Order, Run
@@ -91,7 +90,7 @@ def run_gather(args: argparse.Namespace) -> int:
     with holding(args.model, args.threads, args.device) as core:  # it draws the summary's pictures
         if core.model_sha256 != plan.model_sha256:
             raise JournalError(f"{args.model} is not the model that {args.out} was made by; name that by --model.")
-        run = Run(manifest, parts, core, plan.order, 1, threading.Event(), tell_model(core.contract()))
+        run = Run(manifest, parts, core, plan.order, 1, threading.Event(), core.contract())
         totals = write_report(run, args.format == "parquet")
     show(totals, args.out, args.json, "bulk")
     if parts.strayed:

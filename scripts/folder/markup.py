@@ -23,6 +23,7 @@ fieldset{border:1px solid #d5dbe3;border-radius:8px;display:flex;flex-wrap:wrap;
 .open{font:inherit;color:#0b5cad;background:none;border:0;padding:0;cursor:pointer;text-align:left;
  text-decoration:underline}
 .open img,.open .none{display:block;width:56px;height:56px;background:#10151c;object-fit:contain}
+td small{display:block;font-size:.75rem;line-height:1.1;color:#6b3f00}
 .refer{color:#8a3b00;font-weight:600}
 dialog{border:1px solid #d5dbe3;border-radius:8px;max-width:44rem;width:90vw}
 dialog img{width:100%;max-height:70vh;object-fit:contain;background:#10151c}

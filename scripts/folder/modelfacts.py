@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+ABOUT = "about_model"
 FOUND = 0.05  # recall below which a class is as good as never found
 
 
@@ -43,6 +44,11 @@ def tell_model(contract: Mapping[str, Any]) -> dict[str, str]:
         "how it does on scanners, kernels, slice thicknesses and patients that it was not judged on; expect worse"
     )
     return {name: fact for name, fact in facts.items() if fact}
+
+
+def tell_once(facts: Mapping[str, str]) -> dict[str, str]:
+    """The facts as one text by the name that they have in tables: a cell, or a file's metadata."""
+    return {ABOUT: " | ".join(f"{name}: {fact}" for name, fact in facts.items())}
 
 
 def _join(names: list[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -10,23 +10,27 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lungct import NOTICE
+from lungct_tools.folder.modelfacts import tell_once
 from lungct_tools.folder.record import AFTER, BEFORE, Row, probability_column
 
 PORTION = 5000  # rows
 
 
-def make_schema(classes: Sequence[str]) -> pa.Schema:
-    """A column a class as float32, warnings as a list, the rest as text; the notice is in the file's metadata."""
+def make_schema(classes: Sequence[str], facts: Mapping[str, str]) -> pa.Schema:
+    """A column a class as float32, warnings as a list, the rest as text.
+
+    The file's metadata holds the notice, and the facts of the model.
+    """
     kinds = {"confidence": pa.float32(), "warnings": pa.list_(pa.string())}
     before = [(name, kinds.get(name, pa.string())) for name in BEFORE]
     shares = [(probability_column(name), pa.float32()) for name in classes]
     after = [(name, kinds.get(name, pa.string())) for name in AFTER]
-    return pa.schema([*before, *shares, *after], metadata={"notice": NOTICE})
+    return pa.schema([*before, *shares, *after], metadata={"notice": NOTICE, **tell_once(facts)})
 
 
-def write_parquet(rows: Iterable[Row], classes: Sequence[str], path: Path) -> None:
+def write_parquet(rows: Iterable[Row], classes: Sequence[str], path: Path, facts: Mapping[str, str]) -> None:
     """Write all rows; what a refused file lacks is null, never NaN, which readers filter and order differently."""
-    schema = make_schema(classes)
+    schema = make_schema(classes, facts)
     pending = iter(rows)
     with pq.ParquetWriter(path, schema) as writer:
         while portion := [_as_columns(row, classes) for row in islice(pending, PORTION)]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import IO, Any
 
 from lungct import NOTICE
 from lungct.exchange.result import display_order
 from lungct_tools.folder.header import Place, find_place, hash_key
+from lungct_tools.folder.modelfacts import tell_once
 from lungct_tools.folder.naming import printable
 from lungct_tools.folder.table import write_table
 
@@ -83,6 +84,13 @@ def columns(classes: Sequence[str]) -> list[str]:
     return [*BEFORE, *(probability_column(name) for name in classes), *AFTER, "notice"]
 
 
-def write_csv(rows: Iterable[Row], classes: Sequence[str], file: IO[str]) -> None:
-    """Rows as CSV with a header; every line carries the notice."""
-    write_table((flatten(row, classes) for row in rows), columns(classes), file)
+def write_csv(
+    rows: Iterable[Row], classes: Sequence[str], file: IO[str], facts: Mapping[str, str], more: Sequence[str] = ()
+) -> None:
+    """Rows as CSV with a header; every line carries the notice, the first one the facts of the model.
+
+    Args:
+        more: names of further fields, each a column behind the usual ones.
+    """
+    lines = (flatten(row, classes) | {name: row.get(name, "") for name in more} for row in rows)
+    write_table(lines, [*columns(classes), *more], file, tell_once(facts))

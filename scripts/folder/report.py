@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from lungct_client import RefusedError, ServerError, TokenError
+from lungct_tools.folder.modelfacts import tell_model
 from lungct_tools.folder.naming import printable
 from lungct_tools.folder.record import write_csv
 from lungct_tools.folder.rollup import Totals, add_up_groups, write_series
@@ -22,23 +23,23 @@ SUSPICIOUS = 100  # slices on the summary page, each with a picture of some 10 k
 
 def write_report(run: Run, parquet: bool) -> Totals:
     """Write slices.csv, slices.parquet if asked, series.csv and summary.html beside the journal."""
-    out, journal, order = run.journal.path.parent, run.journal, run.order
+    out, journal, order, facts = run.journal.path.parent, run.journal, run.order, tell_model(run.contract)
     with open_whole(out / "slices.csv") as file:
-        write_csv(journal.rows(), order.classes, file)
+        write_csv(journal.rows(), order.classes, file, facts)
     if parquet:
         from lungct_tools.folder.parquet import write_parquet  # pyarrow is half a second, and an optional package
 
-        write_parquet(journal.rows(), order.classes, out / "slices.parquet")
+        write_parquet(journal.rows(), order.classes, out / "slices.parquet", facts)
     totals = add_up_groups(journal.groups(), order.classes, SUSPICIOUS)
     with open_whole(out / "series.csv") as file:
-        write_series(totals.series, file)
+        write_series(totals.series, file, facts)
     about = {
         "model weights": f"sha256 {order.weights_sha256}",
         "engine": ", ".join(sorted({row["engine"] for row in totals.suspicious})) or "none",
         "window": order.window or "the model's",
-        **run.facts,
+        **facts,
     }
-    page = build_summary(totals, order.classes, draw_suspicious(totals, run), about)
+    page = build_summary(totals, order.classes, draw_suspicious(totals, run), about, run.contract)
     with open_whole(out / "summary.html") as file:
         file.write(page)
     return totals

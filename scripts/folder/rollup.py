@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
 from lungct import NOTICE
 from lungct_tools.folder.copies import Instances
+from lungct_tools.folder.modelfacts import tell_once
 from lungct_tools.folder.record import Row, identify_series
 from lungct_tools.folder.table import write_table
 
@@ -154,13 +155,23 @@ def _add_group(
 
 
 def tell_series(series: Row) -> str:
-    """A series' row as a sentence for people."""
-    found = [f"{series['scored']} of {series['slices']} slices scored"]
-    found += [f"{series[name]} {name}" for name in ("referred", "copies") if series[name]]
+    """A series' row as a sentence for people: its verdict, and of what."""
     verdict = f"{series['label']}, {series['decision']}"
-    return " ".join((f"{verdict[0].upper()}{verdict[1:]}: {', '.join(found)}.", series["warnings"])).strip()
+    return " ".join((f"{verdict[0].upper()}{verdict[1:]}: {tell_counts(series)}.", series["warnings"])).strip()
 
 
-def write_series(series: Iterable[Row], file: IO[str]) -> None:
-    """Series as CSV with a header."""
-    write_table(series, COLUMNS, file)
+def tell_counts(series: Row) -> str:
+    """How many slices of a row there are, and what became of them."""
+    found = [f"{series['scored']} of {series['slices']} slices scored"]
+    return ", ".join([*found, *(f"{series[name]} {name}" for name in ("referred", "copies") if series[name])])
+
+
+def tell_refused(errors: Counter[str]) -> str:
+    """Which errors kept files from being scored, as a sentence; empty without one."""
+    found = ", ".join(f"{code} ({count:,})" for code, count in errors.most_common())
+    return f"Refused: {found}." if found else ""
+
+
+def write_series(series: Iterable[Row], file: IO[str], facts: Mapping[str, str]) -> None:
+    """Series as CSV with a header; the first line has the facts of the model."""
+    write_table(series, COLUMNS, file, tell_once(facts))

@@ -31,7 +31,6 @@ from lungct_tools.commandline import add_scoring_options, find_run, make_parser
 from lungct_tools.folder.archive import open_source
 from lungct_tools.folder.fleet import Fleet
 from lungct_tools.folder.journal import Journal, JournalError
-from lungct_tools.folder.modelfacts import tell_model
 from lungct_tools.folder.report import write_report
 from lungct_tools.folder.rollup import Totals
 from lungct_tools.folder.scoring import Order, Run
@@ -153,13 +152,13 @@ def main() -> int:
             raise SourceError(f"There are no files in {args.source}.")
         fleet = Fleet(choose_servers(args), args.deadline)
         contract = fleet.contract()
-        order, facts = Order.make(contract, args.heatmap, args.window, args.uids), tell_model(contract)
+        order = Order.make(contract, args.heatmap, args.window, args.uids)
         args.out.mkdir(parents=True, exist_ok=True)
         order.keep(args.out / "run.json", args.resume)
         with Journal(args.out / "slices.jsonl") as journal:
-            totals = visit(args, Run(look(args), journal, fleet, order, args.concurrency, stop, facts))
+            totals = visit(args, Run(look(args), journal, fleet, order, args.concurrency, stop, contract))
             while args.watch and totals and not stop.wait(EVERY_S):
-                totals = visit(args, Run(look(args), journal, fleet, order, args.concurrency, stop, facts), totals)
+                totals = visit(args, Run(look(args), journal, fleet, order, args.concurrency, stop, contract), totals)
     except (SourceError, JournalError, ChoiceError) as error:
         print(f"score: {error}", file=sys.stderr)
         return 2

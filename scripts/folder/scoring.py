@@ -75,7 +75,7 @@ class Run:
 
     Attributes:
         stop: once it is set, only what is in flight is finished.
-        facts: what a reader of the summary must know of the model, by name.
+        contract: the model's, of which the report tells what a reader must know.
     """
 
     source: Source
@@ -84,7 +84,7 @@ class Run:
     order: Order
     concurrency: int
     stop: threading.Event
-    facts: Mapping[str, str] = field(default_factory=dict)
+    contract: Mapping[str, Any] = field(default_factory=dict)
 
     def score(self) -> bool:
         """Bring the journal up to the source; whether it came to the end, and was not stopped before.

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
+from typing import Any
 
 from lungct import NOTICE
 from lungct_tools.folder.markup import POLICY, SCRIPT, STYLE
+from lungct_tools.folder.modelfacts import list_never_reported, tell_never
 from lungct_tools.folder.record import Row
-from lungct_tools.folder.rollup import RULE, Totals
+from lungct_tools.folder.rollup import RULE, Totals, tell_refused
 
 SHOWN_SERIES = 200
+NEVER = "never reported"  # beside a class of which the model reports no slice
 NUMBERS = ("slices", "copies", "refused", "referred", "suspicion", "peak", "confidence")
 SERIES_COLUMNS = (
     "series", "slices", "copies", "refused", "referred", "label", "suspicion", "peak", "decision", "warnings",
@@ -23,7 +26,11 @@ SERIES_COLUMNS = (
 
 
 def build_summary(
-    totals: Totals, classes: Sequence[str], pictures: Mapping[str, bytes], about: Mapping[str, str]
+    totals: Totals,
+    classes: Sequence[str],
+    pictures: Mapping[str, bytes],
+    about: Mapping[str, str],
+    contract: Mapping[str, Any],
 ) -> str:
     """The page.
 
@@ -31,16 +38,17 @@ def build_summary(
         classes: from least to most worrying.
         pictures: JPEG heatmap overlays of the most suspicious slices by sha256 of the file; one may be missing.
         about: what else a reader must know, by name: server, model, options.
+        contract: the model's; what it never reports is told first, and marked in the tables.
     """
-    worst = classes[-1]
+    worst, never = classes[-1], list_never_reported(contract)
     refused = [{**row, "decision": "refused", "label": row["error"]} for row in totals.refused]
-    slices = [_show_slice(row, worst, pictures) for row in (*totals.suspicious, *refused)]
+    slices = [_show_slice(row, worst, pictures, never) for row in (*totals.suspicious, *refused)]
     shown = len(totals.suspicious), len(refused)
     parts = [
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Scored slices</title>'
         f'<meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><style>{STYLE}</style></head><body>',
-        f'<h1>Scored slices</h1><p class="notice">{NOTICE}</p>',
+        f'<h1>Scored slices</h1><p class="notice">{NOTICE}<br>{escape(tell_never(contract))}</p>',
         _list_counts(totals, classes),
         _list_errors(totals.errors),
         _ask_decision(),
@@ -49,7 +57,7 @@ def build_summary(
         f"7 x 7 cells, smoothed for display, and not an outline of anything.</p>",
         _make_table(("file", worst, "confidence", "class", "decision"), slices, (worst, "confidence")),
         f"<h2>Series</h2><p>{escape(RULE)}{_tell_more(totals)}</p>",
-        _make_table(SERIES_COLUMNS, map(_show_series, totals.series[:SHOWN_SERIES]), NUMBERS),
+        _make_table(SERIES_COLUMNS, (_show_series(series, never) for series in totals.series[:SHOWN_SERIES]), NUMBERS),
         '<h2>About this run</h2><div class="scroll"><table>',
         *(f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in about.items()),
         f'</table></div><dialog aria-label="One slice"><img alt="" src="data:," hidden><p></p>'
@@ -67,10 +75,8 @@ def _list_counts(totals: Totals, classes: Sequence[str]) -> str:
 
 
 def _list_errors(errors: Counter[str]) -> str:
-    if not errors:
-        return ""
-    found = ", ".join(f"{escape(code)} ({count:,})" for code, count in errors.most_common())
-    return f"<p>Refused: {found}. The sentence for each file is in the table of slices.</p>"
+    told = escape(tell_refused(errors))
+    return told and f"<p>{told} The sentence for each file is in the table of slices.</p>"
 
 
 def _ask_decision() -> str:
@@ -88,7 +94,7 @@ def _make_table(names: Sequence[str], lines: Iterable[str], numbers: Sequence[st
     return f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
 
 
-def _show_slice(row: Row, worst: str, pictures: Mapping[str, bytes]) -> str:
+def _show_slice(row: Row, worst: str, pictures: Mapping[str, bytes], never: Collection[str]) -> str:
     name, share = escape(row["file"]), row.get("probabilities", {}).get(worst, "")
     if row["sha256"] in pictures:
         data = base64.b64encode(pictures[row["sha256"]]).decode("ascii")
@@ -96,26 +102,35 @@ def _show_slice(row: Row, worst: str, pictures: Mapping[str, bytes]) -> str:
     else:
         picture = '<span class="none"></span>'
     shares = ", ".join(f"{label} {value:.3f}" for label, value in row.get("probabilities", {}).items())
-    told = [row["file"], f"{row['label']}, {row['decision']}", shares or row["message"], *row.get("warnings", ())]
+    mark = f" ({NEVER})" if row["label"] in never else ""
+    told = [row["file"], f"{row['label']}{mark}, {row['decision']}", shares or row["message"], *row.get("warnings", ())]
     cells = (
         f'<td><button class="open">{picture}{name}</button></td>',
         _cell(share, True),
         _cell(row.get("confidence", ""), True),
-        _cell(row["label"]),
+        _show_label(row["label"], never),
         _cell(row["decision"]),
     )
     said = escape("\n".join(told))
     return f'<tr data-decision="{escape(row["decision"])}" data-told="{said}">{"".join(cells)}</tr>'
 
 
-def _show_series(series: Row) -> str:
-    cells = "".join(_cell(series[name], name in NUMBERS) for name in SERIES_COLUMNS)
+def _show_series(series: Row, never: Collection[str]) -> str:
+    cells = "".join(
+        _show_label(series[name], never) if name == "label" else _cell(series[name], name in NUMBERS)
+        for name in SERIES_COLUMNS
+    )
     return f'<tr data-decision="{escape(series["decision"])}">{cells}</tr>'
 
 
 def _tell_more(totals: Totals) -> str:
     count = len(totals.series)
     return f" These are the first {SHOWN_SERIES} of {count:,}; series.csv has all." if count > SHOWN_SERIES else ""
+
+
+def _show_label(label: str, never: Collection[str]) -> str:
+    mark = f"<small>{NEVER}</small>" if label in never else ""
+    return f'<td class="word">{escape(label)}{mark}</td>'
 
 
 def _cell(value: object, number: bool = False) -> str:

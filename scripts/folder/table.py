@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, islice
 from typing import IO, Any
 
 # What begins so is a formula to a spreadsheet, and may fetch or start something (OWASP, "CSV injection"); full-width
@@ -12,11 +13,21 @@ from typing import IO, Any
 _FORMULA = re.compile(r'(^|[;,|\t\r\n])([\s"]*)(?=[-=+@\uff1d\uff0b\uff0d\uff20])')
 
 
-def write_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], file: IO[str]) -> None:
-    """A header and the rows; only `columns` are written, a missing one is empty."""
+def write_table(
+    rows: Iterable[Mapping[str, Any]], columns: Sequence[str], file: IO[str], once: Mapping[str, str]
+) -> None:
+    """A header and the rows; only `columns` are written, a missing one is empty.
+
+    Args:
+        once: further columns by name, whose text stands in the first line only: what is true of the whole table. A
+            remark above the header would be the first thing that a reader of CSV takes for the header.
+    """
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([disarm(row.get(name, "")) for name in columns] for row in rows)
+    names = [*columns, *once]
+    writer.writerow(names)
+    lines = iter(rows)
+    told = ({**row, **once} for row in islice(lines, 1))
+    writer.writerows([disarm(row.get(name, "")) for name in names] for row in chain(told, lines))
 
 
 def disarm(cell: Any) -> Any:

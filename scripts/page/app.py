@@ -25,10 +25,10 @@ SETTINGS = {
     "server.fileWatcherType": "none",
     "browser.gatherUsageStats": "false",
     "client.showErrorDetails": "none",  # a traceback could quote a file name
-    "client.toolbarMode": "minimal",
-    "theme.base": "light",
-    "theme.primaryColor": "#0b5cad",
-    "theme.textColor": "#1b2430",
+    "client.toolbarMode": "viewer",  # its menu lets a person choose the theme; without a choice it is the system's
+    "theme.light.primaryColor": "#0b5cad",
+    "theme.light.textColor": "#1b2430",
+    "theme.dark.primaryColor": "#5aa2e8",
 }
 
 

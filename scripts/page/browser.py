@@ -70,6 +70,11 @@ class Browser:
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
+    def prefer(self, theme: str) -> None:
+        """Say that the system's theme is light or dark."""
+        feature = {"name": "prefers-color-scheme", "value": theme}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+
     def find(self, xpath: str, what: str) -> WebElement:
         """The first element that is shown at an XPath."""
         return self._wait.until(
@@ -81,9 +86,14 @@ class Browser:
         """Wait until the page says `text`."""
         self._wait.until(lambda driver: text in driver.find_element(By.TAG_NAME, "body").text, f"never read: {text}")
 
-    def press(self, label: str) -> None:
-        """Press an enabled button by its label."""
-        self.find(f"//button[not(@disabled)][contains(., '{label}')]", f"button {label}").click()
+    def press(self, label: str, key: str = "") -> None:
+        """Press an enabled button by its label; `key` names the widget that it is in, where several have such."""
+        place = f"//*[contains(@class, 'st-key-{key}')]" if key else ""
+        self.find(f"{place}//button[not(@disabled)][contains(., '{label}')]", f"button {label}").click()
+
+    def unfold(self, label: str) -> None:
+        """Open, or close, what is folded away under a label."""
+        self.find(f"//summary[contains(., '{label}')]", f"fold {label}").click()
 
     def slide(self, label: str, steps: int) -> int:
         """Move a slider with the arrow keys, to the left for negative `steps`; the value it has then."""

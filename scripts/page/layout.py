@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -14,16 +15,24 @@ from lungct_tools.commandline import find_run
 from lungct_tools.folder.modelfacts import tell_model, tell_never
 from lungct_tools.folder.record import order_classes
 from lungct_tools.folder.source import MAX_BYTES
-from lungct_tools.page import markup
+from lungct_tools.page import examples, markup
 from lungct_tools.page.advice import explain_failure, explain_state
-from lungct_tools.page.overview import AT, SERIES, choose_finding, make_csv
+from lungct_tools.page.curve import show_curve
+from lungct_tools.page.overview import AT, SERIES, choose_finding, choose_series, go, show_verdict
+from lungct_tools.page.reading import READINGS, recall_readings, tell_agreement
 from lungct_tools.page.study import Study, analyze, connect
-from lungct_tools.page.uploads import MAX_TOTAL, Upload, hash_content, unpack
+from lungct_tools.page.table import make_csv, show_table
+from lungct_tools.page.uploads import MAX_SLICES, MAX_TOTAL, Upload, hash_content, unpack
 from lungct_tools.page.viewer import TAGS, show_finding
 from lungct_tools.server.choice import read_environment
 from lungct_tools.server.status import describe
 
-STUDY, CONTRACT, NOTES, ASKED, HASHES = "study", "contract", "notes", "asked", "hashes"  # session state
+STUDY, CONTRACT, NOTES, ASKED = "study", "contract", "notes", "asked"  # session state
+FILES, HASHES = "files", "hashes"  # also session state
+PRIVACY = (
+    "Slices stay in memory until you close this tab and go to the server only; neither stores them. Nothing of a DICOM "
+    "header is shown unless you ask for it."
+)
 
 
 @st.cache_data(ttl=5, show_spinner=False)
@@ -42,12 +51,11 @@ def show_server() -> None:
 
 def ask_files() -> list[UploadedFile]:
     """What the person chose. Any name is allowed: DICOM files often have no suffix."""
-    each, together = f"up to {MAX_BYTES >> 20} MB each", f"up to {MAX_TOTAL >> 20} MB"
     return st.file_uploader(
-        f"CT slices: PNG, JPEG, TIFF, DICOM, {each}, or a ZIP of them, {together}",
+        "CT slices: PNG, JPEG, TIFF, DICOM, or a ZIP of them. "
+        f"At most {MAX_SLICES:,} slices of {MAX_BYTES >> 20} MB each, {MAX_TOTAL >> 20} MB in all",
         accept_multiple_files=True,
-        key="files",
-        help="They stay in memory until you close this tab; nothing is stored.",
+        key=FILES,
     )
 
 
@@ -62,10 +70,9 @@ def identify(files: list[UploadedFile]) -> list[tuple[str, str]]:
     return sorted((file.name, hashes[file.file_id]) for file in files)
 
 
-def score(files: list[UploadedFile]) -> None:
+def score(slices: Sequence[Upload], notes: list[str]) -> None:
     """Send everything to the server and keep what it says in this browser session."""
     read_state.clear()
-    slices, notes = unpack([Upload(file.name, file.getvalue()) for file in files])
     client = connect(read_environment(find_run()))
     bar = st.progress(0.0, "Asking the server")
     try:
@@ -82,24 +89,50 @@ def score(files: list[UploadedFile]) -> None:
         st.session_state[STUDY], st.session_state[CONTRACT] = study, contract
     bar.empty()
     st.session_state[NOTES] = notes
-    st.session_state[ASKED] = identify(files)
-    for choice in (AT, SERIES, TAGS):  # nor is the next patient's header shown because the last one's was
+    for choice in (AT, SERIES, TAGS, READINGS):  # nor is the next patient's header shown because the last one's was
         st.session_state.pop(choice, None)
 
 
-def show_study(study: Study) -> None:
-    """All that came of it: failure first, then the findings."""
-    if study.failure:
-        st.error(study.failure, icon=":material/cloud_off:")
-    for note in st.session_state[NOTES]:
-        st.info(note)
-    if not study.findings:
+def start() -> None:
+    """Let the person choose files or an example, and score them."""
+    files = ask_files()
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        analyzing = st.button("Analyze", type="primary", disabled=not files, icon=":material/search:")
+        st.markdown("or try")
+        picked = [name for name in (examples.SERIES, examples.PICTURE) if st.button(name, icon=":material/draw:")]
+    st.caption(PRIVACY)
+    if analyzing:
+        score(*unpack([Upload(file.name, file.getvalue()) for file in files]))
+    elif picked:
+        score(examples.draw_example(picked[0]), [examples.DRAWN])
+    else:
         return
+    st.session_state[ASKED] = identify(files)
+    st.rerun()  # what was chosen folds away
+
+
+def show_study(study: Study) -> None:
+    """All that came of it: notes first, the series' verdict, then the slice, then all slices as a table."""
+    with st.container(key="notes"):
+        for note in st.session_state[NOTES]:
+            st.markdown(note)
     contract = st.session_state[CONTRACT]
-    finding = choose_finding(study, order_classes(contract["classes"]))
-    with st.expander(f"About this model. {tell_never(contract)}", icon=":material/info:"):
-        st.html(markup.show_facts(tell_model(contract)))
-    make_picture = show_finding(finding, contract)
+    classes = order_classes(contract["classes"])
+    group = choose_series(study)
+    if len(group) > 1:
+        show_verdict(group, classes)
+    finding, readings = choose_finding(group, classes), recall_readings()
+
+    def show_beside() -> None:
+        if len(group) > 1 and finding.in_series:
+            show_curve(group, classes[-1], group.index(finding) + 1)
+        if told := tell_agreement(group, readings):
+            st.caption(told)
+
+    make_picture = show_finding(finding, contract, show_beside)
+    if len(group) > 1:
+        with st.expander(f"All {len(group)} slices as a table", icon=":material/table:"):
+            show_table(group, classes, readings, go)
     with st.container(horizontal=True):
         if make_picture:
             name = f"{finding.upload.stem}-heatmap.png"
@@ -108,12 +141,18 @@ def show_study(study: Study) -> None:
             )
         st.download_button(
             "All results (CSV)",
-            lambda: make_csv(study, contract),
+            lambda: make_csv(study, contract, readings),
             f"lung-ct-scores-{study.mark}.csv",
             "text/csv",
             icon=":material/table:",
             on_click="ignore",
         )
+
+
+def find_study() -> Study | None:
+    """What is known of the files that are chosen now; None before they were scored."""
+    asked = st.session_state.get(ASKED)
+    return st.session_state[STUDY] if asked is not None and asked == identify(st.session_state.get(FILES, [])) else None
 
 
 def main() -> None:
@@ -123,15 +162,21 @@ def main() -> None:
     head.html(markup.show_head(NOTICE))
     with state, st.container(key="aside-state"):
         show_server()
-    files = ask_files()
-    if st.button("Analyze", type="primary", disabled=not files, icon=":material/search:"):
-        score(files)
-    if STUDY in st.session_state and st.session_state[ASKED] == identify(files):
-        show_study(st.session_state[STUDY])
-    elif STUDY in st.session_state and files:
+    study = find_study()
+    shown = study is not None and bool(study.findings)
+    choose, about = st.columns(2) if shown else (st.container(), None)
+    with choose, st.expander("Files", expanded=not shown, icon=":material/upload_file:"):
+        start()
+    if about:
+        contract = st.session_state[CONTRACT]
+        with about, st.expander(f"About this model. {tell_never(contract)}", icon=":material/info:"):
+            st.html(markup.show_facts(tell_model(contract)))
+    if study and study.failure:
+        st.error(study.failure, icon=":material/cloud_off:")
+    if study and study.findings:
+        show_study(study)
+    elif not study and ASKED in st.session_state and st.session_state[FILES]:
         st.info("The files above have changed since: press Analyze to score them.")
-    else:
-        st.caption("Choose slices and press Analyze. No patient data is shown, and nothing is stored.")
 
 
 main()

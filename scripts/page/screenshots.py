@@ -18,33 +18,22 @@ from selenium.common.exceptions import WebDriverException
 from lungct_tools import ROOT
 from lungct_tools.commandline import add_run_option, make_parser
 from lungct_tools.page.browser import Browser, find_chromium, open_browser, serve_page
-from lungct_tools.phantom.anatomy import draw_slice
-from lungct_tools.phantom.files import write_png
+from lungct_tools.page.examples import SERIES
 
-SLICES, WIDTH, HEIGHT, MAX_BYTES = 8, 1280, 1500, 380_000
-
-
-def draw_series(folder: Path) -> list[Path]:
-    """A made-up series, one slice of it with a spiculated nodule."""
-    paths = [folder / f"slice-{number}.png" for number in range(1, SLICES + 1)]
-    for number, path in enumerate(paths):
-        write_png(draw_slice(number, "spiculated" if number == SLICES // 2 else "none"), path)
-    return paths
+WIDTH, HEIGHT, MAX_BYTES = 1366, 1490, 380_000
 
 
 def take_pictures(browser: Browser, url: str, downloads: Path, out: Path) -> list[Path]:
-    """Use the page as a person would and keep page.png and overlay.png; their paths."""
+    """Use the page as a person would, on an example that says it is one; the paths of page.png and overlay.png."""
     browser.resize(WIDTH, HEIGHT)
     browser.driver.get(url)
-    with tempfile.TemporaryDirectory() as folder:
-        browser.upload(draw_series(Path(folder)))
-        browser.press("Analyze")
-        browser.read(f"of {SLICES}:")
-        browser.shoot(out / "page.png")
-        browser.read("Heatmap for")
-        browser.settle()
-        browser.press("Picture (PNG)")
-        kept = browser.receive(downloads, "*-heatmap.png")
+    browser.press(SERIES)
+    browser.read("Heatmap for")
+    browser.unfold("as a table")
+    browser.find("//canvas", "the table")
+    browser.shoot(out / "page.png")
+    browser.press("Picture (PNG)")
+    kept = browser.receive(downloads, "*-heatmap.png")
     kept.replace(out / "overlay.png")
     pictures = [out / "page.png", out / "overlay.png"]
     for path in pictures:

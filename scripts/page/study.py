@@ -20,7 +20,7 @@ from lungct.window import Window
 from lungct_client import Client, Gateway, Local, RefusedError, ServerError, TokenError
 from lungct_tools.folder.header import Place, find_place
 from lungct_tools.folder.record import Row, describe_file, describe_place, describe_reply, identify_series
-from lungct_tools.folder.rollup import add_up
+from lungct_tools.folder.rollup import Totals, add_up
 from lungct_tools.page.advice import explain_failure
 from lungct_tools.page.picture import make_thumbnail
 from lungct_tools.page.uploads import Upload, hash_content
@@ -57,10 +57,16 @@ class Finding:
         """Its series, as a scored folder has it."""
         return identify_series(describe_place(self.name, self.place))
 
+    @property
+    def in_series(self) -> bool:
+        """Whether its header or its folder says of what series it is; pictures chosen together are none for that."""
+        return bool(self.place and self.place.series) or not self.upload.loose
+
     @cached_property
     def row(self) -> Row:
-        """The same row that a scored folder gets."""
+        """The same row that a scored folder gets; without a series where there is none."""
         row = describe_file(self.name, self.upload.body)
+        row |= {} if self.in_series else {"study": "", "series": ""}
         return row | (describe_reply(self.reply) if self.reply else {"error": self.error, "message": self.message})
 
 
@@ -86,10 +92,9 @@ class Study:
         return sorted(groups, key=lambda group: all(finding.reply is None for finding in group))
 
 
-def judge_series(group: list[Finding], classes: Sequence[str]) -> Row:
-    """The row that this series would have in a scored folder, by the same rule."""
-    (series,) = add_up((finding.row for finding in group), classes, 0).series
-    return series
+def judge_series(group: list[Finding], classes: Sequence[str]) -> Totals:
+    """What a folder of this series alone would come to, by the same rule: its one row, and why slices were refused."""
+    return add_up((finding.row for finding in group), classes, 0)
 
 
 def connect(server: Local | Gateway) -> Client:
@@ -97,7 +102,7 @@ def connect(server: Local | Gateway) -> Client:
     return Client(server, deadline_s=DEADLINE_S, timeout_s=DEADLINE_S)
 
 
-def analyze(client: Client, uploads: list[Upload], default: Window, advance: Callable[[int], None]) -> Study:
+def analyze(client: Client, uploads: Sequence[Upload], default: Window, advance: Callable[[int], None]) -> Study:
     """Score all slices; a refused one becomes a finding with its error, a failing server ends the study early.
 
     Args:

@@ -24,11 +24,13 @@ class Upload:
 
     Attributes:
         fault: why it could not be read; then there are no bytes.
+        loose: it was chosen by itself, so that no folder says what it belongs to.
     """
 
     name: str
     body: bytes
     fault: UnreadableError | None = None
+    loose: bool = False
 
     @property
     def stem(self) -> str:
@@ -69,7 +71,7 @@ def hash_content(body: bytes) -> str:
 def _members(uploads: Sequence[Upload], notes: list[str]) -> Iterator[Upload]:
     for upload, name in zip(uploads, name_apart(uploads), strict=True):
         if not is_zip(upload.body):
-            yield Upload(name, upload.body)
+            yield Upload(name, upload.body, loose=True)
             continue
         try:
             archive = Archive(io.BytesIO(upload.body))

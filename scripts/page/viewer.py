@@ -47,28 +47,37 @@ class Wishes(NamedTuple):
     window: Window | None
 
 
-def show_finding(finding: Finding, contract: dict[str, Any]) -> Callable[[], bytes] | None:
-    """Everything about one slice; what makes its picture to keep, None when there is nothing to draw."""
-    if finding.reply is None:
+def show_finding(
+    finding: Finding, contract: dict[str, Any], show_beside: Callable[[], None]
+) -> Callable[[], bytes] | None:
+    """Everything about one slice; what makes its picture to keep, None when there is nothing to draw.
+
+    Args:
+        show_beside: draws what belongs to all slices into the column of numbers.
+    """
+    read, look = st.columns([4, 8], gap="medium")
+    with read, st.container(key="aside", gap="small"):
+        if finding.reply:
+            show_reply(finding.reply, contract)
+        show_beside()
+        if finding.reply:
+            st.caption(describe_input(finding.reply["input"]))
+            show_tags(finding)
+    with look:
+        if finding.reply:
+            return show_pictures(finding, finding.reply, contract)
         told = f"**{markup.plain(finding.name)}** was refused: {markup.plain(finding.message)} (`{finding.error}`)"
         st.error(told, icon=":material/block:")
         return None
-    read, look = st.columns([4, 8], gap="large")
-    with read, st.container(key="aside"):
-        show_reply(finding, finding.reply, contract)
-    with look:
-        return show_pictures(finding, finding.reply, contract)
 
 
-def show_reply(finding: Finding, reply: dict[str, Any], contract: dict[str, Any]) -> None:
-    """Decision first, then class, confidence, probabilities, warnings, and how the file was read."""
+def show_reply(reply: dict[str, Any], contract: dict[str, Any]) -> None:
+    """Decision first, then class, confidence, probabilities, and warnings."""
     st.html(markup.show_decision(reply["decision"], *explain_decision(reply, contract["refer_below"])))
     st.html(markup.show_class(reply["label"], reply["confidence"]))
     st.html(markup.show_bars(reply["probabilities"], reply["label"], list_never_reported(contract)))
-    for warning in reply["warnings"]:
-        st.warning(warning, icon=":material/warning:")
-    st.caption(describe_input(reply["input"]))
-    show_tags(finding)
+    if reply["warnings"]:
+        st.html(markup.show_warnings(reply["warnings"]))
 
 
 def describe_input(read: dict[str, Any]) -> str:
@@ -116,18 +125,17 @@ def show_overlay(
 def ask_wishes(reply: dict[str, Any], never: list[str]) -> Wishes:
     """The controls above the pictures; classes that are never reported are marked."""
     classes = list(reply["probabilities"])
+    name = st.segmented_control(
+        "Map of",
+        [PREDICTED, *classes],
+        format_func=lambda each: f"{each} (never reported)" if each in never else each,
+        default=PREDICTED,
+        required=True,
+        key="map_of",
+    )
     with st.container(horizontal=True, gap="medium"):
-        name = st.segmented_control(
-            "Map of",
-            [PREDICTED, *classes],
-            format_func=lambda each: f"{each} (never reported)" if each in never else each,
-            default=PREDICTED,
-            required=True,
-            key="map_of",
-        )
         colours = st.segmented_control("Colours", COLOURS, default=COLOURS[0], required=True, key="colours")
-    with st.container(horizontal=True, gap="medium"):
-        opacity = st.slider("Heatmap opacity, %", 0, 100, 45, 5, key="opacity", width=260)
+        opacity = st.slider("Heatmap opacity, %", 0, 100, 45, 5, key="opacity", width=210)
         chosen = MODEL_VIEW
         if reply["input"]["window"]:
             views = [MODEL_VIEW, *VIEWS]

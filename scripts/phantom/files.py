@@ -5,6 +5,7 @@ No patient is behind any pixel: demos, tests and docs use it where a real scan c
 
 import io
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image
@@ -50,9 +51,9 @@ TAGS = {
 }
 
 
-def write_png(hu: np.ndarray, path: Path) -> None:
+def write_png(hu: np.ndarray, target: Path | IO[bytes]) -> None:
     """Write (H, W) HU as an 8-bit gray PNG in the lung window."""
-    Image.fromarray(LUNG.render(hu)).save(path, format="PNG")
+    Image.fromarray(LUNG.render(hu)).save(target, format="PNG")
 
 
 def encode_dicom(hu: np.ndarray) -> bytes:

@@ -1,11 +1,16 @@
 """What is told of a model comes from its contract, and the worst of it first."""
 
+import csv
+import io
 import json
 
+from lungct import NOTICE
 from lungct_tools import ROOT
-from lungct_tools.folder.modelfacts import list_never_reported, tell_model, tell_never
+from lungct_tools.folder.modelfacts import list_never_reported, tell_model, tell_never, tell_once
+from lungct_tools.folder.record import write_csv
 from tests.support.desk import Desk, score_folder
 from tests.support.pictures import encode
+from tests.support.rows import CLASSES, make_row
 
 CONTRACT = {
     "classes": ["Benign", "Malignant", "Normal"],
@@ -44,7 +49,7 @@ def test_the_shipped_model_has_these_facts():
     assert {"Reports", "Made from", "Judged by", "Not known"} <= set(tell_model(contract))
 
 
-def test_the_summary_page_tells_them_too(pipeline, phantoms, tmp_path):
+def test_the_summary_page_and_the_head_of_each_table_tell_them_too(pipeline, phantoms, tmp_path):
     desk, source = Desk(pipeline), tmp_path / "in"
     source.mkdir()
     (source / "one.png").write_bytes(encode(phantoms[0], "PNG"))
@@ -53,3 +58,15 @@ def test_the_summary_page_tells_them_too(pipeline, phantoms, tmp_path):
     for name, fact in tell_model(desk.contract()).items():
         assert f'<th scope="row">{name}</th>' in page
         assert fact.split(";")[0][:40] in page
+    for table in ("slices.csv", "series.csv"):
+        (line,) = csv.DictReader((tmp_path / "out" / table).open())
+        assert line["about_model"] == tell_once(tell_model(desk.contract()))["about_model"]
+
+
+def test_a_table_tells_them_in_its_first_line_only_and_no_remark_stands_above_its_header():
+    stream = io.StringIO()
+    write_csv([make_row("a"), make_row("b")], CLASSES, stream, {"Reports": "nothing", "Not known": "all else"})
+    assert stream.getvalue().startswith("file,sha256,")
+    first, second = csv.DictReader(io.StringIO(stream.getvalue()))
+    assert first["about_model"] == "Reports: nothing | Not known: all else"
+    assert (first["notice"], first["file"], second["about_model"]) == (NOTICE, "a", "")

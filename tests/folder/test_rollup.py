@@ -132,8 +132,8 @@ FORMULAS = (
 def test_no_cell_of_a_table_is_a_formula_whatever_a_file_is_called(name):
     row = {**make_row(name, series=name), "message": name}
     slices, series = io.StringIO(), io.StringIO()
-    write_csv([row], CLASSES, slices)
-    write_series(add_up([row], CLASSES, 0).series, series)
+    write_csv([row], CLASSES, slices, {name: name})
+    write_series(add_up([row], CLASSES, 0).series, series, {name: name})
     for stream in (slices, series):
         # wherever spreadsheets of any country end a cell, whatever quotes are around it
         cells = [cell.strip(' "') for cell in re.split(r"[,;\t\r\n]", stream.getvalue())]
@@ -142,6 +142,6 @@ def test_no_cell_of_a_table_is_a_formula_whatever_a_file_is_called(name):
 
 def test_names_and_numbers_that_are_no_formula_stay_as_they_are():
     stream = io.StringIO()
-    write_csv([make_row("scan-1/a=b (2)+c@d.png", -0.5)], CLASSES, stream)
+    write_csv([make_row("scan-1/a=b (2)+c@d.png", -0.5)], CLASSES, stream, {})
     (read,) = csv.DictReader(io.StringIO(stream.getvalue()))
     assert (read["file"], read["probability_Malignant"]) == ("scan-1/a=b (2)+c@d.png", "-0.5")

@@ -114,7 +114,7 @@ def test_file_names_that_are_no_text_survive(tmp_path):
     assert source.read(found) == b"junk"
     described = describe_file(found.name, b"junk")
     with (tmp_path / "out.csv").open("w", encoding="utf-8") as file:
-        write_csv([{**described, "error": "x"}], CLASSES, file)
+        write_csv([{**described, "error": "x"}], CLASSES, file, {})
     assert printable(name) == described["file"]
     assert "bad-" in (tmp_path / "out.csv").read_text()
 

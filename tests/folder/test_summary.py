@@ -12,6 +12,7 @@ from lungct_tools.page.browser import find_chromium, open_browser
 from tests.support.rows import CLASSES, make_row
 
 EVIL = '"><script>document.title="taken"</script><img src=http://127.0.0.1:9/x>.png'
+CONTRACT = {"classes": CLASSES, "refer_below": {"Normal": 2.0, "Benign": 0.9, "Malignant": 0.5}}
 ROWS = [
     make_row("low.png", 0.05, "Normal", "refer", series="a"),
     make_row("middle.png", 0.5, "Malignant", series="a"),
@@ -25,7 +26,7 @@ ROWS = [
 def page(slices):
     """The page of ROWS, with a picture of high.png."""
     pictures = {ROWS[2]["sha256"]: slices[1]}
-    return build_summary(add_up(ROWS, CLASSES, 10), CLASSES, pictures, {"engine": "<torch>"})
+    return build_summary(add_up(ROWS, CLASSES, 10), CLASSES, pictures, {"engine": "<torch>"}, CONTRACT)
 
 
 def test_the_page_carries_notice_rule_and_picture_and_loads_nothing(page, slices):
@@ -48,6 +49,13 @@ def opened(page, tmp_path_factory):
         browser.resize(1366, 900)
         browser.driver.get((folder / "summary.html").as_uri())
         yield browser
+
+
+def test_a_class_that_the_model_never_reports_is_told_first_and_marked_wherever_it_stands(page):
+    assert page.index("This model never reports Normal") < page.index("<table>")
+    assert page.count('<td class="word">Normal<small>never reported</small></td>') == 2  # a slice, and its series
+    assert "Normal (never reported), refer" in page
+    assert "Malignant<small>" not in page
 
 
 def list_files(browser, table=0):

@@ -6,16 +6,19 @@ import zipfile
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from lungct import NOTICE
 from lungct.gate.checks import NOT_CHEST
 from lungct_client import Client
 from lungct_tools import ROOT
 from lungct_tools.page.browser import find_chromium, open_browser, serve_page
+from lungct_tools.page.curve import LINE, SHOWN
+from lungct_tools.page.examples import SLICES
 from lungct_tools.page.screenshots import MAX_BYTES, take_pictures
 from lungct_tools.server.instance import Instance, find_ports
 from tests.conftest import run_script
+from tests.support.contrast import measure_contrast, read_texts
 from tests.support.pictures import encode
 
 pytestmark = [
@@ -23,6 +26,7 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(find_chromium() is None, reason="chromium and chromium-driver are not installed"),
 ]
+BOX = "return document.querySelector(arguments[0]).getBoundingClientRect()"
 ARTEFACTS = ROOT / ".run" / "screenshots"
 
 
@@ -76,7 +80,7 @@ def test_one_slice_is_uploaded_and_read_and_its_heatmap_fades_with_the_slider(vi
     assert text.index(reply["decision"].capitalize()) < text.index("Confidence")
     assert all(f"{share:.1%}" in text for share in reply["probabilities"].values())
     shown = max(reply["probabilities"], key=lambda name: np.max(reply["heatmap"]["grids"][name]))
-    visit.press(shown)
+    visit.press(shown, "map_of")
     visit.read(f"high importance for {shown}")
     visit.settle()
     visit.shoot(ARTEFACTS / "one-slice.png")
@@ -92,6 +96,9 @@ def test_many_files_become_a_table_a_key_scrolls_and_the_csv_arrives(visit, file
     visit.upload(files)
     visit.press("Analyze")
     visit.read("of 4:")
+    visit.press("unsure", "reading")
+    visit.read("1 of 4 slices read")
+    visit.unfold("All 4 slices as a table")
     visit.find("//canvas", "the table")
     first = int(visit.driver.find_element("tag name", "body").text.split(" of 4:")[0].split()[-1])
     step = -1 if first == 4 else 1
@@ -104,6 +111,7 @@ def test_many_files_become_a_table_a_key_scrolls_and_the_csv_arrives(visit, file
     assert [line["file"] for line in lines] == ["0.png", "1.png", "2.png", "notes.txt"]
     assert [line["error"] for line in lines] == ["", "", "", "unsupported_format"]
     assert {line["notice"] for line in lines} == {NOTICE}
+    assert sorted(line["reading"] for line in lines) == ["", "", "", "unsure"]
     visit.resize(1366, 1500)
     visit.shoot(ARTEFACTS / "many-files.png")
 
@@ -120,6 +128,41 @@ def test_a_zip_is_scored_and_a_refused_file_is_told_why_by_its_name_and_nothing_
     visit.read("Slice 1 of 2: a/slice.png")
     visit.type("n")
     visit.read(f"{white} was refused: {NOT_CHEST.format('it is blank')}")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_first_screen_answers_and_is_legible_in_both_themes(visit, theme, files):
+    visit.prefer(theme)
+    visit.resize(1366, 768)
+    visit.upload(files[:1])  # which switches Analyze on
+    visit.press("A drawn series")
+    visit.read(f"of {SLICES}:")
+    visit.settle()
+    for shown in (
+        ".ls-decision",
+        ".ls-class",
+        ".ls-verdict",
+        "[data-testid=stVegaLiteChart]",
+        "[alt^=CT]",
+        "[alt^=Heat]",
+    ):
+        box = visit.driver.execute_script(BOX, shown)
+        assert 0 <= box["top"] < box["bottom"] <= 768, shown
+        assert 0 <= box["left"] < box["right"] <= 1366, shown
+    visit.shoot(ARTEFACTS / f"series-{theme}.png")
+    assert not visit.driver.execute_script(
+        "return document.querySelector('[data-testid=stFileUploader]').checkVisibility()"
+    )
+    for fold in ("Files", "About this model", "as a table"):
+        visit.unfold(fold)
+    visit.find("//canvas", "the table")
+    texts, ground = read_texts(visit)
+    assert {"Refer", "Analyze", "never reported", "Reports"} <= {words for words, _, _ in texts}
+    assert not [text for text in texts if text[1] < (3 if text[2] else 4.5)]
+    assert (max(ground) < 64) == (theme == "dark")
+    for colour in (LINE, SHOWN):
+        assert measure_contrast(ImageColor.getrgb(colour), ground) >= 3
+    visit.prefer("light")
 
 
 def test_readmes_pictures_are_made_from_synthetic_slices(browser, url, downloads, tmp_path):

@@ -45,7 +45,7 @@ def test_one_slice_shows_class_confidence_all_probabilities_and_the_map(page, de
 def test_what_the_model_never_reports_is_marked_and_told_before_anyone_believes_it(page, desk, slices):
     desk.limits = {"Benign": 2.0, "Malignant": 0.5, "Normal": 2.0}
     upload(page, ("one.png", slices[0]))
-    assert "never reports Benign and Normal" in page.expander[0].label
+    assert "never reports Benign and Normal" in page.expander[1].label
     text = said(page)
     assert text.count("<small>never reported</small>") == 2
     assert "<dt>Reports</dt><dd>Malignant from a confidence of 50%</dd>" in text
@@ -126,6 +126,48 @@ def test_a_stopped_server_is_told_before_anything_is_sent(desk):
     page = open_page()
     assert "Not running. Start it with <code>make serve</code>" in said(page)
     st.cache_data.clear()
+
+
+def test_a_warning_is_told_beside_the_answer(page, desk, slices):
+    desk.change = lambda reply: reply.update(warnings=["The slice is <odd>."])
+    upload(page, ("one.png", slices[0]))
+    assert "The slice is &lt;odd&gt;." in said(page)
+
+
+def test_what_was_chosen_folds_away_once_there_is_something_to_read_and_not_before(page, desk, slices):
+    desk.failure = ServerDown("no")
+    upload(page, ("one.png", slices[0]))
+    assert page.expander[0].proto.expanded
+    desk.failure = None
+    press(page, "Analyze")
+    assert not page.expander[0].proto.expanded
+    assert page.expander[0].label == "Files"
+
+
+@pytest.mark.parametrize(("example", "count"), [("A drawn series", 3), ("A drawn slice", 1)])
+def test_an_example_is_one_click_away_and_says_that_it_is_drawn(example, count, page, monkeypatch):
+    monkeypatch.setattr("lungct_tools.page.examples.SLICES", 3)  # drawing takes long
+    press(page, example)
+    text = said(page)
+    assert "no patient is behind it" in text
+    assert "Confidence" in text
+    assert (f"{count} of {count} slices scored" in text) == (count > 1)
+
+
+def test_the_readers_own_verdict_stays_with_its_slice_and_agreement_is_told(page, desk, slices):
+    desk.change = as_normal
+    upload(page, *((f"slice{number}.png", body) for number, body in enumerate(slices[:3], 1)))
+    page.slider(key="at").set_value(1).run()
+    page.segmented_control(key="reading").set_value("Malignant").run()
+    page.slider(key="at").set_value(2).run()
+    assert page.segmented_control(key="reading").value is None
+    page.segmented_control(key="reading").set_value("Normal").run()
+    assert "2 of 3 slices read, 1 as the model, 1 otherwise (slice 1)" in said(page)
+    assert list(page.dataframe[0].value["reading"]) == ["Malignant", "Normal", ""]
+    page.slider(key="at").set_value(1).run()
+    assert page.segmented_control(key="reading").value == "Malignant"
+    page.segmented_control(key="reading").set_value(None).run()
+    assert "1 of 3 slices read, 1 as the model." in said(page)
 
 
 def test_many_files_become_a_table_and_the_most_suspicious_slice_is_shown_first(page, desk, slices):

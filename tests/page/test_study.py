@@ -24,9 +24,11 @@ from lungct_client import Local, ServerError, ServerSilent
 from lungct_tools.folder.header import find_place, list_tags
 from lungct_tools.page import markup
 from lungct_tools.page.advice import explain_decision, explain_failure, explain_state
-from lungct_tools.page.overview import find_worst, make_csv
+from lungct_tools.page.overview import find_worst
 from lungct_tools.page.picture import COLOURS, VIEWS, draw_overlay, make_map, make_sheet, sample_colours
+from lungct_tools.page.reading import tell_agreement
 from lungct_tools.page.study import Finding, Study, connect, view
+from lungct_tools.page.table import make_csv
 from lungct_tools.page.uploads import MAX_SLICES, Upload, unpack
 from lungct_tools.page.viewer import describe_input
 from lungct_tools.phantom.anatomy import draw_slice
@@ -86,12 +88,14 @@ def test_the_csv_carries_the_notice_in_every_line_and_quotes_no_tag(pipeline, sl
     findings = [Finding(Upload("a.png", slices[0]), reply=score(slices[0]))]
     findings += [Finding(Upload("b", dicom), find_place(dicom), score(dicom))]
     findings += [Finding(Upload("c.txt", b"x"), error="unsupported_format", message="No.")]
-    text = make_csv(Study(findings), json.loads(pipeline.describe()))
+    text = make_csv(Study(findings), json.loads(pipeline.describe()), {"a.png": "Benign"})
     lines = list(csv.DictReader(io.StringIO(text)))
     assert [line["file"] for line in lines] == ["a.png", "c.txt", "b"]
     assert {line["notice"] for line in lines} == {NOTICE}
     assert float(lines[0]["probability_Malignant"]) == findings[0].reply["probabilities"]["Malignant"]
     assert lines[1]["error"] == "unsupported_format"
+    assert lines[0]["about_model"].startswith("Reports: ")
+    assert [line["reading"] for line in lines] == ["Benign", "", ""]
     assert find_place(dicom).series not in text
     assert "PHANTOM" not in text
 
@@ -115,6 +119,15 @@ def test_a_slice_with_little_lung_is_not_the_first_that_is_opened_however_suspic
     refused = Finding(Upload("b", b""), error="not_ct")
     assert find_worst([refused, scored(0.99, LITTLE_LUNG), scored(0.2), scored(0.4)], "Malignant") == 4
     assert find_worst([refused, scored(0.1, LITTLE_LUNG), scored(0.9, LITTLE_LUNG)], "Malignant") == 3
+
+
+def test_agreement_counts_what_was_read_and_names_the_slices_on_which_reader_and_model_differ():
+    findings = [Finding(Upload(name, b""), reply={"label": "Normal"}) for name in "abcd"]
+    findings.append(Finding(Upload("e", b""), error="not_ct"))
+    assert tell_agreement(findings, {}) == ""
+    readings = {"a": "Normal", "b": "Malignant", "c": "unsure", "e": "Normal"}
+    told = "Your own reading: 3 of 5 slices read, 1 as the model, 1 otherwise (slice 2), 1 unsure."
+    assert tell_agreement(findings, readings) == told
 
 
 def test_slices_without_header_are_ordered_as_a_person_counts():
@@ -217,6 +230,8 @@ def test_what_comes_from_outside_is_escaped():
         markup.show_scale([], evil),
         markup.show_state(evil, "red"),
         markup.show_decision("refer", evil, evil),
+        markup.show_verdict(evil, evil, evil, evil),
+        markup.show_warnings([evil]),
     )
     assert not any("<script" in piece for piece in pieces)
 

@@ -2,9 +2,12 @@
 
 import hashlib
 
+from lungct_tools.folder.rollup import RULE
 from lungct_tools.phantom.anatomy import draw_slice
 from lungct_tools.phantom.files import encode_dicom
+from lungct_tools.phantom.series import draw_volume
 from tests.support.visit import press, said, upload
+from tests.support.zips import pack
 
 
 def test_results_of_other_files_are_not_mistaken_for_those_of_new_ones(page, slices):
@@ -48,11 +51,38 @@ def test_the_header_of_the_next_patient_is_not_shown_because_the_last_ones_was(p
     assert not page.dataframe
 
 
-def test_a_series_has_the_verdict_of_a_scored_folder_and_tells_its_copies(page, slices):
-    copies = [(f"copy{number}.png", slices[0]) for number in range(2)]
-    upload(page, *((f"slice{number}.png", body) for number, body in enumerate(slices)), *copies, ("bad.txt", b"junk"))
-    assert "4 of 5 slices scored" in said(page)
-    assert "2 copies" in said(page)
+def test_the_next_patient_is_not_read_by_what_was_said_of_the_last(page, slices):
+    upload(page, ("IM0001", slices[0]))
+    page.segmented_control(key="reading").set_value("Malignant").run()
     page.file_uploader[0].clear()
-    upload(page, ("slice.png", slices[0]), ("bad.txt", b"junk"))
+    upload(page, ("IM0001", slices[1]))
+    assert page.segmented_control(key="reading").value is None
+    assert "slices read" not in said(page)
+
+
+def test_a_series_has_the_verdict_of_a_scored_folder_and_tells_its_copies(page, slices):
+    members = [(f"scan/slice{number}.png", body) for number, body in enumerate(slices)]
+    members += [(f"scan/copy{number}.png", slices[0]) for number in range(2)] + [("scan/bad.txt", b"junk")]
+    upload(page, ("scan.zip", pack(*members)))
+    for words in ("4 of 5 slices scored", "2 copies", "Refused: unsupported_format (1).", RULE):
+        assert words in said(page)
+    assert len(page.get("vega_lite_chart")) == 1
+    page.file_uploader[0].clear()
+    upload(page, ("scan.zip", pack(("slice.png", slices[0]), ("bad.txt", b"junk"))))
     assert all(words in said(page) for words in ("Not assessable, refer", "1 of 2 slices scored"))
+
+
+def test_pictures_that_were_chosen_one_by_one_are_a_table_without_verdict_or_curve(page, slices):
+    upload(page, *((f"slice{number}.png", body) for number, body in enumerate(slices)), ("copy.png", slices[0]))
+    text = said(page)
+    assert "No series.</b> 4 of 4 slices scored, 4 referred, 1 copies." in text
+    assert "no verdict on all, and no curve" in text
+    assert RULE not in text
+    assert not page.get("vega_lite_chart")
+    assert len(page.dataframe[0].value) == 5
+
+
+def test_a_dicom_series_is_one_even_if_its_files_were_chosen_one_by_one(page):
+    upload(page, *((f"IM{number}", body) for number, body in enumerate(draw_volume(3, size=256))))
+    assert "3 of 3 slices scored" in said(page)
+    assert len(page.get("vega_lite_chart")) == 1

@@ -9,7 +9,6 @@ from lungct.pipeline import Job
 from lungct_client import RefusedError
 from lungct_tools.folder.archive import open_source
 from lungct_tools.folder.journal import Journal
-from lungct_tools.folder.modelfacts import tell_model
 from lungct_tools.folder.report import write_report
 from lungct_tools.folder.scoring import Order, Run
 
@@ -54,7 +53,7 @@ def score_folder(source, out, desk, heatmap="none"):
     contract = desk.contract()
     order = Order.make(contract, heatmap, None, False)
     with Journal(out / "slices.jsonl") as journal:
-        run = Run(open_source(source), journal, desk, order, 2, threading.Event(), tell_model(contract))
+        run = Run(open_source(source), journal, desk, order, 2, threading.Event(), contract)
         assert run.score()
         return write_report(run, parquet=False)
 

@@ -1,0 +1,57 @@
+"""The reader's own verdict on each slice, beside the model's. It lives in the browser session and in the saved CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+from lungct_tools.page.study import Finding
+
+READINGS = "readings"  # session state: verdict by the slice's name
+READING = "reading"  # column of the tables, and session state of the control
+UNSURE = "unsure"  # counts as read, and neither for nor against the model
+
+
+def recall_readings() -> dict[str, str]:
+    """The verdicts that were given so far, by the slice's name."""
+    readings: dict[str, str] = st.session_state.setdefault(READINGS, {})
+    return readings
+
+
+def ask_reading(finding: Finding, classes: Sequence[str]) -> None:
+    """The control for the slice that is shown."""
+    st.session_state[READING] = recall_readings().get(finding.name)
+    st.segmented_control(
+        "Your own reading",
+        [*classes, UNSURE],
+        key=READING,
+        on_change=_keep,
+        args=(finding.name,),
+        help="Kept for this tab only, and saved with the CSV. It is sent nowhere and changes no result.",
+    )
+
+
+def tell_agreement(findings: Sequence[Finding], readings: Mapping[str, str]) -> str:
+    """How far reader and model agree on the scored slices that were read, as a sentence; empty before any was."""
+    read = [
+        (number, finding.reply["label"], readings[finding.name])
+        for number, finding in enumerate(findings, 1)
+        if finding.reply and finding.name in readings
+    ]
+    if not read:
+        return ""
+    agreed = sum(label == verdict for _, label, verdict in read)
+    unsure = sum(verdict == UNSURE for _, _, verdict in read)
+    apart = [str(number) for number, label, verdict in read if verdict not in (label, UNSURE)]
+    found = [f"{len(read)} of {len(findings)} slices read", f"{agreed} as the model"]
+    found += [f"{len(apart)} otherwise (slice{'s' if len(apart) != 1 else ''} {', '.join(apart)})"] if apart else []
+    return f"Your own reading: {', '.join(found + ([f'{unsure} unsure'] if unsure else []))}."
+
+
+def _keep(name: str) -> None:
+    readings = recall_readings()
+    if verdict := st.session_state[READING]:
+        readings[name] = verdict
+    else:  # a second click takes it back
+        readings.pop(name, None)
