@@ -2,7 +2,7 @@
 
 # Every piece of text that is seen: its words, its ratio to the ground below it, and whether it counts as large. Colours
 # are read back from a canvas, which understands all ways of writing them; grounds are laid over each other up to the
-# first opaque one. What is switched off may be faint, and is left out.
+# first opaque one. What is switched off may be faint, and is left out; icons, which are letters, count as large.
 TEXTS = """
 const pen = Object.assign(document.createElement("canvas"), {width: 1, height: 1}).getContext("2d");
 const parse = colour => {
@@ -27,13 +27,14 @@ const walk = document.createTreeWalker(document.querySelector(".stApp"), NodeFil
 while (walk.nextNode()) {
   const text = walk.currentNode.textContent.trim(), element = walk.currentNode.parentElement;
   if (!text || !element.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
-  if (element.closest("style, script, [disabled]")) continue;
+  if (element.closest("style, script, title, [disabled]")) continue;
   // a slider's value is written above its handle, not on it
   const base = element.closest("[data-testid=stSliderThumbValue]")?.closest("[data-testid=stSlider]") ?? element;
   const style = getComputedStyle(element), size = parseFloat(style.fontSize), below = ground(base);
-  if (!size || !element.getClientRects().length) continue;
+  if (!size || element.getBoundingClientRect().width <= 1) continue;  // a pixel is what is for screen readers only
   const colour = over(parse(element instanceof SVGElement ? style.fill : style.color), below);
-  found.push([text.slice(0, 60), ratio(colour, below), size >= 24 || size >= 18.66 && style.fontWeight >= 700]);
+  found.push([text.slice(0, 60), ratio(colour, below), 
+    size >= 24 || size >= 18.66 && style.fontWeight >= 700 || style.fontFamily.includes("Material")]);
 }
 return [found, ground(document.querySelector(".stApp")).slice(0, 3)];
 """
