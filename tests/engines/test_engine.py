@@ -34,8 +34,8 @@ INT8 = {"openvino-int8": PASSED}
 
 def add_graph(path, weights, agreement):
     """Put a graph of `weights` where the int8 graph belongs; what is in it makes no difference to its handling."""
-    ov.save_model(build_graph(fold_batchnorm(weights), 224), path / QUANTISED)
     contract = load_model_folder(MODEL).contract
+    ov.save_model(build_graph(fold_batchnorm(weights), 224, contract.pooling), path / QUANTISED)
     hashes = {name: sha256_of(path / name) for name in (QUANTISED, QUANTISED_WEIGHTS)}
     replace(contract, files={**contract.files, **hashes}, agreement=agreement).write(path)
     return load_model_folder(path)

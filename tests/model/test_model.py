@@ -115,6 +115,7 @@ def test_a_folder_as_version_1_4_wrote_it_still_loads_pools_by_the_mean_and_keep
     old = json.loads((Path(__file__).parents[1] / "support" / "contract_1_4.json").read_text())
     assert not {"pooling", "judged"} & old.keys()
     (tmp_path / CONTRACT).write_text(json.dumps({**old, "files": dict(files)}))
+    seal(tmp_path)
     read = load_model_folder(tmp_path)
     assert (read.contract.version, read.contract.pooling, read.contract.judged) == ("1.4", BY_MEAN, None)
     assert read.contract.refer_below == {"Benign": 2.0, "Malignant": 0.522, "Normal": 2.0}

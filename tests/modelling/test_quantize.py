@@ -22,7 +22,7 @@ def test_perturbed_inputs_differ_from_theirs_and_are_the_same_for_one_seed(folde
 
 def test_a_graph_that_was_put_into_a_folder_verifies_is_not_trusted_yet_and_can_be_measured(tmp_path, folder):
     copy = load_model_folder(shutil.copytree(MODEL, tmp_path / "model"))
-    written = write(build_graph(fold_batchnorm(folder.read_weights()), 224), copy)
+    written = write(build_graph(fold_batchnorm(folder.read_weights()), 224, folder.contract.pooling), copy)
     assert {QUANTISED, QUANTISED_WEIGHTS} <= set(written.contract.files)
     assert not written.contract.agreement
     inputs = np.repeat(folder.golden.inputs, 7, axis=0)
