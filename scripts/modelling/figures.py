@@ -43,7 +43,7 @@ def _show(judge: Judge, seed: int, kind: str) -> npt.NDArray[np.uint8]:
     label = int(answers.maps[0, :NORMAL].max((1, 2)).argmax())
     evidence = answers.maps[0, label].astype(np.float32)
     heat = spread(activate(evidence).map, place(*pixels.shape, judge.folder.contract.geometry))
-    shown = overlay(pixels, heat, "jet", 0.35)
+    shown = overlay(pixels, heat, "viridis", 0.35)
     if kind != "none":
         spots = np.argwhere(np.abs(hu.astype(int) - draw_slice(seed)) > 100)
         (row, column), reach = spots.mean(0), np.ptp(spots, axis=0).max() / 2
