@@ -235,7 +235,7 @@ def test_a_scan_is_of_a_kind_that_was_judged_or_of_another_or_does_not_say(thick
 @pytest.fixture
 def lenient(folder):
     """A pipeline that reports every class at any confidence, drawn slices too, and was judged on JUDGED."""
-    contract = replace(folder.contract, judged=JUDGED, refer_below={})
+    contract = replace(folder.contract, judged=JUDGED, refer_below=dict.fromkeys(folder.contract.classes, 0.0))
     changed = replace(folder, contract=contract, gate=folder.gate._replace(refer_above=1e9, refuse_above=1e9))
     return Pipeline(changed, TorchEngine(changed, torch.device("cpu")), Settings(), threads=1)
 

@@ -33,19 +33,26 @@ def kept_out(data):
     return np.concatenate([inputs, perturb(inputs, seed=8)])
 
 
+TIE = 0.02
 SLICES = [pytest.param("drawn"), pytest.param("kept_out", marks=pytest.mark.data)]
 
 
 @pytest.fixture(scope="module", params=SLICES)
 def compared(request, folder):
-    """How an engine's answers on slices agree with those of fp32 torch, which is slow and asked once."""
+    """How an engine's answers on slices agree with those of fp32 torch, which is slow and asked once.
+
+    Two classes that are as probable within TIE, as in one slice of twenty, may change places on another processor: they
+    are left out here and not in what `lungct quantize` measures, writes into model.json, and asks 99 % of.
+    """
     inputs, temperature = request.getfixturevalue(request.param), folder.contract.temperature
     answers = TorchEngine(folder).predict(inputs)
-    expected = softmax(answers.logits, temperature), answers.maps
+    expected = softmax(answers.logits, temperature)
+    second, first = np.sort(expected, 1)[:, -2:].T
+    clear = first - second > TIE
 
     def agree(name):
-        found = choose_engine(folder, threads=2, wanted=name).predict(inputs)
-        return compare(softmax(found.logits, temperature), found.maps, expected)
+        found = choose_engine(folder, threads=2, wanted=name).predict(inputs[clear])
+        return compare(softmax(found.logits, temperature), found.maps, (expected[clear], answers.maps[clear]))
 
     return agree
 

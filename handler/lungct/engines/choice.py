@@ -47,7 +47,8 @@ def prove(engine: Engine, folder: ModelFolder, tolerance: Tolerance) -> None:
     """Hold an engine against the golden answers of the model folder.
 
     Raises:
-        ModelFolderError: an answer differs by more than `tolerance`, or the class, where another is clearly less probable.
+        ModelFolderError: an answer differs by more than `tolerance`, or another class is called that is clearly less
+            probable.
     """
     gaps = _measure_gaps(found := engine.predict(folder.golden.inputs), folder)
     golden = softmax(folder.golden.logits, folder.contract.temperature)

@@ -26,14 +26,14 @@ class Tolerance(NamedTuple):
     sum: float
 
 
-# Several times what the shipped model's golden inputs show, so that other weights and processors pass as well. There
-# logit, probability and sum differ by 0.038, 0.0018 and 0.000001 in int8, by 0.006, 0.0017 and 0.000001 in fp16, by
-# 0.017, 0.0024 and 0.0045 in bf16, else by 0.000002. The halves are torch's on a CPU, bf16 with sums like OpenVINO's.
+# More than what the shipped model's golden inputs show, so that other weights and processors pass as well. There logit,
+# probability and sum differ by 0.075, 0.0114 and 0.000001 in int8, by 0.008, 0.0012 and 0.000001 in fp16, by 0.064,
+# 0.0125 and 0.000001 in bf16, else by 0.000007, 0.000002 and 0.000002. The halves are torch's on a CPU.
 TOLERANCES = {
-    "torch-gpu": Tolerance(0.05, 0.02, 1e-3),
+    "torch-gpu": Tolerance(0.15, 0.03, 1e-3),
     "openvino-int8-bf16": Tolerance(0.2, 0.05, 0.05),
     "openvino-int8": Tolerance(0.2, 0.05, 1e-3),
-    "openvino-bf16": Tolerance(0.1, 0.02, 0.05),
+    "openvino-bf16": Tolerance(0.15, 0.03, 0.05),
     "openvino-fp32": Tolerance(1e-3, 1e-3, 1e-3),
     "torch": Tolerance(1e-3, 1e-3, 1e-3),
 }
