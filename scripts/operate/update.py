@@ -37,7 +37,7 @@ from lungct_tools.server.instance import Instance
 from lungct_tools.server.memory import check_room
 from lungct_tools.server.polling import poll
 from lungct_tools.server.runfolder import check_ours, resolve, write_whole
-from lungct_tools.server.seal import NAME, ArchiveError, find_seal, take, write_seal
+from lungct_tools.server.seal import NAME, ArchiveError, check_seal, find_seal, take, write_seal
 from lungct_tools.server.shutdown import send, stop
 
 
@@ -162,11 +162,15 @@ def main() -> int:
     run = resolve(args.run)
     check_ours(run)
     instance = Instance.read(run)
-    if not instance.running:
-        return refuse("no server runs; start one with `make serve`.", 3)
     archive = args.archive or instance.store / f"{NAME}.previous"
     if args.back and not archive.is_file():
         return refuse(f"there is no {archive}: no update has changed the archive yet.", 2)
+    try:
+        check_seal(archive, find_seal(archive))
+    except ArchiveError as error:
+        return refuse(error, 2)
+    if not instance.running:
+        return refuse("no server runs; start one with `make serve`.", 3)
     with locking(run) as only:
         if not only:
             return refuse("another update is under way.")

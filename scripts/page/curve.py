@@ -10,6 +10,7 @@ import streamlit as st
 from lungct_tools.page.study import Finding
 
 LINE, SHOWN = "#2f7fd0", "#d1591a"  # 3:1 and more on white and on the dark theme alike (WCAG 1.4.11)
+HEIGHT = 96  # pixels: two warnings and a curve fit on the first screen of 768
 
 
 def show_curve(findings: Sequence[Finding], worst: str, at: int) -> None:
@@ -31,4 +32,4 @@ def show_curve(findings: Sequence[Finding], worst: str, at: int) -> None:
         everything.mark_line(color=LINE, point={"color": LINE, "size": 22}).encode(x=x, y=y, tooltip=hints),
         shown.mark_point(color=SHOWN, size=110, filled=True, opacity=1).encode(x=x, y=y, tooltip=hints),
     )
-    st.altair_chart(chart.properties(height=140), alt=f"Probability of {worst} along the series, slice {at} marked")
+    st.altair_chart(chart.properties(height=HEIGHT), alt=f"Probability of {worst} along the series, slice {at} marked")

@@ -27,7 +27,7 @@ STYLE = """<style>
 [data-testid="stBaseButton-primary"]:not([disabled]) *{color:light-dark(#fff,#0b1622)}
 .st-key-notes{background:var(--ls-warm-ground);border-radius:6px;padding:.35rem .9rem;gap:.2rem}
 .st-key-notes:empty{display:none}.st-key-notes [data-testid="stMarkdownContainer"]{margin:0}
-.st-key-notes p{color:var(--ls-warm);font-size:.9rem;margin:0}
+.st-key-notes p{color:var(--ls-warm);font-size:.9rem;line-height:1.3;margin:0}
 .ls-head{display:flex;flex-wrap:wrap;align-items:baseline;gap:.2rem .9rem;margin:0}
 .ls-head h1{font-size:1.5rem;font-weight:700;padding:0;margin:0;letter-spacing:-.01em}
 .ls-head span{color:var(--ls-muted)}
@@ -54,9 +54,9 @@ ul.ls-bars li{display:grid;grid-template-columns:5.4rem 1fr 3.4rem;align-items:c
 .ls-bars .ls-top i>i{background:var(--ls-top)}.ls-bars .ls-top{font-weight:650}
 .ls-bars small{display:block;font-size:.72rem;line-height:1;color:var(--ls-warm)}
 .ls-bars em{font-style:normal;text-align:right;font-variant-numeric:tabular-nums}
-ul.ls-warnings{margin:0!important;padding:.35rem .8rem!important;list-style:none;border-radius:6px;font-size:.85rem;
- line-height:1.35;color:var(--ls-warm);background:var(--ls-warm-ground)}
-ul.ls-warnings li{margin:0!important;padding:.1rem 0}
+ul.ls-warnings{margin:0!important;padding:.25rem .8rem!important;list-style:none;border-radius:6px;font-size:.82rem;
+ line-height:1.3;color:var(--ls-warm);background:var(--ls-warm-ground)}
+ul.ls-warnings li{margin:0!important;padding:0}
 .ls-facts{display:grid;grid-template-columns:max-content 1fr;gap:.25rem .9rem;margin:0;font-size:.92rem;
  color:var(--ls-text)}
 .ls-facts dt{font-weight:650}.ls-facts dd{margin:0}
