@@ -10,7 +10,7 @@ import streamlit as st
 from lungct_tools.page.study import Finding
 
 LINE, SHOWN = "#2f7fd0", "#d1591a"  # 3:1 and more on white and on the dark theme alike (WCAG 1.4.11)
-HEIGHT = 96  # pixels: two warnings and a curve fit on the first screen of 768
+HEIGHT = 108  # pixels: two warnings and a curve fit on the first screen of 768
 
 
 def show_curve(findings: Sequence[Finding], worst: str, at: int) -> None:
@@ -25,7 +25,7 @@ def show_curve(findings: Sequence[Finding], worst: str, at: int) -> None:
     everything = alt.Chart(alt.Data(values=points))
     shown = everything.transform_filter("datum.shown")
     x = alt.X("slice:Q", title=None, scale=alt.Scale(domain=[1, len(findings)]), axis=alt.Axis(tickMinStep=1))
-    y = alt.Y("probability:Q", title=f"p({worst})", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(tickCount=3))
+    y = alt.Y("probability:Q", title=f"p({worst})", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(tickCount=3, titleFontSize=10))
     hints = ["slice:Q", alt.Tooltip("probability:Q", format=".3f")]
     chart = alt.layer(
         shown.mark_rule(color=SHOWN, strokeDash=[4, 3]).encode(x=x),
