@@ -10,7 +10,7 @@ import streamlit as st
 from lungct_tools.page.study import Finding
 
 LINE, SHOWN = "#2f7fd0", "#d1591a"  # 3:1 and more on white and on the dark theme alike (WCAG 1.4.11)
-HEIGHT = 108  # pixels: two warnings and a curve fit on the first screen of 768
+HEIGHT = 96  # pixels: two warnings and a curve fit on the first screen of 768
 
 
 def show_curve(findings: Sequence[Finding], worst: str, at: int) -> None:
