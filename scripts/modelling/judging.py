@@ -66,8 +66,9 @@ def promise(found: dict[str, Any]) -> dict[str, Any]:
     reports, scores = found["reports"]["all"], found["pasted"]["scores"]
     told = {
         "of": "nodules of unseen patients pasted into unseen slices (recall, balanced accuracy), and real slices of "
-        "scanners and cases that training did not see (what is reported); see MODEL_CARD.md",
+        "scanners and cases that training did not see (what is reported, mean confidence); see MODEL_CARD.md",
         **{key: round(scores[key], 4) for key in ("balanced_accuracy", *RECALLS)},
+        "mean_confidence": round(reports["confidence"], 4),
         "reported_share": round(reports["reported"], 4),
     }
     if reports["right"] is not None:

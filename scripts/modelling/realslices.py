@@ -130,6 +130,10 @@ def judge_reports(known: list[Known], answers: Answers) -> dict[str, Any]:
     unseen = np.array([one.label >= 0 and not one.seen and not sets_limits(one) for one in known])
     right = np.where(labels == BENIGN, answers.called != MALIGNANT, answers.called == labels)
     groups, sources = np.array([one.group for one in known]), np.array([one.source for one in known])
+    confidence = np.where(answers.answered, answers.probabilities.max(1), np.nan)
+
+    def average(rows: Ints) -> dict[str, float]:
+        return {"reported": float(answers.reported[rows].mean()), "confidence": float(np.nanmean(confidence[rows]))}
 
     def tell(rows: Flags) -> dict[str, Any]:
         reported = rows & answers.reported
@@ -138,7 +142,8 @@ def judge_reports(known: list[Known], answers: Answers) -> dict[str, Any]:
         return {
             "slices": int(rows.sum()),
             "groups": len(set(groups[rows])),
-            "reported": share(answers.reported[rows]),
+            **average(np.flatnonzero(rows)),
+            "intervals": resample_cases(lambda drawn: average(np.flatnonzero(rows)[drawn]), groups[rows]),
             "right": share(right[reported]),
             "groups_reported": len(owners),
             "groups_without_error": whole,

@@ -103,14 +103,14 @@ class ServerCollector(Collector):
         if "reported_share" in promised:
             yield GaugeMetricFamily(
                 "lung_ct_expected_refer_share",
-                "Share of slices referred in cross-validation",
+                "Share of slices referred where the model was judged",
                 1 - promised["reported_share"],
             )
-        if "accuracy" in promised:
+        if expected := promised.get("mean_confidence", promised.get("accuracy")):
             yield GaugeMetricFamily(
                 "lung_ct_expected_confidence",
-                "Accuracy in cross-validation, which a calibrated model's mean confidence equals",
-                promised["accuracy"],
+                "Mean confidence where the model was judged; of models of 1.x their accuracy, which it then equals",
+                expected,
             )
 
 

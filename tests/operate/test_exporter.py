@@ -29,7 +29,7 @@ def test_the_exporter_tells_queue_workers_readiness_and_what_the_model_promises(
     assert found["lung_ct_queue_capacity"][0][1] == client.describe()["jobQueueStatus"]["remainingCapacity"]
     promised = client.contract()["metrics"]
     assert found["lung_ct_expected_refer_share"][0][1] == pytest.approx(1 - promised["reported_share"])
-    assert found["lung_ct_expected_confidence"][0][1] == promised["accuracy"]
+    assert found["lung_ct_expected_confidence"][0][1] == promised["mean_confidence"]
     labels, _ = found["lung_ct_model_info"][0]
     assert labels["weights_sha256"] == folder.contract.weights_sha256
     assert found["lung_ct_canary_seconds_count"][0][1] >= 1
