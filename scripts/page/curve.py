@@ -25,7 +25,8 @@ def show_curve(findings: Sequence[Finding], worst: str, at: int) -> None:
     everything = alt.Chart(alt.Data(values=points))
     shown = everything.transform_filter("datum.shown")
     x = alt.X("slice:Q", title=None, scale=alt.Scale(domain=[1, len(findings)]), axis=alt.Axis(tickMinStep=1))
-    y = alt.Y("probability:Q", title=f"p({worst})", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(tickCount=3, titleFontSize=10))
+    share, scale = alt.Axis(tickCount=3, titleFontSize=10), alt.Scale(domain=[0, 1])
+    y = alt.Y("probability:Q", title=f"p({worst})", scale=scale, axis=share)
     hints = ["slice:Q", alt.Tooltip("probability:Q", format=".3f")]
     chart = alt.layer(
         shown.mark_rule(color=SHOWN, strokeDash=[4, 3]).encode(x=x),
