@@ -1,10 +1,12 @@
 """nginx turns to another server: what one has been asked it answers, and one can see when nobody asks it any more."""
 
-import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
+import psutil
 import pytest
 
 from lungct_tools.proxy.turning import list_asked, wait_turned
@@ -12,6 +14,15 @@ from lungct_tools.server.instance import Instance
 from tests.support.calls import wait_until
 
 pytestmark = pytest.mark.ops
+
+
+def are_leaving(master, asked):
+    """Whether every worker that stands elsewhere has been told to end, which its title says."""
+    for worker in master.children():
+        with suppress(psutil.NoSuchProcess):
+            if Path(worker.cwd()) != asked and "shutting down" not in " ".join(worker.cmdline()):
+                return False
+    return True
 
 
 def test_requests_in_flight_are_answered_by_the_server_that_has_them_and_new_ones_by_the_other(
@@ -23,8 +34,10 @@ def test_requests_in_flight_are_answered_by_the_server_that_has_them_and_new_one
 
     def turn_to(instance):
         replace(nginx, instance=instance).write_route()
-        os.kill(int((nginx.folder / "nginx.pid").read_text()), signal.SIGHUP)
+        master = psutil.Process(int((nginx.folder / "nginx.pid").read_text()))
+        master.send_signal(signal.SIGHUP)
         wait_until(lambda: instance.run in list_asked(run), 20, "nginx turns")
+        wait_until(lambda: are_leaving(master, instance.run), 20, "those of before take no new requests")
 
     with ThreadPoolExecutor(1) as pool:
         assert list_asked(run) == {here.run}

@@ -9,11 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 
+from lungct_tools.phantom.anatomy import draw_slice
+from lungct_tools.phantom.files import encode_dicom
 from lungct_tools.server.health import count_ready
 from lungct_tools.server.instance import find_ports
 from tests.conftest import run_script
 from tests.support.calls import wait_until
-from tests.support.dicoms import build_ct
 from tests.support.gateways import open_gateway
 from tests.support.listening import listening
 from tests.support.series import draw_series
@@ -120,7 +121,7 @@ def test_worker_memory_is_that_of_the_process(exporter, client):
 
 
 def test_memory_of_the_server_is_that_of_all_its_processes_by_part(exporter, server, client):
-    client.predict(build_ct())  # which a reader decodes, in a group of its own
+    client.predict(encode_dicom(draw_slice(0)))  # which a reader decodes, in a group of its own
     launcher = psutil.Process(server.pid)
     every = {each.pid: each for each in (launcher, *launcher.children(recursive=True))}
     worker = every[client.describe()["workers"][0]["pid"]]
