@@ -13,8 +13,8 @@ from lungct_tools.phantom.series import draw_volume
 SLICES = 7
 SERIES, PICTURE = "A drawn series (DICOM)", "A drawn slice (PNG)"
 DRAWN = (
-    "This example is drawn by a program; no patient is behind it. It shows the software, not the model's skill, which "
-    "learned from nothing drawn."
+    "This example is drawn by a program; no patient is behind it. It shows the software, not the model's skill: no "
+    "drawn slice was in its training."
 )
 
 
