@@ -216,7 +216,7 @@ def describe_reproduction(contract: ModelContract, found: dict[str, Any]) -> str
 
 ```
 lungct train --data DIR --init INIT --recipe '{recipe}' --version {contract.version}
-lungct trust --data DIR --write
+lungct trust --data DIR --every 2 --write
 lungct quantize --data DIR
 lungct evaluate --data DIR
 ```
