@@ -1,4 +1,3 @@
-import io
 import json
 from dataclasses import replace
 
@@ -7,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from pydicom import dcmread
 
 from lungct.engines.torch import TorchEngine
 from lungct.errors import LungCTError
@@ -25,11 +23,10 @@ from lungct.gate.checks import (
     UNLIKE,
     check_body,
     check_features,
-    check_scan,
     is_trusted,
     measure_sharpness,
 )
-from lungct.model import Judged, Statistics
+from lungct.model import Statistics
 from lungct.model.preprocess import to_input
 from lungct.pipeline import Job, Pipeline
 from lungct.settings import Settings
@@ -207,60 +204,6 @@ def test_a_slice_smoother_than_any_that_was_judged_is_referred_and_told_so(folde
         assert (SMOOTH in document["warnings"]) == referred
         assert document["decision"] == "refer" or not referred
     assert SMOOTH not in answer(pipeline, encode(smooth(sharp, 2), "PNG"), X_Gate="off")[1]["warnings"]
-
-
-JUDGED = Judged(2.5, 5.0, ("STANDARD", "B30f"))
-
-
-@pytest.mark.parametrize(
-    ("thickness_mm", "kernel", "warned"),
-    [
-        (2.5, "STANDARD", ()),
-        (5.0, "B30f", ()),
-        (1.25, "STANDARD", (OTHER_SCAN,)),
-        (10.0, "STANDARD", (OTHER_SCAN,)),
-        (2.5, "LUNG", (OTHER_SCAN,)),
-        (None, "LUNG", (OTHER_SCAN,)),
-        (1.25, "", (OTHER_SCAN,)),
-        (3.0, "", (UNKNOWN_SCAN,)),
-        (None, "STANDARD", (UNKNOWN_SCAN,)),
-        (None, "", (UNKNOWN_SCAN,)),
-    ],
-)
-def test_a_scan_is_of_a_kind_that_was_judged_or_of_another_or_does_not_say(thickness_mm, kernel, warned):
-    assert check_scan(thickness_mm, kernel, JUDGED) == warned
-    assert check_scan(thickness_mm, kernel, None) == (), "a folder that does not say on what it was judged"
-
-
-@pytest.fixture
-def lenient(folder):
-    """A pipeline that reports every class at any confidence, drawn slices too, and was judged on JUDGED."""
-    contract = replace(folder.contract, judged=JUDGED, refer_below=dict.fromkeys(folder.contract.classes, 0.0))
-    changed = replace(folder, contract=contract, gate=folder.gate._replace(refer_above=1e9, refuse_above=1e9))
-    return Pipeline(changed, TorchEngine(changed, torch.device("cpu")), Settings(), threads=1)
-
-
-def describe_scan(body, thickness_mm, kernel):
-    """A DICOM file with other words about how it was made."""
-    data = dcmread(io.BytesIO(body))
-    data.SliceThickness, data.ConvolutionKernel = thickness_mm, kernel
-    stream = io.BytesIO()
-    data.save_as(stream)
-    return stream.getvalue()
-
-
-def test_a_dicom_slice_of_another_thickness_or_kernel_is_referred_and_one_that_was_judged_is_not(lenient):
-    body = encode_dicom(draw_slice(5, "spiculated"))
-    for thickness, kernel, decision in ((3, "STANDARD", "report"), (0.625, "STANDARD", "refer"), (3, "BONE", "refer")):
-        _, document = answer(lenient, describe_scan(body, thickness, kernel))
-        assert (document["decision"], OTHER_SCAN in document["warnings"]) == (decision, decision == "refer")
-        assert UNKNOWN_SCAN not in document["warnings"]
-
-
-def test_a_picture_is_told_that_its_thickness_and_kernel_are_not_known_and_may_be_reported(lenient, slices):
-    _, document = answer(lenient, slices[0])
-    assert UNKNOWN_SCAN in document["warnings"]
-    assert document["decision"] == "report"
 
 
 def test_little_lung_is_told_and_keeps_malignant_and_no_other_class_from_being_reported():
