@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import requests
@@ -26,6 +27,7 @@ from lungct_tools.bench.sleeper import Sleeper, asleep
 from lungct_tools.bench.slices import colour
 from lungct_tools.server.instance import Instance, find_ports
 from lungct_tools.server.polling import poll
+from lungct_tools.server.processes import read_birth
 from lungct_tools.server.runfolder import make_temp
 from lungct_tools.server.serve import environment
 from lungct_tools.server.shutdown import stop
@@ -124,7 +126,7 @@ def _serve_handler(
         with asleep(lambda: target, process.pid) as peer:
             yield peer
     finally:
-        stop(Instance(run, tuple(ports), process.pid, instance.temp))
+        stop(replace(instance, pid=process.pid, birth=read_birth(process.pid)))
 
 
 def surround(instance: Instance, threads: int) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterable
+from http import HTTPStatus
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +31,6 @@ class Answers(NamedTuple):
         maps: (N, C, 7, 7) evidence.
         answered: (N,) whether there is an answer at all.
         reported: (N,) whether its decision is report.
-        warnings: of each slice.
     """
 
     probabilities: Floats
@@ -38,7 +38,6 @@ class Answers(NamedTuple):
     maps: Floats
     answered: npt.NDArray[np.bool_]
     reported: npt.NDArray[np.bool_]
-    warnings: list[list[str]]
 
     @property
     def called(self) -> npt.NDArray[np.int64]:
@@ -47,20 +46,14 @@ class Answers(NamedTuple):
 
     def take(self, rows: npt.NDArray[np.bool_]) -> Answers:
         """The answers where `rows` (N,) is True."""
-        kept = [warnings for warnings, row in zip(self.warnings, rows, strict=True) if row]
-        return Answers(*(part[rows] for part in self[:-1]), kept)  # type: ignore[arg-type]
+        return Answers(*(part[rows] for part in self))
 
     def put(self, rows: npt.NDArray[np.int64], others: Answers) -> Answers:
         """These answers with `others` in some rows."""
-        parts = []
-        for mine, theirs in zip(self[:-1], others[:-1], strict=True):
-            changed = np.array(mine)
+        parts = [np.array(mine) for mine in self]
+        for changed, theirs in zip(parts, others, strict=True):
             changed[rows] = theirs
-            parts.append(changed)
-        warnings = list(self.warnings)
-        for row, theirs in zip(rows.tolist(), others.warnings, strict=True):
-            warnings[row] = theirs
-        return Answers(*parts, warnings)
+        return Answers(*parts)
 
 
 def encode(pixels: npt.NDArray[np.uint8]) -> bytes:
@@ -79,16 +72,22 @@ def ask(folder: ModelFolder, engine: Engine, files: Iterable[bytes], said: str, 
         files: slices in any format that the server reads.
         said: what the progress bar calls them.
         gate: "off" asks for an answer on whatever it is.
+
+    Raises:
+        RuntimeError: a fault of the pipeline, which is no refusal.
     """
     pipeline = Pipeline(folder, engine, Settings(), threads=count_cores())
     headers = {"X-Heatmap": "always", "X-Heatmap-Format": "grid", "X-Gate": gate}
     jobs = [Job({"body": body}, headers) for body in files]
     classes = folder.contract.classes
-    blank = {"probabilities": {}, "decision": "refer", "warnings": [], "heatmap": {"logits": {}, "grids": {}}}
+    blank = {"probabilities": {}, "decision": "refer", "heatmap": {"logits": {}, "grids": {}}}
     documents = []
     for first in track(range(0, len(jobs), AT_ONCE), said):
         for reply in pipeline.score(jobs[first : first + AT_ONCE]).replies:
-            documents.append(json.loads(reply.body) if reply.status == 200 else blank)
+            document = json.loads(reply.body)
+            if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise RuntimeError(document["message"])
+            documents.append(document if reply.status == HTTPStatus.OK else blank)
     nothing = np.full((7, 7), np.nan)
 
     def collect(field: str) -> Floats:
@@ -100,5 +99,4 @@ def ask(folder: ModelFolder, engine: Engine, files: Iterable[bytes], said: str, 
         np.array([[one["heatmap"]["grids"].get(name, nothing) for name in classes] for one in documents]),
         np.array([bool(one["probabilities"]) for one in documents]),
         np.array([one["decision"] == "report" for one in documents]),
-        [one["warnings"] for one in documents],
     )

@@ -47,14 +47,14 @@ def main() -> int:
         engine = choose_engine(folder, threads=count_cores(), wanted=args.engine)
         judge = Judge.read(folder, engine, read_cases(args.data), args.data, args.nodules or args.data / "lidc_nodules")
         found = judge_all(judge, args.data, args.made)
-    except (ModelFolderError, ValueError, KeyError, OSError) as error:
+    except (ModelFolderError, ValueError, KeyError, OSError, RuntimeError, ImportError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2
     found |= {"engine": engine.name, "weights_sha256": folder.contract.weights_sha256}
     found["minutes"] = round((time.monotonic() - started) / 60, 1)
     out.mkdir(parents=True, exist_ok=True)
-    (out / EVALUATION).write_text(json.dumps(found, indent=1) + "\n")
-    if out == args.model:
+    (out / EVALUATION).write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
+    if out.resolve() == args.model.resolve():
         replace(folder.contract, metrics=promise(found)).write(out)
     draw_failures(out / FIGURE, judge, found["phantoms"])
     write_card(out, folder.contract, found)

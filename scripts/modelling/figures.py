@@ -14,6 +14,7 @@ from lungct.model import place
 from lungct.window import LUNG
 from lungct_tools.modelling.dataset import NORMAL
 from lungct_tools.modelling.judge import Judge
+from lungct_tools.modelling.madeslices import find_nodule
 from lungct_tools.phantom.anatomy import draw_slice
 
 EACH = 3  # drawn slices of a kind
@@ -45,7 +46,7 @@ def _show(judge: Judge, seed: int, kind: str) -> npt.NDArray[np.uint8]:
     heat = spread(activate(evidence).map, place(*pixels.shape, judge.folder.contract.geometry))
     shown = overlay(pixels, heat, "viridis", 0.35)
     if kind != "none":
-        spots = np.argwhere(np.abs(hu.astype(int) - draw_slice(seed)) > 100)
+        spots = np.argwhere(find_nodule(hu, draw_slice(seed)))
         (row, column), reach = spots.mean(0), np.ptp(spots, axis=0).max() / 2
         cv2.circle(shown, (round(column), round(row)), round(reach) + 8, WHITE, 2, cv2.LINE_AA)
     shown = cv2.resize(shown, (SIDE, SIDE), interpolation=cv2.INTER_AREA)

@@ -137,6 +137,11 @@ def judge_phantoms(judge: Judge, count: int) -> dict[str, Any]:
 
 
 def locate(drawn: npt.NDArray[np.int16], plain: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
-    """(7, 7) share of each cell that the nodule of a phantom covers: where it differs from the same one without."""
-    where = (np.abs(drawn.astype(int) - plain) > 100).astype(np.float32)
+    """(7, 7) share of each cell that the nodule of a phantom covers."""
+    where = find_nodule(drawn, plain).astype(np.float32)
     return np.asarray(cv2.resize(where, (7, 7), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def find_nodule(drawn: npt.NDArray[np.int16], plain: npt.NDArray[np.int16]) -> npt.NDArray[np.bool_]:
+    """(H, W) the nodule of a phantom in HU: where it differs from the same one without."""
+    return np.abs(drawn.astype(int) - plain) > 100

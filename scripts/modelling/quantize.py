@@ -3,10 +3,11 @@
     lungct quantize --data DIR
     lungct quantize --data DIR --check     # the graph that is there, by this processor
 
-DIR as for `lungct train`. Calibrates on real and pasted slices that the network was trained on, returns layers to fp32
-in the order of the harm that they do, and measures label, probabilities and maps on real and pasted slices that neither
-training nor calibration saw, half of them perturbed. With the rest in fp32, and on a processor that has bf16 also with
-the rest in that: the server takes by itself only what was measured and passes lungct.model.agreement.
+DIR as for `lungct train`. Calibrates on real slices that the network was trained on and on pasted ones made of what it
+was, returns layers to fp32 in the order of the harm that they do, and measures label, probabilities and maps on real
+and pasted slices that neither training nor calibration saw, half of them perturbed. With the rest in fp32, and on a
+processor that has bf16 also with the rest in that: the server takes by itself only what was measured and passes
+lungct.model.agreement.
 
 Exit codes: 0 the graph passes, 1 it does not pass in one way or both, 2 it could not be made or measured.
 """

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from lungct_tools.modelling.asking import Answers, ask
 from lungct_tools.modelling.dataset import BENIGN, CLASSES, MALIGNANT, NORMAL
+from lungct_tools.modelling.decision import forgive
 from lungct_tools.modelling.intervals import cover, resample_cases, tell_share
 from lungct_tools.modelling.judge import Judge, rank, share
 from lungct_tools.modelling.sources import Box, Known, sets_limits
@@ -18,12 +19,13 @@ Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 WORST = 4  # of each class, in the card
+SIDE = 512  # pixels, of the slices that have boxes
 
 
-def touches(evidence: Floats, box: Box, side: int = 512) -> bool:
-    """Whether the strongest cell of a map (h, w) touches a box in pixels of a square slice."""
+def touches(evidence: Floats, box: Box) -> bool:
+    """Whether the strongest cell of a map (h, w) touches a box in pixels of a slice of SIDE."""
     row, column = np.unravel_index(int(evidence.argmax()), evidence.shape)
-    cell = side / evidence.shape[0]
+    cell = SIDE / evidence.shape[0]
     return bool(
         column * cell < box.x1 and (column + 1) * cell > box.x0 and row * cell < box.y1 and (row + 1) * cell > box.y0
     )
@@ -76,15 +78,16 @@ def judge_labelled(known: list[Known], answers: Answers) -> dict[str, Any]:
         auc = rank(answers.probabilities[pair[rows], MALIGNANT], labels[pair[rows]] == MALIGNANT)
         return {"malignant_normal_auc": float("nan") if auc is None else auc}
 
-    right = [share((answers.called == label)[labels == label]) or 0.0 for label in range(len(CLASSES))]
+    recalls = [share((answers.called == label)[labels == label]) for label in range(len(CLASSES))]
+    known_recalls = [recall for recall in recalls if recall is not None]
     return {
         "slices": len(known),
         "cases": len(set(groups)),
-        **score(np.arange(len(pair))),
+        "malignant_normal_auc": rank(answers.probabilities[pair, MALIGNANT], labels[pair] == MALIGNANT),
         "interval": resample_cases(score, groups[pair]).get("malignant_normal_auc"),
         "normal_called_malignant": tell_share((answers.called == MALIGNANT)[normal], groups[normal]),
         "accuracy": share(answers.called == labels),
-        "balanced_accuracy": float(np.mean(right)),
+        "balanced_accuracy": float(np.mean(known_recalls)) if known_recalls else None,
         "called": {
             name: dict(zip(CLASSES, np.bincount(answers.called[labels == index], minlength=3).tolist(), strict=True))
             for index, name in enumerate(CLASSES)
@@ -121,14 +124,10 @@ def judge_gate(judge: Judge, data: Path) -> dict[str, Any]:
 
 
 def judge_reports(known: list[Known], answers: Answers) -> dict[str, Any]:
-    """What is reported of slices that training did not see, and how much of it is right, by source and together.
-
-    A slice labelled Benign is wrong only if it is called Malignant: that data set's Benign shows nothing by which its
-    readers, or two networks, tell it from Normal.
-    """
+    """What is reported of slices that training did not see, and how much of it is right, by source and together."""
     labels = np.array([one.label for one in known])
     unseen = np.array([one.label >= 0 and not one.seen and not sets_limits(one) for one in known])
-    right = np.where(labels == BENIGN, answers.called != MALIGNANT, answers.called == labels)
+    right = answers.called == forgive(answers.called, labels)
     groups, sources = np.array([one.group for one in known]), np.array([one.source for one in known])
     confidence = np.where(answers.answered, answers.probabilities.max(1), np.nan)
 

@@ -15,8 +15,8 @@ from lungct.model import Judged, ModelContract, Pooling, normalize, softmax, to_
 from lungct.model.folder import save_model_folder
 from lungct.model.network import LungResNet18
 from lungct.window import LUNG
-from lungct_tools.modelling.dataset import BENIGN, CLASSES, MALIGNANT, read_slice
-from lungct_tools.modelling.decision import choose_limits, fit_temperature
+from lungct_tools.modelling.dataset import CLASSES, NORMAL, read_slice
+from lungct_tools.modelling.decision import choose_limits, fit_temperature, forgive
 from lungct_tools.modelling.gatekeeping import fit_gate, set_thresholds
 from lungct_tools.modelling.pasting.backgrounds import Background, is_kept_out
 from lungct_tools.modelling.pasting.generator import Generator
@@ -73,6 +73,14 @@ class Material:
         }
 
 
+def check_kept_out(material: Material) -> None:
+    """ValueError where nothing is kept out by which limits could be set: known before a training, not after it."""
+    try:
+        material.split(kept_out=True).generate(Settings(little=0), SEED)
+    except ValueError as error:
+        raise ValueError(f"Too few cases or patients are kept out to set limits by: {error}") from error
+
+
 @torch.inference_mode()
 def look(network: LungResNet18, inputs: npt.NDArray[np.uint8]) -> tuple[Floats, npt.NDArray[np.float32]]:
     """(N, 1, S, S) uint8 -> logits (N, C) and features (N, 512)."""
@@ -81,26 +89,26 @@ def look(network: LungResNet18, inputs: npt.NDArray[np.uint8]) -> tuple[Floats, 
     return logits.double().numpy(), features.numpy()
 
 
-def forgive(called: Ints, labels: Ints) -> Ints:
-    """The labels (N,), a slice labelled Benign being what it is called unless it is called Malignant."""
-    return np.where((labels == BENIGN) & (called != MALIGNANT), called, labels)
-
-
 def ship(
     network: LungResNet18,
     recipe: Recipe,
     minutes: float,
+    init: str,
     material: Material,
     known: list[Known],
     out: Path,
     version: str,
 ) -> ModelContract:
-    """Write a trained network as a model folder, its limits set on real and pasted slices that training did not see.
+    """Write a trained network as a model folder.
+
+    Its limits are set on real slices, all backgrounds of the training and half of the unseen cases, and on pasted ones
+    that training did not see.
 
     Args:
         network: trained.
         recipe: by which.
         minutes: that it took.
+        init: what it began with.
         material: what it was trained on, and what was kept out.
         known: the real slices; those of boxed series and of DICOM series set nothing.
         out: the folder.
@@ -113,10 +121,12 @@ def ship(
     samples = [pasted[number] for number in range(min(CALIBRATING, FOR_EACH * len(unseen.nodules.labels)))]
     labels = np.array([one.label for one in samples])
     logits, features = look(network, np.stack([one.pixels for one in samples]))
-    real = [one for one in known if one.source in ("iq", "clear") and (one.seen or sets_limits(one))]
-    inputs = np.stack([to_input(read_slice(one.path), SIZE, "pad", LUNG.air) for one in real])
+    trained = [one.pixels for one in material.split(kept_out=False).backgrounds]
+    setting = [one for one in known if sets_limits(one) and not one.seen]
+    pictures = [*trained, *(read_slice(one.path) for one in setting)]
+    inputs = np.stack([to_input(pixels, SIZE, "pad", LUNG.air) for pixels in pictures])
     answers, near = look(network, inputs)
-    truth = np.array([one.label for one in real])
+    truth = np.array([*[NORMAL] * len(trained), *(one.label for one in setting)])
 
     temperature = fit_temperature(logits, labels)
     limits = np.maximum(
@@ -133,7 +143,12 @@ def ship(
         temperature=temperature,
         refer_below=dict(zip(CLASSES, limits.tolist(), strict=True)),
         judged=JUDGED,
-        training={"recipe": asdict(recipe), "minutes": minutes, **material.split(kept_out=False).describe()},
+        training={
+            "recipe": asdict(recipe),
+            "minutes": minutes,
+            "init": init,
+            **material.split(kept_out=False).describe(),
+        },
         data=DATA,
         licence=LICENCE,
     )

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from lungct_tools.modelling.dataset import MALIGNANT, NORMAL, Cases, find_table
 from lungct_tools.modelling.decision import is_calibrating
-from lungct_tools.modelling.pasting.backgrounds import is_kept_out, name_case
+from lungct_tools.modelling.pasting.backgrounds import is_kept_out, name_case, name_patient
 
 FAR_MM = 20.0  # from the nearest slice with a box: nothing of the tumour is left
 
@@ -34,7 +34,7 @@ class Known:
         label: index in CLASSES; -1 where the slice is neither sure to hold disease nor sure to hold none.
         seen: whether training saw this slice or another one of its group.
         box: where the tumour is, if somebody drew it.
-        series, z_mm: its place in a series; 0 where that is not known.
+        series: that it is of; "" where that is not known.
         nodule: whether a reader marked a nodule of 3 mm and more.
     """
 
@@ -45,7 +45,6 @@ class Known:
     seen: bool = False
     box: Box | None = None
     series: str = ""
-    z_mm: float = 0.0
     nodule: bool = False
 
 
@@ -68,7 +67,7 @@ def read_labelled(data: Path, cases: Cases) -> list[Known]:
 def read_clear(folder: Path) -> list[Known]:
     """Nodule-free slices of other scanners, all of them trained on."""
     rows = read_rows(folder / "slices.csv")
-    return [Known(folder / row["file"], "clear", f"clear:{row['patient']}", NORMAL, seen=True) for row in rows]
+    return [Known(folder / row["file"], "clear", name_patient(row), NORMAL, seen=True) for row in rows]
 
 
 def read_boxed(folder: Path) -> list[Known]:
@@ -82,7 +81,7 @@ def read_boxed(folder: Path) -> list[Known]:
         box = Box(*(float(row[key]) for key in ("x0", "y0", "x1", "y1"))) if row["x0"] else None
         label = MALIGNANT if box else NORMAL if near >= FAR_MM else -1
         path = folder / row["file"]
-        found.append(Known(path, folder.name, folder.name, label, box=box, series=row["series"], z_mm=z))
+        found.append(Known(path, folder.name, folder.name, label, box=box, series=row["series"]))
     return found
 
 

@@ -5,7 +5,7 @@
 
 DIR holds cases.csv and its images, or iq_othnccd/ with both: its Normal slices are backgrounds, the others judge. It
 also holds lidc_nodules/ (nodules.npz and nodules.csv) and, if there, lidc_clear/ (slices.csv and nodule-free slices of
-other scanners); --nodules and --clear name others in the same form. A checkpoint is written every five minutes.
+other scanners); --nodules names others in the same form. A checkpoint is written every five minutes.
 `lungct quantize` then adds the int8 graph, `lungct evaluate` writes the card.
 """
 
@@ -15,6 +15,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from pickle import UnpicklingError  # what torch.load raises of a file that is none of its own
 
 from lungct_tools import ROOT
 from lungct_tools.commandline import make_parser
@@ -24,7 +25,6 @@ def parse_arguments() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the data, see above")
     parser.add_argument("--nodules", type=Path, help="folder of the nodules (default DIR/lidc_nodules)")
-    parser.add_argument("--clear", type=Path, help="nodule-free slices of other scanners (default DIR/lidc_clear)")
     parser.add_argument("--init", default="imagenet", help="'imagenet' or a state_dict file (default %(default)s)")
     parser.add_argument("--recipe", default="{}", help="JSON of what differs from the default recipe")
     parser.add_argument("--work", type=Path, default=ROOT / ".run" / "train", help="checkpoints (%(default)s)")
@@ -46,7 +46,7 @@ def main() -> int:
     from lungct_tools.modelling.pasting.nodules import read_nodules
     from lungct_tools.modelling.pasting.settings import Settings
     from lungct_tools.modelling.pasting.training import CHECKPOINT, Trainer, build_network, read_recipe
-    from lungct_tools.modelling.shipping import Material, ship
+    from lungct_tools.modelling.shipping import Material, check_kept_out, ship
     from lungct_tools.modelling.sources import read_sources
 
     if args.threads:
@@ -55,16 +55,17 @@ def main() -> int:
         if (args.work / CHECKPOINT).is_file() and not args.resume:
             raise ValueError(f"{args.work / CHECKPOINT} is there: give --resume to go on, or another --work.")
         recipe, cases = read_recipe(args.recipe), read_cases(args.data)
-        clear = args.clear or args.data / "lidc_clear"
+        clear = args.data / "lidc_clear"
         others = read_clear(clear) if clear.is_dir() else ()
         material = Material([*take_normal(cases), *others], read_nodules(args.nodules or args.data / "lidc_nodules"))
+        known = read_sources(args.data, cases)
+        check_kept_out(material)
         torch.manual_seed(recipe.seed)
         generator = material.split(kept_out=False).generate(Settings(), recipe.seed)
         trainer = Trainer(build_network(args.init), generator, recipe, args.work, workers=2)
-        network = trainer.run()
-        known = read_sources(args.data, cases)
-        contract = ship(network, recipe, round(trainer.seconds / 60, 1), material, known, args.out, args.version)
-    except (ModelFolderError, ValueError, TypeError, KeyError, OSError) as error:
+        network, minutes = trainer.run(), round(trainer.seconds / 60, 1)
+        contract = ship(network, recipe, minutes, Path(args.init).name, material, known, args.out, args.version)
+    except (ModelFolderError, ValueError, TypeError, KeyError, OSError, RuntimeError, UnpicklingError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 2
     print(json.dumps({"temperature": contract.temperature, "refer_below": dict(contract.refer_below)}))

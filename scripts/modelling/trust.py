@@ -27,7 +27,8 @@ import numpy as np
 from lungct_tools import ROOT
 from lungct_tools.commandline import make_parser
 
-TABLES = {"iq_othnccd/cases.csv": "pseudo_case", "lidc_clear/slices.csv": "patient", "lungdx_a0001/slices.csv": ""}
+LABELLED = "iq_othnccd/cases.csv"
+TABLES = {LABELLED: "pseudo_case", "lidc_clear/slices.csv": "patient", "lungdx_a0001/slices.csv": ""}
 JUDGED_ONLY = "lungdx_a0001"
 SERIES = "dicom/lidc_0001"
 OTHERS = "not_ct"
@@ -45,14 +46,25 @@ class Known(NamedTuple):
 
 
 def list_slices(data: Path) -> list[Known]:
-    """Every real slice under `data`; the cases of a source are dealt to the quarters in the order of their names."""
+    """Every real slice under `data`; the cases of a source are dealt to the quarters in the order of their names.
+
+    Of the labelled data those set limits that do so in `lungct train`, too: `lungct evaluate` judges by the others.
+    """
+    from lungct_tools.modelling.decision import is_calibrating
+    from lungct_tools.modelling.pasting.backgrounds import name_case
+
     found = []
     for table, column in TABLES.items():
         path = data / table
         if path.is_file():
             with path.open(newline="") as stream:
                 rows = list(csv.DictReader(stream))
-            cases = {case: at % 4 for at, case in enumerate(sorted({row.get(column, "") for row in rows}))}
+            names = sorted({row.get(column, "") for row in rows})
+            cases = {case: at % 4 for at, case in enumerate(names)}
+            if table == LABELLED:
+                sets = {case: is_calibrating(name_case(int(case))) for case in names}
+                halves = [[case for case in names if sets[case] is half] for half in (True, False)]
+                cases = {case: 2 * (at % 2) + rest for rest, half in enumerate(halves) for at, case in enumerate(half)}
             judged = path.parent.name == JUDGED_ONLY
             found += [Known(path.parent / row["file"], 1 if judged else cases[row.get(column, "")]) for row in rows]
     found += [Known(path, 1) for path in sorted((data / SERIES).glob("*.dcm"))]
@@ -79,7 +91,9 @@ def main() -> int:
         print(f"trust: {error}", file=sys.stderr)
         return 2
     if args.write:
-        contract.write(args.model)
+        risen = found["copies_of_referred_slices_reported"]["after"]["any"]
+        training = {**contract.training, "trust": {"every": args.every, **risen}}  # for the model card
+        replace(contract, training=training).write(args.model)
     print(json.dumps(found, indent=2))
     return 0
 
@@ -90,9 +104,9 @@ def measure(folder: Any, known: list[Known], others: Path, wanted: str) -> tuple
     from lungct.engines import choose_engine
     from lungct.settings import count_cores
     from lungct_tools.modelling.copies import COPIES, CROPS
+    from lungct_tools.modelling.decision import NEVER
     from lungct_tools.modelling.sights import look
     from lungct_tools.modelling.trusting import (
-        NEVER,
         Limits,
         choose_limits,
         choose_refusal,

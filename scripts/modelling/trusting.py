@@ -9,13 +9,13 @@ import numpy as np
 from scipy.stats import beta
 
 from lungct.gate.checks import FARTHER
+from lungct_tools.modelling.decision import NEVER
 from lungct_tools.modelling.gatekeeping import REFUSE_SHARE
 from lungct_tools.modelling.sights import Flags, Floats, Ints, Seen
 
 SHARPER = (1.0, 1.05, 1.1, 1.2, 1.35, 1.5)  # times the sharpness that a folder asks for
 NEARER = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)  # times the distance that it allows
 TRIED = 101  # confidences of a class
-NEVER = 2.0  # a confidence that is not reached
 LUNG = 0.10  # lung_share from which a slice must not be refused
 RISEN = 0.01  # share of the referred slices of which a copy may be reported; none of them as Malignant
 

@@ -17,6 +17,7 @@ from lungct_tools.bench.peers import serve_litserve, serve_stock, surround
 from lungct_tools.bench.rates import Plan
 from lungct_tools.bench.slices import draw_slices
 from lungct_tools.server.instance import Instance
+from lungct_tools.server.processes import list_members
 
 
 def make_plan(cores, quick=False):
@@ -64,7 +65,7 @@ def test_a_peer_computes_with_torch_and_not_with_the_stand_in_of_our_workers(tmp
 @pytest.mark.server
 @pytest.mark.skipif(not find_wrk(), reason=WRK_MISSING)
 @pytest.mark.parametrize("serve", [serve_stock, serve_litserve])
-def test_a_peer_with_a_worker_a_core_answers_and_sleeps_but_while_it_is_measured(serve, folder, tmp_path):
+def test_a_peer_with_a_worker_a_core_answers_sleeps_but_while_it_is_measured_and_ends(serve, folder, tmp_path):
     with serve(tmp_path, folder, draw_slices(count=2), Layout(2, 1)) as peer:
         sample = peer.measure(callers=4, seconds=1)
         assert sample.rate > 0
@@ -72,3 +73,4 @@ def test_a_peer_with_a_worker_a_core_answers_and_sleeps_but_while_it_is_measured
         target = peer.aim()
         with pytest.raises(requests.ReadTimeout):
             requests.post(target.url, target.bodies[0], headers=dict(target.headers), timeout=2)
+    assert not any(list_members(peer.group)), "it has ended"

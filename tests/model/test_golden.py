@@ -1,5 +1,6 @@
 """What engines answer, held against fp32 torch and against the golden answers of the model folder."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from lungct.engines.torch import TorchEngine
 from lungct.errors import ModelFolderError
 from lungct.model.agreement import compare
 from lungct.model.calibration import softmax
+from lungct.model.folder import Golden
 from lungct.model.preprocess import to_input
 from lungct.window import LUNG
 from lungct_tools.modelling.quantisation import gather, perturb
@@ -117,3 +119,19 @@ def test_a_step_of_a_logit_that_would_be_allowed_is_refused_where_it_shows_in_wh
     prove(moved, folder, wide._replace(probability=1.0))
     with pytest.raises(ModelFolderError, match="probability"):
         prove(moved, folder, wide)
+
+
+@pytest.mark.parametrize(("apart", "passes"), [(0.5, True), (1.5, False)])
+def test_of_two_classes_that_are_nearly_as_probable_either_may_be_called_and_of_others_not(folder, apart, passes):
+    """Each probability moves by less than the tolerance, and the class changes."""
+    tolerance = TOLERANCES["openvino-int8"]._replace(logit=1e9, sum=1e9)
+    step, temperature = apart * tolerance.probability / 2, folder.contract.temperature
+    known, found = (np.log([[0.4 + by, 0.4 - by, 0.2]]) * temperature for by in (step, -1e-4))
+    inputs = folder.golden.inputs[:1]
+    asked = replace(folder, golden=Golden(inputs, known.astype(np.float32)))
+    engine = bend(folder, logits=lambda _: found)
+    if passes:
+        prove(engine, asked, tolerance)
+    else:
+        with pytest.raises(ModelFolderError, match="golden"):
+            prove(engine, asked, tolerance)

@@ -10,7 +10,7 @@ from PIL import Image
 from lungct.model import to_input
 from lungct.model.folder import load_model_folder
 from lungct.window import LUNG
-from lungct_tools.modelling.asking import Answers
+from lungct_tools.modelling.asking import Answers, ask, encode
 from lungct_tools.modelling.card import CARD, EVALUATION, FIGURE, TRIED, write_card
 from lungct_tools.modelling.dataset import BENIGN, MALIGNANT, NORMAL
 from lungct_tools.modelling.intervals import cover, resample_cases, tell_share
@@ -65,9 +65,8 @@ def test_the_cards_figure_is_there_and_shows_something(written):
 
 def test_intervals_hold_the_score_they_belong_to(found):
     pasted = found["pasted"]
-    for low, high in pasted["intervals"].values():
-        assert low <= high
-        assert 0 <= low <= 1 >= high
+    for name, (low, high) in pasted["intervals"].items():
+        assert 0 <= low <= pasted["scores"][name] <= high <= 1, name
     for part in (found["shortcuts"]["called_malignant"], *found["shortcuts"]["smoothed"].values()):
         low, high = part["interval"]
         assert low <= part["share"] <= high
@@ -95,9 +94,18 @@ def make_answers(probabilities, reported=None, maps=None):
     count = len(probabilities)
     maps = np.zeros((count, 3, 7, 7)) if maps is None else maps
     reported = np.ones(count, bool) if reported is None else np.array(reported)
-    return Answers(
-        probabilities, np.log(probabilities), maps, np.ones(count, bool), reported, [[] for _ in range(count)]
-    )
+    return Answers(probabilities, np.log(probabilities), maps, np.ones(count, bool), reported)
+
+
+def test_a_fault_of_the_pipeline_is_no_refusal(folder):
+    class Broken:
+        name = kind = "broken"
+
+        def predict(self, inputs):
+            raise RuntimeError("it does not compute")
+
+    with pytest.raises(RuntimeError, match="server"):
+        ask(folder, Broken(), [encode(LUNG.render(draw_slice(0)))], "broken")
 
 
 def test_answers_without_the_gate_take_the_place_of_refusals_and_leave_the_others():

@@ -166,7 +166,7 @@ def test_a_turned_and_scaled_nodule_keeps_its_size_and_place(collection):
         assert np.hypot(y, x) < 1.5
 
 
-def test_classes_are_drawn_alike_little_lung_is_normal_and_nothing_kept_out_is_trained_on(backgrounds, collection):
+def test_classes_are_drawn_alike_little_lung_is_normal_and_about_a_fifth_is_kept_out(backgrounds, collection):
     generator = Generator(backgrounds, collection, replace(Settings(), augmented=False), 6)
     samples = [generator[number] for number in range(240)]
     counts = np.bincount([one.label for one in samples], minlength=3)

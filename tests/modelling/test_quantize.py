@@ -7,7 +7,9 @@ from lungct.engines.graph import build_graph
 from lungct.engines.openvino import OpenVinoEngine, has_bf16
 from lungct.model.folder import QUANTISED, QUANTISED_WEIGHTS, load_model_folder
 from lungct.model.weights import fold_batchnorm
+from lungct_tools.modelling.dataset import read_cases
 from lungct_tools.modelling.quantisation import gather, measure_agreement, perturb, write
+from lungct_tools.modelling.sources import read_labelled
 from tests.conftest import MODEL, run_script
 
 
@@ -31,10 +33,17 @@ def test_a_graph_that_was_put_into_a_folder_verifies_is_not_trusted_yet_and_can_
 
 
 def test_calibration_is_on_what_was_trained_on_and_agreement_on_what_was_not(trained):
-    found = gather(trained.data, trained.nodules, 224)
+    found, cases = gather(trained.data, trained.nodules, 224), read_cases(trained.data)
     assert found.trained.shape[1:] == found.unseen.shape[1:] == (1, 224, 224)
     seen = {pixels.tobytes() for pixels in found.trained}
     assert not seen & {pixels.tobytes() for pixels in found.unseen}
+    known = read_labelled(trained.data, cases)
+    real = {
+        was: {cases.inputs([at], 224)[0].tobytes() for at, one in enumerate(known) if one.seen is was}
+        for was in (True, False)
+    }
+    assert seen & real[True]
+    assert not seen & real[False]
 
 
 def test_one_command_adds_a_graph_and_says_whether_it_passes(trained, tmp_path):

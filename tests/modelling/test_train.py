@@ -16,7 +16,14 @@ from lungct.pixels.raster import ORIENTATION
 from lungct.settings import Settings as ServerSettings
 from lungct.window import LUNG
 from lungct_tools.modelling.dataset import CLASSES, NORMAL, TABLE, read_cases
-from lungct_tools.modelling.decision import ALWAYS, REPORTED_ACCURACY, choose_limits, fit_temperature, is_calibrating
+from lungct_tools.modelling.decision import (
+    NEVER,
+    REPORTED_ACCURACY,
+    choose_limits,
+    fit_temperature,
+    forgive,
+    is_calibrating,
+)
 from lungct_tools.modelling.pasting.backgrounds import is_kept_out, prepare, take_normal
 from lungct_tools.modelling.pasting.generator import Generator
 from lungct_tools.modelling.pasting.nodules import read_nodules
@@ -30,7 +37,7 @@ from lungct_tools.modelling.pasting.training import (
     measure_loss,
     read_recipe,
 )
-from lungct_tools.modelling.shipping import JUDGED, Material, forgive
+from lungct_tools.modelling.shipping import JUDGED, Material, check_kept_out
 from lungct_tools.phantom.anatomy import draw_slice
 from tests.support.dicoms import HU, build_ct
 from tests.support.madeup import RECIPE, make_start
@@ -135,13 +142,35 @@ def test_a_checkpoint_of_another_recipe_is_refused(generator, tmp_path):
         make_trainer(generator, tmp_path / "run", replace(SHORT, lr=1e-3))
 
 
-def test_what_is_before_layer2_stays_as_it_was_and_what_is_after_learns(generator, tmp_path):
+def test_what_is_before_layer2_stays_as_it_was_and_what_is_after_learns(generator, tmp_path, monkeypatch):
+    monkeypatch.setattr("lungct_tools.modelling.pasting.training.LOGGED_EVERY", 1)
     trainer = make_trainer(generator, tmp_path / "run")
     before = {name: tensor.clone() for name, tensor in trainer.network.state_dict().items()}
     trainer.run()
     changed = {name for name, tensor in trainer.network.state_dict().items() if not torch.equal(tensor, before[name])}
     assert not [name for name in changed if name.startswith(("conv1", "bn1", "layer1"))]
     assert {"layer2.0.conv1.weight", "layer4.1.conv2.weight", "fc.weight", "fc.bias"} <= changed
+    lines = [json.loads(line) for line in (tmp_path / "run" / LOG).read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4]
+    assert all(line["loss"] > 0 <= line["seconds"] for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "sentence"),
+    [
+        ({"module.conv1.weight": torch.zeros(64, 3, 7, 7)}, "no state_dict of a resnet18"),
+        ({"conv1.weight": torch.zeros(1)}, "size"),
+    ],
+    ids=["other names", "another size"],
+)
+def test_a_start_file_of_another_network_is_refused_before_anything_is_trained(
+    tensors, sentence, tmp_path, trained, run_here
+):
+    torch.save(tensors, tmp_path / "start.pth")
+    place = ("--data", trained.data, "--nodules", trained.nodules, "--init", tmp_path / "start.pth")
+    code, said = run_here("train", *place, "--work", tmp_path / "work", "--out", tmp_path / "model", "--version", "8")
+    assert (code, sentence in said, "Traceback" in said) == (2, True, False)
+    assert not (tmp_path / "model").exists()
 
 
 def test_the_loss_falls_where_evidence_is_on_the_nodule_and_rises_where_it_is_away():
@@ -166,10 +195,9 @@ def test_a_trained_folder_verifies_and_states_how_it_was_made(trained):
     made = contract.training
     assert made["recipe"] == json.loads(json.dumps({**vars(read_recipe(RECIPE))}))
     assert made["nodules"] + sum(is_kept_out(f"P{n}") for n in range(24)) == 24
-    assert contract.refer_below == dict.fromkeys(CLASSES, ALWAYS)  # so few slices support no threshold
+    assert contract.refer_below == dict.fromkeys(CLASSES, NEVER)  # so few slices support no threshold
     assert 0 < contract.gate["refer_above"] <= contract.gate["refuse_above"]
-    lines = (trained.work / LOG).read_text().splitlines() if (trained.work / LOG).is_file() else []
-    assert all(set(json.loads(line)) == {"step", "seconds", "loss"} for line in lines)
+    assert made["init"] == trained.start.name
 
 
 def test_a_finished_training_is_not_begun_again_unless_asked_to_go_on(trained, tmp_path, run_here):
@@ -223,11 +251,11 @@ def test_a_limit_is_the_least_confidence_from_which_a_class_is_right_often_enoug
     probabilities = np.where(probabilities.max(1, keepdims=True) > 0.5, probabilities, (0.2, 0.5, 0.3))
     labels = np.where(confidence > 0.8, 1, 0)
     limits = choose_limits(probabilities, labels)
-    assert limits[2] == ALWAYS, "never called"
+    assert limits[2] == NEVER, "never called"
     kept = (probabilities.argmax(1) == 1) & (probabilities.max(1) >= limits[1])
     assert (labels[kept] == 1).mean() >= REPORTED_ACCURACY
     assert limits[1] < 0.8
-    assert choose_limits(probabilities[-10:], labels[-10:])[1] == ALWAYS, "ten slices support nothing"
+    assert choose_limits(probabilities[-10:], labels[-10:])[1] == NEVER, "ten slices support nothing"
 
 
 def test_an_overconfident_network_gets_the_temperature_that_it_was_sharpened_by():
@@ -245,3 +273,10 @@ def test_a_slice_labelled_benign_is_wrong_only_if_it_is_called_malignant():
 
 def test_half_of_the_cases_set_limits():
     assert 0.3 < np.mean([is_calibrating(f"iq:{case}") for case in range(300)]) < 0.7
+
+
+def test_where_nothing_is_kept_out_that_is_told_before_a_training(generator):
+    material = Material(generator.backgrounds, generator.nodules)
+    trained_on = material.split(kept_out=False)
+    with pytest.raises(ValueError, match="kept out"):
+        check_kept_out(trained_on)

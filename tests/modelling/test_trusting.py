@@ -1,5 +1,6 @@
 """Limits of trust: chosen on some slices so that no worse copy of a referred one is reported, counted on others."""
 
+import csv
 import json
 import shutil
 
@@ -8,11 +9,12 @@ import pytest
 
 from lungct.gate.checks import FARTHER
 from lungct.model.folder import load_model_folder
+from lungct_tools.modelling.decision import NEVER, is_calibrating
+from lungct_tools.modelling.pasting.backgrounds import name_case
 from lungct_tools.modelling.sights import Seen
-from lungct_tools.modelling.trust import list_slices, renew_shares
+from lungct_tools.modelling.trust import LABELLED, list_slices, renew_shares
 from lungct_tools.modelling.trusting import (
     MARGINS,
-    NEVER,
     Limits,
     Margin,
     choose_by,
@@ -140,6 +142,13 @@ def test_a_case_is_always_in_the_same_quarter_and_both_halves_have_many(data):
     assert shares.min() > 0.1
     assert 0.3 < shares[0] + shares[2] < 0.7
     assert {one.quarter for one in known if one.path.parent.name == "lungdx_a0001"} == {1}
+    with (data / LABELLED).open(newline="") as stream:
+        cases = {row["file"]: name_case(int(row["pseudo_case"])) for row in csv.DictReader(stream)}
+    folder = (data / LABELLED).parent
+    labelled = [one for one in known if one.path.is_relative_to(folder)]
+    assert len(labelled) == len(cases)
+    for one in labelled:  # or `lungct evaluate` would judge by what set the limits
+        assert is_calibrating(cases[str(one.path.relative_to(folder))]) == (one.quarter in (0, 2))
 
 
 @pytest.mark.data
@@ -153,6 +162,7 @@ def test_the_command_sets_limits_that_a_server_takes(data, tmp_path):
     written = load_model_folder(model).contract
     assert written.gate["refuse_above"] == found["limits"]["refuse_above"]
     assert written.refer_below == found["limits"]["refer_below"]
+    assert written.training["trust"]["every"] == 90
 
 
 def test_a_folder_without_slices_is_told_so(tmp_path):

@@ -100,6 +100,19 @@ def test_so_it_is_without_encryption(say):
         assert_ours(status, body)
 
 
+def test_a_caller_that_still_writes_what_is_refused_reads_the_refusal(nginx):
+    """Without `lingering_close` it met a reset instead, as happened to a slow caller in one of hundreds."""
+    context = ssl.create_default_context(cafile=str(nginx.certificate))
+    host, port = nginx.listen.split(":")
+    with context.wrap_socket(socket.create_connection((host, int(port)), timeout=20), server_hostname="localhost") as secure:
+        secure.sendall((b"GET /" + b"a" * 8192)[:8192])  # what nginx takes, so that nothing waits to be read
+        answer = secure.recv(100)
+        for _ in range(10):
+            secure.sendall(b"a" * 4_000)
+        assert answer.startswith(b"HTTP/1.1 414")
+        assert secure.recv(100_000)
+
+
 def test_every_error_that_nginx_has_is_told_in_our_body():
     """The statuses of its own pages, but 402 and 417 which it never sends and 444 which closes."""
     text = TEMPLATE.read_text()

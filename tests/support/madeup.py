@@ -43,12 +43,12 @@ def make_nodules(folder: Path) -> Path:
         malignant = patient % 2
         radius = 5 + patient % 5 + 6 * malignant
         masks.append(reach <= radius * (1 + 0.15 * malignant * np.cos(5 * angle)))
-        rows.append((patient, f"P{patient}", ("benign", "malignant")[malignant], 2 + 3 * malignant, 1.4 * radius, 0.7))
+        rows.append((patient, f"P{patient}", ("benign", "malignant")[malignant], 1.4 * radius, 0.7))
     folder.mkdir(parents=True)
     masks = np.array(masks)
     np.savez(folder / "nodules.npz", hu=np.where(masks, 40, -860).astype(np.int16), mask=masks.astype(np.uint8))
     with (folder / "nodules.csv").open("w", newline="") as stream:
-        head = ("row", "patient", "label", "median_rating", "diameter_mm", "pixel_mm")
+        head = ("row", "patient", "label", "diameter_mm", "pixel_mm")
         csv.writer(stream).writerows([head, *rows])
     return folder
 

@@ -25,8 +25,8 @@ OTHER_WINDOW = (
 )
 UNLIKE = "The slice is unlike the training data; do not rely on the class."
 SMOOTH = (
-    "The slice is smoother than any on which the model was judged; send the file as the scanner wrote it, or a "
-    "sharper reconstruction."
+    "The slice is smoother than nearly all by which the model's limits were set; send the file as the scanner wrote "
+    "it, or a sharper reconstruction."
 )
 COARSE = (
     "The picture has fewer pixels than the slices on which the model was judged; send the file as the scanner wrote it."

@@ -18,7 +18,7 @@ class Statistics(NamedTuple):
         centres: (C, 512) float32 class means, whitened.
         refer_above: distance over which a slice is unlike the training data.
         refuse_above: distance over which it is no chest-CT slice.
-        least_sharpness: of the slices that the model was judged on.
+        least_sharpness: under which a slice is smoother than nearly all that set the limits.
     """
 
     whitening: Floats

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,6 +106,11 @@ def name_case(case: int) -> str:
     return f"iq:{case}"
 
 
+def name_patient(row: Mapping[str, str]) -> str:
+    """The group of a slice of lidc_clear, by its row of slices.csv."""
+    return f"clear:{row['patient']}"
+
+
 def take_normal(cases: Cases) -> Iterable[Background]:
     """The normal slices of a cases.csv."""
     for row in np.flatnonzero(cases.labels == NORMAL):
@@ -118,7 +123,7 @@ def read_clear(folder: Path) -> Iterable[Background]:
         for row in csv.DictReader(stream):
             center = float(row["window"].split(",")[0])
             pixels = shift_window(read_slice(folder / row["file"]), center)
-            yield prepare(pixels, f"clear:{row['patient']}", row["level"] == "little lung")
+            yield prepare(pixels, name_patient(row), row["level"] == "little lung")
 
 
 def draw_weights(backgrounds: list[Background]) -> npt.NDArray[np.float64]:

@@ -17,7 +17,7 @@ from lungct_tools.modelling.pasting.blending import blend
 from lungct_tools.modelling.pasting.controls import draw_disease, draw_lines, take_patch
 from lungct_tools.modelling.pasting.nodules import PIXEL_MM, Nodules, Patch
 from lungct_tools.modelling.pasting.placement import Place, draw_place, settle
-from lungct_tools.modelling.pasting.settings import Settings
+from lungct_tools.modelling.pasting.settings import SIZE, Settings
 
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
@@ -36,7 +36,6 @@ class Sample(NamedTuple):
         shares: (C, V / 32, V / 32) float32, share of each cell that nodules of a class cover; 0 for Normal.
         row: of the nodule that gave the class, -1 without one.
         diameter: of it as pasted, in mm; 0 without one.
-        place: its kind.
         background: row of the background.
     """
 
@@ -45,7 +44,6 @@ class Sample(NamedTuple):
     shares: Floats
     row: int
     diameter: float
-    place: str
     background: int
 
 
@@ -143,7 +141,7 @@ class Generator:
         pixels, cells = self._finish(canvas, shares, background, other, spot, after)
         here = nodules[label] if label != NORMAL else None
         row, diameter = (here.row, here.diameter) if here else (-1, 0.0)
-        return Sample(pixels, label, cells, row, diameter, place.kind, index)
+        return Sample(pixels, label, cells, row, diameter, index)
 
     def _make_little(self, rng: np.random.Generator) -> Sample:
         index = int(rng.choice(self._little))
@@ -151,7 +149,7 @@ class Generator:
         shares = np.zeros((len(CLASSES), SIDE, SIDE), np.float32)
         spot = tuple(int(i) for i in rng.integers(0, SIDE, 2))
         pixels, cells = self._finish(background.pixels.astype(np.float32), shares, background, other, spot, rng)
-        return Sample(pixels, NORMAL, cells, -1, 0.0, "", index)
+        return Sample(pixels, NORMAL, cells, -1, 0.0, index)
 
     def _draw_spot(self, background: Background, rng: np.random.Generator) -> tuple[int, int]:
         spots = background.spots["free"]
@@ -197,7 +195,7 @@ class Generator:
         rng: np.random.Generator,
     ) -> tuple[Bytes, Floats]:
         """Network input and shares after augmentation, cut to the view round `spot`."""
-        size, view = self.settings.size, self.settings.view
+        view = self.settings.view
         if self.settings.augmented:
             geometry = draw_geometry(rng)
             pixels = augment(canvas, background, other, geometry, rng)
@@ -205,19 +203,19 @@ class Generator:
             spot = geometry.find(*spot)
         else:
             pixels = np.rint(np.clip(canvas, 0, 255)).astype(np.uint8)
-        tiles = size // TILE
+        tiles = SIZE // TILE
         fine = [
             cv2.resize(one, (tiles, tiles), interpolation=cv2.INTER_AREA) if one.any() else one[:tiles, :tiles]
             for one in shares
         ]
-        reach = view / size / 2 * 0.8  # of the picture: the spot lies inside the view, not at its edge
+        reach = view / SIZE / 2 * 0.8  # of the picture: the spot lies inside the view, not at its edge
         first = [
-            int(np.clip(at / SIDE + rng.uniform(-reach, reach) - view / size / 2, 0, 1 - view / size) * tiles)
+            int(np.clip(at / SIDE + rng.uniform(-reach, reach) - view / SIZE / 2, 0, 1 - view / SIZE) * tiles)
             for at in spot
         ]
         top, left = first
         side = view // TILE
         cut = np.stack(fine)[:, top : top + side, left : left + side]
         cells = cut.reshape(len(CLASSES), side // CELL, CELL, side // CELL, CELL).mean((2, 4))
-        shown = to_input(pixels, size, "pad", LUNG.air)
+        shown = to_input(pixels, SIZE, "pad", LUNG.air)
         return shown[:, top * TILE : top * TILE + view, left * TILE : left * TILE + view], cells

@@ -18,7 +18,6 @@ Ints = npt.NDArray[np.int64]
 
 PIXEL_MM = 0.70  # taken for every background: none of them says its own
 LABELS = ("benign", "malignant")
-GROUND_GLASS, CALCIFIED = -300, 200  # mean HU inside the contour, under and over which a nodule is called so
 HALO = 2  # pixels round the contour that are pasted too: the nodule's own edge
 
 
@@ -63,11 +62,6 @@ class Nodules:
     def select(self, rows: npt.NDArray[np.bool_]) -> Nodules:
         """The nodules where `rows` (N,) is True."""
         return Nodules(**{name: array[rows] for name, array in vars(self).items()})
-
-    def kind(self, row: int) -> str:
-        """What it is made of, by the mean HU inside the contour."""
-        mean = self.hu[row][self.masks[row] > 0].mean()
-        return "ground-glass" if mean < GROUND_GLASS else "calcified" if mean > CALCIFIED else "solid"
 
     def cut(self, row: int, scale: float, angle: float = 0.0, mirrored: bool = False) -> Patch:
         """One nodule at PIXEL_MM times `scale`, turned by `angle` in radians."""

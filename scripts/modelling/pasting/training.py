@@ -25,7 +25,8 @@ from lungct_tools.modelling.dataset import CLASSES, NORMAL
 from lungct_tools.modelling.pasting.generator import Generator
 
 SAVED_EVERY_S = 300.0
-CHECKPOINT, LOG, RECIPE = "checkpoint.pt", "log.jsonl", "recipe.json"
+LOGGED_EVERY = 25  # steps
+CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,19 @@ def read_recipe(text: str) -> Recipe:
 
 
 def build_network(init: str) -> LungResNet18:
-    """A three-class network from torchvision's ImageNet weights, or from a plain state_dict file."""
+    """A three-class network from torchvision's ImageNet weights, or from a plain state_dict file, whole or in part.
+
+    Raises:
+        ValueError, RuntimeError: the tensors are of another network.
+    """
     if init == "imagenet":
         weights = torchvision.models.ResNet18_Weights.IMAGENET1K_V1.get_state_dict(check_hash=True)
     else:
         weights = torch.load(init, map_location="cpu", weights_only=True)
     network = LungResNet18(len(CLASSES))
-    network.load_state_dict({k: v for k, v in weights.items() if not k.startswith("fc.")}, strict=False)
+    found = network.load_state_dict({k: v for k, v in weights.items() if not k.startswith("fc.")}, strict=False)
+    if found.unexpected_keys:
+        raise ValueError(f"{init} is no state_dict of a resnet18: it has {found.unexpected_keys[0]}.")
     return network
 
 
@@ -145,7 +152,6 @@ class Trainer:
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / CHECKPOINT).is_file():
             self._read()
-        (folder / RECIPE).write_text(json.dumps(asdict(recipe)) + "\n")
 
     def _parts(self) -> dict[str, torch.nn.Module | torch.optim.Optimizer]:
         return {"network": self.network, "average": self.average, "optimizer": self.optimizer}
@@ -176,7 +182,7 @@ class Trainer:
             losses.append(self._learn(pixels, labels, shares))
             self.step += 1
             self.seconds = before + monotonic() - began
-            if self.step % 25 == 0:
+            if self.step % LOGGED_EVERY == 0:
                 mean = round(float(np.mean(losses)), 4)
                 with (self.folder / LOG).open("a") as log:
                     log.write(json.dumps({"step": self.step, "seconds": round(self.seconds), "loss": mean}) + "\n")
