@@ -32,6 +32,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "phantom": ("phantom.draw", "draw synthetic slices or a series, as DICOM or PNG"),
         "formats": ("documents.formats", "the table of what the server accepts"),
         "openapi": ("documents.openapi", "the OpenAPI description of the routes"),
+        "flow": ("documents.flow", "the way of a request as SVG"),
         "completion": ("documents.completion", "tab completion for bash or zsh"),
     },
     "Protect and deploy": {

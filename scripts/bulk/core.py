@@ -65,8 +65,8 @@ class Core:
         self._waiting.put((Job({"body": body}, name_options(options)), reply))
         found = reply.result()
         document = dict(json.loads(found.body))
-        if found.status != 200:
-            raise RefusedError(found.status, document["error"], document["message"], None)
+        if found.status != 200:  # the label is the code; `error` may have the sentence, too
+            raise RefusedError(found.status, found.label, document["message"], None)
         return document
 
     def close(self) -> None:

@@ -1,6 +1,8 @@
-"""Draw docs/flow.svg, the way of a request from client to reply, with the numbers of the settings and of the model.
+"""Print the way of a request from client to reply as SVG, with the numbers of the settings and of the model.
 
-make flow
+    lungct flow > docs/flow.svg          # as `make flow` does
+
+A test holds docs/flow.svg to this output.
 """
 
 from __future__ import annotations
@@ -111,11 +113,5 @@ def render() -> str:
 
 def main() -> int:
     make_parser(__doc__).parse_args()
-    place = ROOT / "docs" / "flow.svg"
-    place.write_text(render(), encoding="utf-8")
-    print(f"wrote {place}")
+    print(render(), end="")
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -39,7 +39,7 @@ SAID: dict[str, Schema] = {
     "completeness_error": {"description": "How far the evidence is from adding up to the logits.", "minimum": 0},
     "data": {"description": "The overlay in base64; null where numbers alone were asked for."},
     "research_use_only": {"const": True},
-    "error": {"description": "The code; on routes of the Open Inference Protocol with a colon and the message."},
+    "error": {"description": "The code; for a body of the Open Inference Protocol with a colon and the message."},
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 ABOUT = "about_model"
+NEVER = "never reported"  # beside a class of which the model reports no slice
 FOUND = 0.05  # recall below which a class is as good as never found
 
 
@@ -37,8 +38,8 @@ def tell_model(contract: Mapping[str, Any]) -> dict[str, str]:
     }
     if reported and "reported_accuracy" in metrics:
         facts["Right among those reported"] = (
-            f"{metrics['reported_accuracy']:.0%}, and {metrics['reported_share']:.0%} of the slices are reported, as "
-            f"judged above{_tell_cases(metrics)}; the model card has the interval"
+            f"{metrics['reported_accuracy']:.0%}, and {_tell_share(metrics['reported_share'])} of the slices are "
+            f"reported, as judged above{_tell_cases(metrics)}; the model card has the interval"
         )
     facts["Not known"] = (
         "how it does on scanners, kernels, slice thicknesses and patients that it was not judged on; expect worse"
@@ -49,6 +50,11 @@ def tell_model(contract: Mapping[str, Any]) -> dict[str, str]:
 def tell_once(facts: Mapping[str, str]) -> dict[str, str]:
     """The facts as one text by the name that they have in tables: a cell, or a file's metadata."""
     return {ABOUT: " | ".join(f"{name}: {fact}" for name, fact in facts.items())}
+
+
+def _tell_share(share: float) -> str:
+    """A share as whole per cent; a small one with two digits: half of a per cent is not one."""
+    return f"{share:.0%}" if share >= 0.1 else f"{100 * share:.2g}%"
 
 
 def _join(names: list[str]) -> str:

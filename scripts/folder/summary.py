@@ -13,12 +13,11 @@ from typing import Any
 
 from lungct import NOTICE
 from lungct_tools.folder.markup import POLICY, SCRIPT, STYLE
-from lungct_tools.folder.modelfacts import list_never_reported, tell_never
+from lungct_tools.folder.modelfacts import NEVER, list_never_reported, tell_never
 from lungct_tools.folder.record import Row
 from lungct_tools.folder.rollup import RULE, Totals, tell_refused
 
 SHOWN_SERIES = 200
-NEVER = "never reported"  # beside a class of which the model reports no slice
 NUMBERS = ("slices", "copies", "refused", "referred", "suspicion", "peak", "confidence")
 SERIES_COLUMNS = (
     "series", "slices", "copies", "refused", "referred", "label", "suspicion", "peak", "decision", "warnings",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, islice
 from typing import IO, Any
 
 # What begins so is a formula to a spreadsheet, and may fetch or start something (OWASP, "CSV injection"); full-width
@@ -25,9 +24,9 @@ def write_table(
     writer = csv.writer(file, lineterminator="\n")
     names = [*columns, *once]
     writer.writerow(names)
-    lines = iter(rows)
-    told = ({**row, **once} for row in islice(lines, 1))
-    writer.writerows([disarm(row.get(name, "")) for name in names] for row in chain(told, lines))
+    for number, row in enumerate(rows):
+        told = row if number else {**row, **once}
+        writer.writerow([disarm(told.get(name, "")) for name in names])
 
 
 def disarm(cell: Any) -> Any:

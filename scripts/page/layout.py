@@ -29,6 +29,7 @@ from lungct_tools.server.status import describe
 
 STUDY, CONTRACT, NOTES, ASKED = "study", "contract", "notes", "asked"  # session state
 FILES, HASHES = "files", "hashes"  # also session state
+INSTEAD = "The files above were not scored: press Analyze."  # an example was, while files were chosen
 PRIVACY = (
     "Slices stay in memory until you close this tab and go to the server only; neither stores them. Nothing of a DICOM "
     "header is shown unless you ask for it."
@@ -104,18 +105,22 @@ def start() -> None:
     if analyzing:
         score(*unpack([Upload(file.name, file.getvalue()) for file in files]))
     elif picked:
-        score(examples.draw_example(picked[0]), [examples.DRAWN])
+        score(examples.draw_example(picked[0]), [f"{examples.DRAWN} {INSTEAD}" if files else examples.DRAWN])
     else:
         return
     st.session_state[ASKED] = identify(files)
     st.rerun()  # what was chosen folds away
 
 
-def show_study(study: Study) -> None:
-    """All that came of it: notes first, the series' verdict, then the slice, then all slices as a table."""
+def show_notes() -> None:
+    """What was left out; of a damaged ZIP that is all that there is to say."""
     with st.container(key="notes"):
         for note in st.session_state[NOTES]:
             st.markdown(note)
+
+
+def show_study(study: Study) -> None:
+    """All that came of it: the series' verdict first, then the slice, then all slices as a table."""
     contract = st.session_state[CONTRACT]
     classes = order_classes(contract["classes"])
     group = choose_series(study)
@@ -125,7 +130,7 @@ def show_study(study: Study) -> None:
 
     def show_beside() -> None:
         if len(group) > 1 and finding.in_series:
-            show_curve(group, classes[-1], group.index(finding) + 1)
+            show_curve(group, classes[-1], st.session_state[AT])
         if told := tell_agreement(group, readings):
             st.caption(told)
 
@@ -150,9 +155,9 @@ def show_study(study: Study) -> None:
 
 
 def find_study() -> Study | None:
-    """What is known of the files that are chosen now; None before they were scored."""
-    asked = st.session_state.get(ASKED)
-    return st.session_state[STUDY] if asked is not None and asked == identify(st.session_state.get(FILES, [])) else None
+    """What was scored last, files or an example, while the chosen files stay the same; None before that and after."""
+    same = st.session_state.get(ASKED) == identify(st.session_state.get(FILES, []))
+    return st.session_state[STUDY] if same else None
 
 
 def main() -> None:
@@ -173,6 +178,8 @@ def main() -> None:
             st.html(markup.show_facts(tell_model(contract)))
     if study and study.failure:
         st.error(study.failure, icon=":material/cloud_off:")
+    if study:
+        show_notes()
     if study and study.findings:
         show_study(study)
     elif not study and ASKED in st.session_state and st.session_state[FILES]:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
 
+from lungct_tools.folder.modelfacts import NEVER
+
 # Each colour twice, for the light theme and the dark one: Streamlit sets color-scheme on .stApp. Text has 4.5:1 on its
 # ground in both (WCAG 1.4.3), which a test measures in Chromium. The uploader's own words about limits are hidden: of
 # 512 MB they make "1GB per file".
@@ -121,7 +123,7 @@ def show_class(label: str, confidence: float) -> str:
 
 def show_bars(probabilities: Mapping[str, float], label: str, never: Collection[str]) -> str:
     """All probabilities as bars; the predicted class stands out, those that are never reported are marked."""
-    mark = "<small>never reported</small>"
+    mark = f"<small>{NEVER}</small>"
     lines = (
         f"<li{_top(name == label)}><span>{escape(name)}{mark if name in never else ''}</span>"
         f'<i aria-hidden="true"><i style="width:{share:.2%}"></i></i>'

@@ -6,38 +6,38 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from lungct_tools.page.study import Finding
+from lungct_tools.page.study import Finding, Key
 
-READINGS = "readings"  # session state: verdict by the slice's name
+READINGS = "readings"  # session state: verdict by Finding.key
 READING = "reading"  # column of the tables, and session state of the control
 UNSURE = "unsure"  # counts as read, and neither for nor against the model
 
 
-def recall_readings() -> dict[str, str]:
-    """The verdicts that were given so far, by the slice's name."""
-    readings: dict[str, str] = st.session_state.setdefault(READINGS, {})
+def recall_readings() -> dict[Key, str]:
+    """The verdicts that were given so far, by the slice's name and content."""
+    readings: dict[Key, str] = st.session_state.setdefault(READINGS, {})
     return readings
 
 
 def ask_reading(finding: Finding, classes: Sequence[str]) -> None:
     """The control for the slice that is shown."""
-    st.session_state[READING] = recall_readings().get(finding.name)
+    st.session_state[READING] = recall_readings().get(finding.key)
     st.segmented_control(
         "Your own reading",
         [*classes, UNSURE],
         key=READING,
         on_change=_keep,
-        args=(finding.name,),
+        args=(finding.key,),
         help="Kept for this tab only, and saved with the CSV. It is sent nowhere and changes no result.",
     )
 
 
-def tell_agreement(findings: Sequence[Finding], readings: Mapping[str, str]) -> str:
+def tell_agreement(findings: Sequence[Finding], readings: Mapping[Key, str]) -> str:
     """How far reader and model agree on the scored slices that were read, as a sentence; empty before any was."""
     read = [
-        (number, finding.reply["label"], readings[finding.name])
+        (number, finding.reply["label"], readings[finding.key])
         for number, finding in enumerate(findings, 1)
-        if finding.reply and finding.name in readings
+        if finding.reply and finding.key in readings
     ]
     if not read:
         return ""
@@ -49,9 +49,9 @@ def tell_agreement(findings: Sequence[Finding], readings: Mapping[str, str]) -> 
     return f"Your own reading: {', '.join(found + ([f'{unsure} unsure'] if unsure else []))}."
 
 
-def _keep(name: str) -> None:
+def _keep(key: Key) -> None:
     readings = recall_readings()
     if verdict := st.session_state[READING]:
-        readings[name] = verdict
+        readings[key] = verdict
     else:  # a second click takes it back
-        readings.pop(name, None)
+        readings.pop(key, None)

@@ -27,6 +27,7 @@ from lungct_tools.page.uploads import Upload, hash_content
 
 IN_FLIGHT = 8
 DEADLINE_S = 8.0  # a person waits; a script may wait longer
+Key = tuple[str, str]  # of a finding
 OPTIONS = {"heatmap": "always", "heatmap_format": "grid"}  # grids cost the server nothing; the page draws
 
 
@@ -52,6 +53,11 @@ class Finding:
     def name(self) -> str:
         return self.upload.name
 
+    @property
+    def key(self) -> Key:
+        """What tells it from all others, its name and its content's mark: two members of a ZIP may have one name."""
+        return self.name, self.upload.mark
+
     @cached_property
     def series(self) -> tuple[str, str]:
         """Its series, as a scored folder has it."""
@@ -66,7 +72,7 @@ class Finding:
     def row(self) -> Row:
         """The same row that a scored folder gets; without a series where there is none."""
         row = describe_file(self.name, self.upload.body)
-        row |= {} if self.in_series else {"study": "", "series": ""}
+        row |= {} if self.in_series else {"series": ""}
         return row | (describe_reply(self.reply) if self.reply else {"error": self.error, "message": self.message})
 
 

@@ -11,11 +11,11 @@ import streamlit as st
 from lungct_tools.folder.modelfacts import tell_model
 from lungct_tools.folder.record import order_classes, probability_column, write_csv
 from lungct_tools.page.reading import READING
-from lungct_tools.page.study import Finding, Study
+from lungct_tools.page.study import Finding, Key, Study
 
 
 def make_table(
-    findings: Sequence[Finding], classes: tuple[str, ...], readings: Mapping[str, str]
+    findings: Sequence[Finding], classes: tuple[str, ...], readings: Mapping[Key, str]
 ) -> list[dict[str, Any]]:
     """A line a slice."""
     lines = []
@@ -29,7 +29,7 @@ def make_table(
                 "file": finding.name,
                 "decision": reply["decision"] if reply else "refused",
                 "class": reply["label"] if reply else finding.error,
-                READING: readings.get(finding.name, ""),
+                READING: readings.get(finding.key, ""),
                 **{probability_column(name): shares.get(name) for name in reversed(classes)},
             }
         )
@@ -37,7 +37,7 @@ def make_table(
 
 
 def show_table(
-    findings: Sequence[Finding], classes: tuple[str, ...], readings: Mapping[str, str], go: Callable[[int], None]
+    findings: Sequence[Finding], classes: tuple[str, ...], readings: Mapping[Key, str], go: Callable[[int], None]
 ) -> None:
     """The table; a click on a line has `go` told its number."""
 
@@ -72,9 +72,9 @@ def show_table(
     )
 
 
-def make_csv(study: Study, contract: dict[str, Any], readings: Mapping[str, str]) -> str:
+def make_csv(study: Study, contract: dict[str, Any], readings: Mapping[Key, str]) -> str:
     """All findings as CSV with the reader's verdicts, the notice in every line, the model's facts in the first."""
     stream = io.StringIO()
-    rows = (finding.row | {READING: readings.get(finding.name, "")} for group in study.series() for finding in group)
+    rows = (finding.row | {READING: readings.get(finding.key, "")} for group in study.series() for finding in group)
     write_csv(rows, order_classes(contract["classes"]), stream, tell_model(contract), [READING])
     return stream.getvalue()

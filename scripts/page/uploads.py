@@ -1,4 +1,4 @@
-"""What a person uploaded: files and ZIPs in, slices out, each with a name that only it has."""
+"""What a person uploaded: files and ZIPs in, slices out, each known by its name and content."""
 
 from __future__ import annotations
 

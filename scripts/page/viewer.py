@@ -10,7 +10,7 @@ import streamlit as st
 from lungct.pixels.image import Slice
 from lungct.window import Window
 from lungct_tools.folder.header import list_tags
-from lungct_tools.folder.modelfacts import list_never_reported, tell_never
+from lungct_tools.folder.modelfacts import NEVER, list_never_reported, tell_never
 from lungct_tools.page import markup
 from lungct_tools.page.advice import explain_decision
 from lungct_tools.page.picture import (
@@ -128,7 +128,7 @@ def ask_wishes(reply: dict[str, Any], never: list[str]) -> Wishes:
     name = st.segmented_control(
         "Map of",
         [PREDICTED, *classes],
-        format_func=lambda each: f"{each} (never reported)" if each in never else each,
+        format_func=lambda each: f"{each} ({NEVER})" if each in never else each,
         default=PREDICTED,
         required=True,
         key="map_of",

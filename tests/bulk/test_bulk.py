@@ -38,12 +38,13 @@ def drawn(slices):
     found = {f"{name}/{n}.dcm": body for name in "ab" for n, body in enumerate(draw_volume(4, size=128, name=name))}
     found |= {f"pictures/{number}.png": slices[number % 4] for number in range(6)}
     found |= {"pictures/empty.png": b"", "pictures/junk": b"\x93junk", "pictures/request.json": b'{"data": ""}'}
+    found |= {"pictures/protocol.json": b'{"inputs": []}'}
     return found | {"pictures/cut.dcm": found["a/0.dcm"][:-900], os.fsdecode(b"pictures/odd-\xff.png"): slices[0]}
 
 
 @pytest.fixture
 def scans(tmp_path, drawn):
-    """A folder of 20 files; one is a pipe, which nobody writes to."""
+    """A folder of 21 files; one is a pipe, which nobody writes to."""
     root = tmp_path / "scans"
     for name, body in drawn.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -115,9 +116,9 @@ def test_every_file_has_one_row_and_each_refusal_its_sentence(manifest, core, pi
     score_folder(scans, tmp_path / "desk", Desk(pipeline))
     expected = {row["file"]: row for row in read_rows(tmp_path / "desk")}
     assert {row["file"]: row for row in rows} == expected
-    assert len(rows) == manifest.header.files == 20
+    assert len(rows) == manifest.header.files == 21
     assert Counter(row["error"] for row in rows if "error" in row) == {
-        "unreadable_file": 1, "empty_body": 2, "unsupported_format": 1, "corrupt_image": 1
+        "unreadable_file": 1, "empty_body": 2, "unsupported_format": 1, "corrupt_image": 1, "bad_option": 1
     }  # fmt: skip
     assert (parts.find_missing(), parts.strayed) == ([], 0)
 
@@ -142,7 +143,7 @@ def test_what_stands_is_not_scored_again_and_what_was_stopped_goes_on(manifest, 
     assert not list(parts.path.rglob(".*")), "nothing half is left"
     asked.clear()
     assert list(score(manifest, tmp_path / "out", core).rows()) == whole
-    assert len(asked) <= 20 - 4 * len(standing)
+    assert len(asked) <= 21 - 4 * len(standing)
     assert {path: path.stat().st_mtime_ns for path in standing} == standing
 
 
@@ -200,7 +201,7 @@ def test_a_part_that_is_not_what_was_written_is_named(harm, manifest, core, tmp_
 def test_a_file_that_changed_its_series_since_it_was_listed_is_counted(manifest, core, scans, tmp_path):
     (scans / "a" / "3.dcm").write_bytes((scans / "b" / "3.dcm").read_bytes())
     parts = score(manifest, tmp_path / "out", core)
-    assert len(list(parts.rows())) == 20
+    assert len(list(parts.rows())) == 21
     assert parts.strayed == 1
 
 

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 
+import pytest
+
 from lungct import NOTICE
 from lungct_tools import ROOT
 from lungct_tools.folder.modelfacts import list_never_reported, tell_model, tell_never, tell_once
@@ -38,6 +40,14 @@ def test_the_facts_say_what_is_reported_what_is_missed_and_where_it_was_judged()
     assert facts["Judged by"] == "Its own folds"
     assert "other" not in facts["Reports"]
     assert "not judged on" in facts["Not known"]
+
+
+@pytest.mark.parametrize(
+    ("share", "told"), [(0.4, "40%"), (0.1, "10%"), (0.05, "5%"), (0.0213, "2.1%"), (0.0051, "0.51%"), (0.0, "0%")]
+)
+def test_a_small_share_is_not_rounded_up_to_a_whole_per_cent(share, told):
+    facts = tell_model({**CONTRACT, "metrics": {**CONTRACT["metrics"], "reported_share": share}})
+    assert f", and {told} of the slices are reported" in facts["Right among those reported"]
 
 
 def test_a_model_without_numbers_is_told_to_refer_everything():

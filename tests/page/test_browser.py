@@ -51,6 +51,7 @@ def browser(downloads):
 def visit(browser, url):
     """The page, freshly opened on a laptop."""
     browser.resize(1366, 900)
+    browser.prefer("light")  # whatever the last visit wanted
     browser.driver.get(url)
     browser.read("Server: Ready")
     return browser
@@ -162,7 +163,6 @@ def test_the_first_screen_answers_and_is_legible_in_both_themes(visit, theme, fi
     assert (max(ground) < 64) == (theme == "dark")
     for colour in (LINE, SHOWN):
         assert measure_contrast(ImageColor.getrgb(colour), ground) >= 3
-    visit.prefer("light")
 
 
 def test_readmes_pictures_are_made_from_synthetic_slices(browser, url, downloads, tmp_path):

@@ -8,8 +8,10 @@ import pytest
 
 from lungct import NOTICE
 from lungct_client import ServerDown, ServerError, TokenError
+from lungct_tools.page.examples import draw_example
 from tests.support.pictures import encode
 from tests.support.visit import open_page, press, said, upload
+from tests.support.zips import pack
 
 DOWN = {"live": False, "ready": False, "reason": "No server", "workers": []}
 
@@ -144,14 +146,32 @@ def test_what_was_chosen_folds_away_once_there_is_something_to_read_and_not_befo
     assert page.expander[0].label == "Files"
 
 
+@pytest.fixture
+def _short_examples(monkeypatch):
+    """A drawn series of three slices, because drawing takes long; it is not kept for those who want the whole."""
+    monkeypatch.setattr("lungct_tools.page.examples.SLICES", 3)
+    draw_example.cache_clear()
+    yield
+    draw_example.cache_clear()
+
+
 @pytest.mark.parametrize(("example", "count"), [("A drawn series", 3), ("A drawn slice", 1)])
-def test_an_example_is_one_click_away_and_says_that_it_is_drawn(example, count, page, monkeypatch):
-    monkeypatch.setattr("lungct_tools.page.examples.SLICES", 3)  # drawing takes long
+@pytest.mark.usefixtures("_short_examples")
+def test_an_example_is_one_click_away_and_says_that_it_is_drawn(example, count, page):
     press(page, example)
     text = said(page)
     assert "no patient is behind it" in text
     assert "Confidence" in text
     assert (f"{count} of {count} slices scored" in text) == (count > 1)
+    assert "were not scored" not in text
+
+
+def test_an_example_says_that_it_stands_for_the_files_that_are_chosen(page, slices):
+    page.file_uploader[0].upload("one.png", slices[0])
+    press(page.run(), "A drawn slice")
+    assert "The files above were not scored" in said(page)
+    press(page, "Analyze")
+    assert "were not scored" not in said(page)
 
 
 def test_the_readers_own_verdict_stays_with_its_slice_and_agreement_is_told(page, desk, slices):
@@ -168,6 +188,25 @@ def test_the_readers_own_verdict_stays_with_its_slice_and_agreement_is_told(page
     assert page.segmented_control(key="reading").value == "Malignant"
     page.segmented_control(key="reading").set_value(None).run()
     assert "1 of 3 slices read, 1 as the model." in said(page)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_of_two_members_of_one_name_each_has_a_verdict_of_its_own(page, slices):
+    upload(page, ("scan.zip", pack(("scan/a.png", slices[0]), ("scan/a.png", slices[1]))))
+    page.slider(key="at").set_value(1).run()
+    page.segmented_control(key="reading").set_value("Malignant").run()
+    assert list(page.dataframe[0].value["reading"]) == ["Malignant", ""]
+    page.slider(key="at").set_value(2).run()
+    assert page.segmented_control(key="reading").value is None
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_of_two_members_that_are_alike_the_curve_marks_the_one_that_is_shown(page, slices):
+    upload(page, ("scan.zip", pack(("scan/a.png", slices[0]), ("scan/a.png", slices[0]))))
+    for number in (1, 2):
+        page.slider(key="at").set_value(number).run()
+        (curve,) = page.get("vega_lite_chart")
+        assert f"slice {number} marked" in str(curve.proto)
 
 
 def test_many_files_become_a_table_and_the_most_suspicious_slice_is_shown_first(page, desk, slices):
@@ -191,6 +230,20 @@ def test_a_zip_is_unpacked_and_counted(page, slices):
         archive.writestr("__MACOSX/._0.png", b"noise")
     upload(page, ("scan.zip", stream.getvalue()))
     assert list(page.dataframe[0].value["file"]) == ["scan/0.png", "scan/1.png", "scan/2.png"]
+
+
+def test_a_zip_that_cannot_be_read_is_told_though_there_is_nothing_else_to_show(page):
+    upload(page, ("scan.zip", b"PK\x03\x04"))
+    assert "scan.zip" in said(page)
+    assert "pack it again" in said(page)
+    assert not page.dataframe
+
+
+def test_what_was_left_out_is_told_when_the_server_fails_too(page, desk, slices):
+    desk.failure = ServerDown("no")
+    upload(page, ("scan.zip", b"PK\x03\x04"), ("one.png", slices[0]))
+    assert "make serve" in page.error[0].value
+    assert "pack it again" in said(page)
 
 
 def test_a_file_name_that_markdown_would_fetch_a_picture_for_stays_text(page, slices):

@@ -88,7 +88,7 @@ def test_the_csv_carries_the_notice_in_every_line_and_quotes_no_tag(pipeline, sl
     findings = [Finding(Upload("a.png", slices[0]), reply=score(slices[0]))]
     findings += [Finding(Upload("b", dicom), find_place(dicom), score(dicom))]
     findings += [Finding(Upload("c.txt", b"x"), error="unsupported_format", message="No.")]
-    text = make_csv(Study(findings), json.loads(pipeline.describe()), {"a.png": "Benign"})
+    text = make_csv(Study(findings), json.loads(pipeline.describe()), {findings[0].key: "Benign"})
     lines = list(csv.DictReader(io.StringIO(text)))
     assert [line["file"] for line in lines] == ["a.png", "c.txt", "b"]
     assert {line["notice"] for line in lines} == {NOTICE}
@@ -111,6 +111,13 @@ def test_a_dicom_series_runs_from_head_to_feet_whatever_the_names_are(dicom):
     )
 
 
+def test_pictures_of_no_series_keep_the_study_that_their_header_names(dicom):
+    place_ = find_place(dicom)._replace(series="")
+    alone = Finding(Upload("a", dicom, loose=True), place_, error="not_ct")
+    assert (alone.row["study"], alone.row["series"]) == (alone.series[0], "")
+    assert alone.row["study"]
+
+
 def test_a_slice_with_little_lung_is_not_the_first_that_is_opened_however_suspicious():
     def scored(share, *warnings):
         reply = {"probabilities": {"Malignant": share}, "warnings": list(warnings)}
@@ -125,7 +132,8 @@ def test_agreement_counts_what_was_read_and_names_the_slices_on_which_reader_and
     findings = [Finding(Upload(name, b""), reply={"label": "Normal"}) for name in "abcd"]
     findings.append(Finding(Upload("e", b""), error="not_ct"))
     assert tell_agreement(findings, {}) == ""
-    readings = {"a": "Normal", "b": "Malignant", "c": "unsure", "e": "Normal"}
+    verdicts = {"a": "Normal", "b": "Malignant", "c": "unsure", "e": "Normal"}
+    readings = {finding.key: verdicts[finding.name] for finding in findings if finding.name in verdicts}
     told = "Your own reading: 3 of 5 slices read, 1 as the model, 1 otherwise (slice 2), 1 unsure."
     assert tell_agreement(findings, readings) == told
 

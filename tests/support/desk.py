@@ -41,8 +41,8 @@ class Desk:
             self.tallies["desk"] += 1
             reply = self.pipeline.score([Job({"body": body}, headers, Origin("id"))]).replies[0]
         document = json.loads(reply.body)
-        if reply.status != 200:
-            raise RefusedError(reply.status, document["error"], document["message"], "id")
+        if reply.status != 200:  # the label is the code; `error` may have the sentence, too
+            raise RefusedError(reply.status, reply.label, document["message"], "id")
         self.change(document)
         return document
 

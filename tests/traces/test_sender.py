@@ -1,11 +1,12 @@
 """The way to a collector: it gets what is told, and whatever it does no request waits."""
 
 import time
+from urllib.parse import urlsplit
 
 import pytest
 
 from lungct.traces import Call, open_sender
-from lungct.traces.sender import WAITING
+from lungct.traces.sender import WAITING, Sender
 from lungct_tools.server.instance import find_ports
 from tests.support.calls import wait_until
 from tests.support.collector import collecting
@@ -46,6 +47,13 @@ def test_an_absent_collector_is_told_once_and_counted(caplog):
     assert caplog.text.count("The collector took no traces") == 1
 
 
+def test_an_address_that_cannot_be_asked_ends_no_thread():
+    sender = Sender(urlsplit("http://collector..example"))
+    for _ in range(2):
+        sender.tell([CALL])
+        wait_until(lambda: sender.take_dropped() == 1, 20, "it is counted")
+
+
 @pytest.mark.parametrize("status", [302, 400, 503])
 def test_what_the_collector_refuses_is_counted(status):
     with collecting() as collector:
@@ -64,7 +72,8 @@ def test_where_no_collector_is_named_there_is_no_sender():
     [
         "http://10.0.0.7:4318", "http://collector.example.org", "http://0.0.0.0:4318", "http://127.0.0.1.example.org",
         "ftp://127.0.0.1", "127.0.0.1:4318", "https://", "https://user:secret@example.org", "https://example.org?a=b",
-        "https://example.org#a", "https://example.org:port", "http://[::1",
+        "https://example.org#a", "https://example.org:port", "http://[::1", "https://collector..example",
+        "https://example.org/\u00e9", "https://\u00e9.example.org",
     ],
 )  # fmt: skip
 def test_http_beyond_loopback_and_what_is_no_address_are_refused_without_repeating_it(address):

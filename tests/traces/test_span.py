@@ -41,11 +41,20 @@ def test_attributes_are_those_of_the_list_with_their_kinds():
     assert not any(part.attributes for part in parts)
 
 
+def test_a_callers_span_is_above_ours_where_no_gateway_made_one():
+    whole, *parts = spans_of(Call(TRACE_ID, SPAN_ID, None, BEGAN, SECONDS, FACTS))
+    assert (whole.trace_id.hex(), whole.parent_span_id.hex()) == (TRACE_ID, SPAN_ID)
+    assert len(whole.span_id) == 8
+    assert whole.span_id.hex() != SPAN_ID
+    assert {part.parent_span_id for part in parts} == {whole.span_id}
+
+
 def test_without_a_gateway_ids_are_made_and_there_is_no_queue():
     first, second = (spans_of(Call(None, None, None, BEGAN, SECONDS, FACTS)) for _ in range(2))
     assert [span.name for span in first] == ["lung_ct", *SECONDS]
     assert (len(first[0].trace_id), len(first[0].span_id)) == (16, 8)
     assert first[0].trace_id != second[0].trace_id
+    assert first[0].parent_span_id == b""
 
 
 @pytest.mark.parametrize(("status", "failed"), [(200, False), (422, False), (500, True), (503, True)])

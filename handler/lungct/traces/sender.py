@@ -9,8 +9,8 @@ import logging
 import queue
 import ssl
 import threading
+import time
 from collections.abc import Sequence
-from time import monotonic
 from urllib.parse import SplitResult, urlsplit
 
 from lungct.traces.span import Call, build
@@ -61,18 +61,18 @@ class Sender:
             try:
                 self._post(json.dumps(build(calls)).encode())
                 pause = 0.0
-            except (OSError, http.client.HTTPException) as fault:
+            except (OSError, http.client.HTTPException, ValueError) as fault:  # the last: an address it cannot ask
                 self._drop(len(calls))
                 if not pause:
                     logger.warning("The collector took no traces (%s); they are dropped.", type(fault).__name__)
                 pause = min(2 * pause + 1, LONGEST_PAUSE_S)
-                threading.Event().wait(pause)
+                time.sleep(pause)
 
     def _gather(self) -> list[Call]:
         """At least one request, and what comes in the next second."""
         calls = [self._queue.get()]
-        ends = monotonic() + GATHER_S
-        while len(calls) < AT_ONCE and (left := ends - monotonic()) > 0:
+        ends = time.monotonic() + GATHER_S
+        while len(calls) < AT_ONCE and (left := ends - time.monotonic()) > 0:
             try:
                 calls.append(self._queue.get(timeout=left))
             except queue.Empty:
@@ -80,7 +80,7 @@ class Sender:
         return calls
 
     def _post(self, body: bytes) -> None:
-        """Raises OSError or HTTPException unless the collector takes it; follows no redirect and no proxy."""
+        """Raises OSError, HTTPException or ValueError unless the collector takes it; follows no redirect, no proxy."""
         host, port = str(self._address.hostname), self._address.port
         connection = (
             http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=self._context)
@@ -103,7 +103,9 @@ def open_sender(address: str) -> Sender | None:
         return None
     try:
         parts = urlsplit(address)
-        fits = bool(parts.hostname) and parts.port != 0 and not (parts.query or parts.fragment or "@" in parts.netloc)
+        (parts.hostname or "").encode("idna")  # UnicodeError for a label that is empty or too long
+        bare = not (parts.query or parts.fragment or "@" in parts.netloc)
+        fits = bare and address.isascii() and bool(parts.hostname) and parts.port != 0
     except ValueError:
         fits = False
     if not fits or not (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(str(parts.hostname)))):

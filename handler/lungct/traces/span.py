@@ -20,7 +20,8 @@ class Call(NamedTuple):
     """One request of a batch; no field holds what a caller wrote, but for ids that match their grammars.
 
     Attributes:
-        trace_id, span_id: of the gateway's traceparent, 32 and 16 hex digits; None where there was none.
+        trace_id, span_id: of the traceparent, 32 and 16 hex digits; None where there was none. The gateway makes a span
+            id for the request; that of a caller who came directly is of the caller's own span, and ours is below it.
         sent: Unix seconds at which the gateway handed it over; None where none did.
         began: Unix seconds at which the handler got it.
         seconds: wall seconds of each stage of its batch, one after the other.
@@ -52,7 +53,8 @@ def build(calls: Sequence[Call]) -> dict[str, Any]:
 
 
 def _build_call(call: Call) -> list[dict[str, Any]]:
-    trace, root = call.trace_id or secrets.token_hex(16), call.span_id or secrets.token_hex(8)
+    trace = call.trace_id or secrets.token_hex(16)
+    root = call.span_id if call.span_id and call.sent is not None else secrets.token_hex(8)
     cuts = [call.began]
     for spent in call.seconds.values():
         cuts.append(cuts[-1] + spent)
@@ -61,6 +63,8 @@ def _build_call(call: Call) -> list[dict[str, Any]]:
         parts = {"queue": (call.sent, call.began), **parts}
     whole = _time(cuts[0] if call.sent is None else call.sent, cuts[-1])
     named = {"traceId": trace, "spanId": root, "name": "lung_ct", "kind": SERVER, **whole}
+    if call.span_id and call.span_id != root:
+        named["parentSpanId"] = call.span_id
     found = [{**named, "attributes": _encode(call.attributes)}]
     if int(call.attributes["status"]) >= 500:
         found[0]["status"] = {"code": FAILED}
