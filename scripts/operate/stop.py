@@ -13,13 +13,11 @@ from __future__ import annotations
 import sys
 
 from lungct_tools.commandline import add_run_option, make_parser
-from lungct_tools.proxy.record import drain
+from lungct_tools.proxy.record import FINISH_S, drain
 from lungct_tools.server.deputy import end_deputy
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.runfolder import check_ours, resolve
 from lungct_tools.server.shutdown import stop
-
-DRAIN_S = 160.0  # after the notice; a little over worker_shutdown_timeout of config/nginx/nginx.conf
 
 
 def main() -> int:
@@ -29,7 +27,7 @@ def main() -> int:
     args = parser.parse_args()
     run = resolve(args.run)
     check_ours(run)
-    if not drain(run, DRAIN_S):
+    if not drain(run, FINISH_S):
         print(f"stop: the gateway of {run} does not end", file=sys.stderr)
         return 1
     end_deputy(run)  # left by an update that was killed

@@ -10,9 +10,10 @@ lung_ct.mar.previous) and the server restarts. Where a gateway runs, it asks the
 is lost; without one, callers find nobody for some seconds. Beside each archive its seal has to lie, as `lungct archive`
 writes it.
 
-Exit codes: 0 the new archive serves, 1 it did not become ready, could not be put in its place, or finds no room beside
-the old one, which serves on, 2 that file is no archive or not the one that was sealed, 3 no server runs, 4 in its place
-it was not ready after all: the old one is back there.
+Exit codes: 0 the new archive serves, 1 it did not become ready, could not be put in its place, finds no room beside the
+old one, or another update or the gateway is in its way: the old one serves on; 2 that file is no archive or not the one
+that was sealed, or there is no archive of before, 3 no server runs, 4 in its place it was not ready after all: the old
+one is back there, or the message says why not.
 """
 
 from __future__ import annotations
@@ -22,14 +23,15 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from rich.console import Console
 
 from lungct_tools.commandline import add_run_option, make_parser
 from lungct_tools.operate.trial import hand_back, hand_over, serve, try_out
-from lungct_tools.proxy.record import find
+from lungct_tools.proxy.record import find, find_guard
+from lungct_tools.proxy.turning import HiddenError, list_asked
 from lungct_tools.server.courtesy import Share
 from lungct_tools.server.deputy import FOLDER, RUN, end_deputy, find_asked, find_deputy, note
 from lungct_tools.server.health import check_ready
@@ -39,6 +41,8 @@ from lungct_tools.server.polling import poll
 from lungct_tools.server.runfolder import check_ours, resolve, write_whole
 from lungct_tools.server.seal import NAME, ArchiveError, check_seal, find_seal, take, write_seal
 from lungct_tools.server.shutdown import send, stop
+
+NOBODY = "no server runs; start one with `make serve`."
 
 
 def put(archive: Path, store: Path, seal: Path) -> None:
@@ -113,11 +117,30 @@ def refuse(sentence: object, code: int = 1) -> int:
 
 
 def check_start(instance: Instance) -> str | None:
-    """None where a second server can be started, else why not; one that a killed update has left is ended."""
-    if (left := find_deputy(instance.run)) and left.asked:
+    """None where a second server can be started, else why not; one that is left and that nobody asks is ended."""
+    run = instance.run
+    try:
+        busy = run / RUN in list_asked(run)
+    except HiddenError as error:
+        return str(error)
+    left = find_deputy(run)
+    if busy or (left and left.asked and (find(run) or find_guard(run))):
         return "an update was ended half-way, and its server answers until the first is ready; try again then"
-    end_deputy(instance.run)
+    end_deputy(run)
     return check_room(instance)
+
+
+def leave(instance: Instance) -> None:
+    """End the second server, unless callers may still depend on it: then the gateway ends it, see turning.relieve."""
+    if find_asked(instance) is not instance:  # the server does not start, and somebody has to answer
+        return
+    done = False
+    with suppress(HiddenError):
+        done = instance.run / RUN not in list_asked(instance.run)
+    if done:
+        end_deputy(instance.run)
+    else:
+        print("update: the gateway is not done with the second server yet, and ends it then.", file=sys.stderr)
 
 
 def change(instance: Instance, archive: Path, deadline_s: float) -> int:
@@ -138,7 +161,11 @@ def change(instance: Instance, archive: Path, deadline_s: float) -> int:
         return refuse(f"{error}; the old archive serves on.")
     reason, again = restart(instance, deadline_s, share if guarded else None), None
     if reason:
-        put(instance.store / f"{NAME}.previous", instance.store, instance.seal)
+        previous = instance.store / f"{NAME}.previous"
+        try:
+            put(previous, instance.store, instance.seal)
+        except OSError as error:
+            return refuse(f"not ready with the new archive: {reason}. Nor can {previous} be put back: {error}.", 4)
         again = restart(instance, deadline_s, share if guarded else None)
     if guarded and not again:
         hand_back(instance)
@@ -162,6 +189,8 @@ def main() -> int:
     run = resolve(args.run)
     check_ours(run)
     instance = Instance.read(run)
+    if args.back and not instance.options:  # which name the place of the archives
+        return refuse(NOBODY, 3)
     archive = args.archive or instance.store / f"{NAME}.previous"
     if args.back and not archive.is_file():
         return refuse(f"there is no {archive}: no update has changed the archive yet.", 2)
@@ -170,7 +199,7 @@ def main() -> int:
     except ArchiveError as error:
         return refuse(error, 2)
     if not instance.running:
-        return refuse("no server runs; start one with `make serve`.", 3)
+        return refuse(NOBODY, 3)
     with locking(run) as only:
         if not only:
             return refuse("another update is under way.")
@@ -183,9 +212,10 @@ def main() -> int:
             code = change(instance, candidate, args.deadline)
         except ArchiveError as error:
             return refuse(error, 2)
+        except (OSError, HiddenError) as error:  # a full disk, above all
+            return refuse(f"{error}.")
         finally:
-            if find_asked(instance) is instance:  # else the server does not start, and somebody has to answer
-                end_deputy(run)
+            leave(instance)
     if code == 0:
-        print(f"update: {archive} serves")
+        print(f"update: {'the archive of before' if args.back else archive} serves")
     return code

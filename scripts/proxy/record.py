@@ -16,6 +16,7 @@ from lungct_tools.server.runfolder import is_ours, write_whole
 
 RECORD = "gateway/supervisor.json"
 GUARD = "gateway/guard.json"  # of the process that starts the supervisor again, see scripts/proxy/guard.py
+FINISH_S = 160.0  # for requests in flight: a little over worker_shutdown_timeout of config/nginx/nginx.conf
 
 
 @dataclass(frozen=True)

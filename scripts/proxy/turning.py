@@ -10,27 +10,41 @@ from contextlib import suppress
 from pathlib import Path
 
 from lungct_client import ServerError
-from lungct_tools.proxy.record import find, find_guard
+from lungct_tools.proxy.record import FINISH_S, find, find_guard
 from lungct_tools.server.deputy import dismiss, end_deputy, find_deputy
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.polling import poll
 from lungct_tools.server.processes import list_members
 
 BEGIN_S = 30.0  # that the supervisor may take to notice: it may be about to check the server
-FINISH_S = 160.0  # a little over worker_shutdown_timeout of config/nginx/nginx.conf
+
+
+class HiddenError(ServerError):
+    """The kernel does not tell this process whom nginx asks; the message says what to do."""
 
 
 def list_asked(run: Path) -> set[Path]:
-    """Run folders of the servers that nginx's workers ask; empty where there is no nginx."""
+    """Run folders of the servers that nginx's workers ask; empty where there is no nginx.
+
+    Raises:
+        HiddenError: nginx has what this process has not, a capability or another user: see ptrace(2), access mode.
+    """
     try:
         master = int((run / "gateway" / "nginx.pid").read_text())
     except (OSError, ValueError):
         return set()
     found = set()
     for pid in list_members(master):
-        with suppress(OSError):  # ended meanwhile
+        try:
             if pid != master:
                 found.add(Path(f"/proc/{pid}/cwd").readlink())
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # ended meanwhile
+        except PermissionError:
+            raise HiddenError(
+                "nginx has a capability that this command lacks, which cannot see whom it asks; start the gateway "
+                "without (for its port: sysctl net.ipv4.ip_unprivileged_port_start)"
+            ) from None
     return found
 
 
@@ -54,9 +68,9 @@ def relieve(instance: Instance, ready: bool) -> None:
     deputy = find_deputy(instance.run)
     if deputy is None or not deputy.orphaned:
         return
-    if deputy.asked:
-        if ready:
-            dismiss(instance.run)
-    elif list_asked(instance.run) == {instance.run}:
-        with suppress(ServerError, OSError):  # at the next look
+    with suppress(ServerError, OSError):  # at the next look
+        if deputy.asked:
+            if ready:
+                dismiss(instance.run)
+        elif list_asked(instance.run) == {instance.run}:
             end_deputy(instance.run)

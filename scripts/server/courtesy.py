@@ -29,11 +29,11 @@ class Share:
 
     Attributes:
         niceness: -20 to 19, see setpriority(2).
-        cores: their numbers; None: those that each thread has.
+        cores: their numbers; empty: those that each thread has.
     """
 
     niceness: int
-    cores: frozenset[int] | None = None
+    cores: frozenset[int] = frozenset()
 
     @classmethod
     def read(cls, pid: int = 0) -> Share:
@@ -49,7 +49,7 @@ class Share:
 
     def halve(self) -> Share:
         """The same on half of these cores."""
-        cores = sorted(self.cores or ())
+        cores = sorted(self.cores)
         return Share(self.lower().niceness, frozenset(cores[-max(1, min(len(cores), count_cores()) // 2) :]))
 
     def give(self, instance: Instance) -> None:

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from lungct_client import ServerError
@@ -22,6 +22,7 @@ from lungct_tools.server.shutdown import stop
 
 FOLDER = "deputy"  # in the run folder: the archive that is tried
 RUN, RECORD = f"{FOLDER}/run", f"{FOLDER}/deputy.json"  # the deputy's own run folder
+ASKED = f"{FOLDER}/asked"  # there while it is appointed: it can be taken away on a full disk, too
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,11 @@ class Deputy:
         return not lives(self.pid, self.birth)
 
     def write(self, run: Path) -> None:
-        write_whole(run / RECORD, json.dumps(asdict(self)))
+        write_whole(run / RECORD, json.dumps({"pid": self.pid, "birth": self.birth}))
+        if self.asked:
+            (run / ASKED).touch()
+        else:
+            (run / ASKED).unlink(missing_ok=True)
 
 
 def note(run: Path, asked: bool) -> None:
@@ -55,9 +60,8 @@ def note(run: Path, asked: bool) -> None:
 def find_deputy(run: Path) -> Deputy | None:
     """The deputy of a run folder; None if there is none, or if its folder is not ours: what it says is not believed."""
     with suppress(OSError, ValueError, TypeError):
-        record = Deputy(**json.loads((run / RECORD).read_text()))
-        kinds = (type(record.asked), type(record.pid), type(record.birth))
-        if kinds == (bool, int, str) and is_ours(run) and is_ours(run / FOLDER):
+        record = Deputy((run / ASKED).is_file(), **json.loads((run / RECORD).read_text()))
+        if (type(record.pid), type(record.birth)) == (int, str) and is_ours(run) and is_ours(run / FOLDER):
             return record
     return None
 
@@ -75,8 +79,8 @@ def find_asked(instance: Instance) -> Instance:
 
 def dismiss(run: Path) -> None:
     """Have the gateway ask the server itself again; the deputy goes on with what it has."""
-    if deputy := find_deputy(run):
-        replace(deputy, asked=False).write(run)
+    if find_deputy(run):
+        (run / ASKED).unlink(missing_ok=True)
 
 
 def end_deputy(run: Path) -> None:

@@ -55,6 +55,11 @@ class Instance(Local):
         return Path(self.options[self.options.index("--seal") + 1]) if kept else find_seal(self.store / NAME)
 
     @property
+    def traces(self) -> str:
+        """Address of the collector that it sends traces to, "" for none."""
+        return self.options[self.options.index("--traces") + 1] if "--traces" in self.options else ""
+
+    @property
     def canary(self) -> Path:
         return self.run / "canary.png"
 

@@ -60,6 +60,7 @@ def environment(instance: Instance) -> dict[str, str]:
         "TMPDIR": instance.temp,
         "LC_ALL": "C.UTF-8",  # Java reads names of files as the locale says, and under plain C only those in ASCII
         "PYTHONUNBUFFERED": "",  # the launcher prints a line; unbuffered, a full log disk would end it
+        "LUNG_CT_TRACES": instance.traces,
         "MALLOC_ARENA_MAX": "2",  # glibc keeps an arena a thread; worker memory would grow for hours
     }
 
@@ -160,6 +161,7 @@ def start(args: argparse.Namespace) -> int:
     run, store = resolve(args.run), args.store.resolve()
     archive, seal = store / NAME, (args.seal or find_seal(store / NAME)).resolve()
     kept = (*(("--seal", seal) if args.seal else ()), *(("--log", args.log) if args.log != "text" else ()))
+    kept += ("--traces", args.traces) if args.traces else ()
     options = ("--run", run, "--store", store, "--ports", *args.ports, *kept, *(f"--set={each}" for each in args.set))
     instance = Instance(run, tuple(args.ports), options=tuple(map(str, options)))
     check_ours(run)
@@ -213,6 +215,12 @@ def main() -> int:
     help_set = "a setting over config/config.properties"
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=help_set)
     parser.add_argument("--log", choices=("text", "json"), default="text", help="a line as text or JSON (%(default)s)")
+    parser.add_argument(
+        "--traces",
+        default=os.environ.get("LUNG_CT_TRACES", ""),
+        metavar="URL",
+        help="OTLP/HTTP collector (default: $LUNG_CT_TRACES or none)",
+    )
     parser.add_argument("--foreground", action="store_true", help="stay, log to standard output, stop on SIGTERM")
     parser.add_argument("--deadline", type=float, default=180, help="seconds to become ready (default %(default)s)")
     args = parser.parse_args()

@@ -1,5 +1,6 @@
 """Who starts the server again when it has another archive, and what answers meanwhile."""
 
+import errno
 import fcntl
 import subprocess
 import sys
@@ -8,8 +9,10 @@ from dataclasses import replace
 
 import pytest
 
-from lungct_tools.operate import update
+from lungct_tools.operate import trial, update
 from lungct_tools.proxy.record import Record
+from lungct_tools.proxy.turning import HiddenError
+from lungct_tools.server import deputy as deputies
 from lungct_tools.server.deputy import FOLDER, RUN, find_asked, find_deputy, note
 from lungct_tools.server.seal import find_seal, fits
 from tests.support.standins import make_archive, run_stand_in
@@ -132,6 +135,70 @@ def test_an_archive_that_finds_no_place_brings_the_gateway_back(deputised, monke
     assert "no space; the old archive serves on" in capsys.readouterr().err
 
 
+def test_a_disk_that_is_full_when_the_archive_is_put_leaves_the_old_one_and_a_sentence(deputised, monkeypatch, capsys):
+    server, deputy, turned = deputised
+
+    def fill(*_):
+        def write_whole(*_):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(deputies, "write_whole", write_whole)
+        write_whole()
+
+    monkeypatch.setattr(update, "hand_back", trial.hand_back)
+    monkeypatch.setattr(trial, "wait_turned", lambda _, asked: turned.append(asked))
+    monkeypatch.setattr(update, "put", fill)
+    assert update.main() == 1
+    assert turned == [deputy, server]
+    assert not deputy.running
+    assert "No space left on device; the old archive serves on" in capsys.readouterr().err
+
+
+def test_a_disk_that_is_full_before_anything_is_tried_is_told_in_a_sentence(stored, monkeypatch, capsys):
+    def write_whole(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(deputies, "write_whole", write_whole)
+    assert update.main() == 1
+    assert "No space left on device" in capsys.readouterr().err
+    assert not (stored.run / FOLDER).exists()
+
+
+def test_an_old_archive_that_finds_no_place_any_more_leaves_the_deputy_to_answer(deputised, monkeypatch, capsys):
+    server, deputy, turned = deputised
+    puts = []
+
+    def put(*_):
+        puts.append(_)
+        if len(puts) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(update, "put", put)
+    monkeypatch.setattr(update, "serve", lambda *_: False)
+    assert update.main() == 4
+    assert (turned, find_asked(server)) == ([deputy], deputy)
+    said = capsys.readouterr().err
+    assert "lung_ct.mar.previous" in said
+    assert "No space left on device" in said
+
+
+@pytest.mark.parametrize("where", ["seen", "hidden"])
+def test_a_deputy_that_nginx_is_not_done_with_is_left_to_the_gateway(deputised, monkeypatch, capsys, where):
+    server, deputy, _ = deputised
+
+    def list_asked(_):
+        if where == "hidden":
+            raise HiddenError("nginx has a capability")
+        return {server.run, deputy.run}
+
+    monkeypatch.setattr(update, "list_asked", list_asked)
+    monkeypatch.setattr(update, "serve", lambda *_: True)
+    assert update.main() == 0
+    assert deputy.running
+    assert not find_deputy(server.run).asked
+    assert "ends it then" in capsys.readouterr().err
+
+
 def test_a_gateway_that_turns_to_no_other_server_leaves_the_one_that_serves(deputised, monkeypatch, capsys):
     server, deputy, _ = deputised
     monkeypatch.setattr(update, "hand_over", lambda *_: False)
@@ -156,11 +223,36 @@ def test_a_second_update_at_the_same_time_is_refused(stored, capsys):
     assert "another update is under way" in capsys.readouterr().err
 
 
-def test_a_deputy_that_has_to_answer_is_not_ended_by_the_next_update(stored, capsys):
+def test_a_deputy_that_has_to_answer_is_not_ended_by_the_next_update(stored, monkeypatch, capsys):
     note(stored.run, asked=True)
+    monkeypatch.setattr(update, "find_guard", lambda _: 1)  # its gateway is about to be there again
     assert update.main() == 1
     assert find_deputy(stored.run).asked
     assert "try again then" in capsys.readouterr().err
+
+
+def test_a_deputy_that_no_gateway_asks_makes_room_for_the_next_update(stored, monkeypatch):
+    note(stored.run, asked=True)
+    monkeypatch.setattr(update, "change", lambda *_: int(find_deputy(stored.run).asked))
+    assert update.main() == 0
+
+
+def test_a_deputy_that_nginx_is_not_done_with_is_not_ended_by_the_next_update(stored, monkeypatch, capsys):
+    note(stored.run, asked=False)
+    monkeypatch.setattr(update, "list_asked", lambda _: {stored.run, stored.run / RUN})
+    assert update.main() == 1
+    assert find_deputy(stored.run)
+    assert "try again then" in capsys.readouterr().err
+
+
+def test_an_nginx_that_hides_whom_it_asks_is_told_of_before_anything_starts(stored, monkeypatch, capsys):
+    def list_asked(_):
+        raise HiddenError("nginx has a capability")
+
+    monkeypatch.setattr(update, "list_asked", list_asked)
+    assert update.main() == 1
+    assert "nginx has a capability; the old archive serves on" in capsys.readouterr().err
+    assert find_deputy(stored.run) is None
 
 
 def test_going_back_serves_the_archive_of_before_and_needs_one(stored, monkeypatch, capsys):
@@ -172,6 +264,14 @@ def test_going_back_serves_the_archive_of_before_and_needs_one(stored, monkeypat
     update.put(make_archive(stored.run / "new", which="new"), stored.store, stored.seal)
     assert update.main() == 0
     assert tried == [(stored.store / "lung_ct.mar.previous").read_bytes()]
+    assert "the archive of before serves" in capsys.readouterr().out
+
+
+def test_going_back_where_no_server_was_started_is_told(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(sys, "argv", ["update", "--back", "--run", str(tmp_path)])
+    assert update.main() == 3
+    assert "no server runs" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("words", [[], ["lung_ct.mar", "--back"]])

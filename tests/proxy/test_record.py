@@ -46,7 +46,7 @@ def test_a_drain_may_take_its_notice_and_the_deadline_after_it(tmp_path):
 
 
 def test_a_gateway_that_does_not_end_keeps_its_server_and_is_told(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(stop, "DRAIN_S", 0.2)
+    monkeypatch.setattr(stop, "FINISH_S", 0.2)
     monkeypatch.setattr(sys, "argv", ["stop", "--run", str(tmp_path)])
     with gateway(tmp_path, "signal.SIG_IGN") as process:
         assert stop.main() == 1

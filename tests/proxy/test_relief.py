@@ -1,5 +1,6 @@
 """A deputy whose update was killed: it answers until the server does, then it is ended."""
 
+import errno
 import subprocess
 import sys
 
@@ -49,3 +50,39 @@ def test_that_of_an_update_which_is_under_way_is_left_to_it(left):
     turning.relieve(server, ready=True)
     assert find_deputy(server.run).asked
     assert deputy.running
+
+
+def test_a_deputy_that_cannot_be_dismissed_or_looked_for_yet_is_there_at_the_next_look(left, monkeypatch):
+    server, deputy = left
+
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(turning, "dismiss", refuse)
+        turning.relieve(server, ready=True)
+    turning.relieve(server, ready=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(turning, "list_asked", refuse)
+        turning.relieve(server, ready=True)
+    assert deputy.running
+    assert not find_deputy(server.run).asked
+
+
+def test_a_worker_that_has_ended_asks_nobody_and_one_that_is_hidden_is_told_of(tmp_path, monkeypatch):
+    (tmp_path / "gateway").mkdir()
+    (tmp_path / "gateway" / "nginx.pid").write_text("1")
+    monkeypatch.setattr(turning, "list_members", lambda _: [1, 2])
+    for error in (FileNotFoundError, ProcessLookupError):
+        monkeypatch.setattr(turning.Path, "readlink", raising(error))
+        assert turning.list_asked(tmp_path) == set()
+    monkeypatch.setattr(turning.Path, "readlink", raising(PermissionError))
+    with pytest.raises(turning.HiddenError, match="ip_unprivileged_port_start"):
+        turning.list_asked(tmp_path)
+
+
+def raising(error):
+    def raise_it(_):
+        raise error
+
+    return raise_it

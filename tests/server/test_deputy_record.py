@@ -1,5 +1,6 @@
 """The deputy of a server: whom the gateway is to ask, what becomes of it, and what it gets of the machine meanwhile."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 from lungct_client import ServerError
 from lungct_tools.server import courtesy
+from lungct_tools.server import deputy as deputies
 from lungct_tools.server.courtesy import NICENESS, Share
 from lungct_tools.server.deputy import FOLDER, RECORD, RUN, Deputy, dismiss, end_deputy, find_asked, find_deputy, note
 from lungct_tools.server.memory import check_room, find_free, measure_held
@@ -43,7 +45,20 @@ def test_a_deputy_is_asked_while_it_is_appointed_and_runs(server):
     assert find_asked(server) is server, "it has ended"
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"asked": 1, "pid": 1, "birth": ""}'])
+def test_it_is_dismissed_on_a_full_disk_too(server, monkeypatch):
+    def write_whole(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with deputising(server.run):
+        monkeypatch.setattr(deputies, "write_whole", write_whole)
+        dismiss(server.run)
+        assert find_asked(server) is server
+        assert find_deputy(server.run), "the gateway ends it, should its update be killed"
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "{}", '{"pid": "1", "birth": ""}', '{"asked": true, "pid": 1, "birth": ""}']
+)
 def test_a_record_that_is_damaged_appoints_nobody(server, text):
     with deputising(server.run):
         (server.run / RECORD).write_text(text)

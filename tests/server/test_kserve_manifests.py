@@ -142,6 +142,9 @@ def test_the_pages_manifest_asks_the_runtime_for_a_format_that_it_has(manifests)
     (text,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     asking = yaml.safe_load(text)
     check(asking)
+    shipped = manifests["InferenceService"]["spec"]["predictor"]
+    for name in ("automountServiceAccountToken", "enableServiceLinks", "terminationGracePeriodSeconds"):
+        assert asking["spec"]["predictor"][name] == shipped[name], "a ServingRuntime has no such fields"
     model, runtime = asking["spec"]["predictor"]["model"], manifests["ServingRuntime"]
     assert model["modelFormat"]["name"] in {each["name"] for each in runtime["spec"]["supportedModelFormats"]}
     assert model["runtime"] == runtime["metadata"]["name"]

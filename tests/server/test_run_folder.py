@@ -9,11 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lungct_tools import ROOT
-from lungct_tools.server import scribe
-from lungct_tools.server.instance import Instance
+from lungct_tools.server import scribe, serve
+from lungct_tools.server.instance import Instance, find_ports
 from lungct_tools.server.processes import read_stat
 from tests.conftest import run_script
 from tests.support.calls import wait_until
+from tests.support.standins import make_archive
 
 
 def test_the_log_of_a_server_that_crashed_is_kept_when_it_starts_again(tmp_path):
@@ -23,6 +24,23 @@ def test_the_log_of_a_server_that_crashed_is_kept_when_it_starts_again(tmp_path)
         scribe.append(log, text, 99)
     assert (tmp_path / "server.log.1").read_bytes() == b"first"
     assert log.read_bytes() == b"second"
+
+
+def test_the_collector_of_traces_is_kept_for_who_starts_the_server_again(tmp_path, monkeypatch, run_here):
+    """The watchdog or an update, whose environment names none."""
+    make_archive(tmp_path / "store")
+    started, url = [], "http://127.0.0.1:4318"
+
+    def launch(instance, *_):
+        started.append(instance)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(serve, "launch", launch)
+    monkeypatch.setenv("LUNG_CT_TRACES", url)
+    run_here("serve", "--run", tmp_path / "run", "--store", tmp_path / "store", "--ports", *find_ports(5))
+    monkeypatch.delenv("LUNG_CT_TRACES")
+    run_here("serve", *started[0].options)
+    assert [serve.environment(each)["LUNG_CT_TRACES"] for each in started] == [url, url]
 
 
 @pytest.fixture

@@ -56,7 +56,14 @@ def test_every_service_is_confined_and_the_gateway_alone_speaks_to_other_machine
         unit = read_unit(name)
         assert (unit["User"], unit["NoNewPrivileges"], unit["ProtectSystem"]) == (["lung-ct"], ["yes"], ["strict"])
         assert ("IPAddressDeny" in unit) == (name != "gateway")
+        assert unit["CapabilityBoundingSet"] == [""]
         assert "research use only" in unit["Description"][0]
+
+
+def test_port_443_wants_no_capability_behind_which_an_update_could_not_see_whom_nginx_asks():
+    assert "net.ipv4.ip_unprivileged_port_start=443" in (FOLDER / "lung-ct-gateway.service").read_text()
+    unit = read_unit("gateway")
+    assert not {"AmbientCapabilities", "PrivateNetwork", "PrivateUsers"} & unit.keys(), "there the host's sysctl counts"
 
 
 def test_the_page_of_operations_installs_them_all():
