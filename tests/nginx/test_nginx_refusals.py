@@ -103,8 +103,8 @@ def test_so_it_is_without_encryption(say):
 def test_a_caller_that_still_writes_what_is_refused_reads_the_refusal(nginx):
     """Without `lingering_close` it met a reset instead, as happened to a slow caller in one of hundreds."""
     context = ssl.create_default_context(cafile=str(nginx.certificate))
-    host, port = nginx.listen.split(":")
-    with context.wrap_socket(socket.create_connection((host, int(port)), timeout=20), server_hostname="localhost") as secure:
+    plain = socket.create_connection(nginx.listen.split(":"), timeout=20)
+    with context.wrap_socket(plain, server_hostname="localhost") as secure:
         secure.sendall((b"GET /" + b"a" * 8192)[:8192])  # what nginx takes, so that nothing waits to be read
         answer = secure.recv(100)
         for _ in range(10):
