@@ -148,7 +148,7 @@ def describe_decision(contract: ModelContract, found: dict[str, Any]) -> str:
     )
     trust = contract.training.get("trust")
     trusted = (
-        f", and by `lungct trust`, so that no worse copy of a referred slice is reported: {trust['count']} of "
+        f", and that of `lungct trust`, under which no worse copy of a referred slice is reported: {trust['count']} of "
         f"{trust['of']} were on slices that set no limit (at most {trust['at_most']:.1%})"
         if trust
         else ""
@@ -163,8 +163,8 @@ def describe_decision(contract: ModelContract, found: dict[str, Any]) -> str:
     return f"""## Decision
 
 Temperature {contract.temperature:g} from pasted slices. `report` from a confidence of: {limits}. Each limit is the
-highest of those where real slices (IQ-OTH/NCCD, half of the unseen cases by hash, and every background) called so are
-right in 95 %, and where pasted ones are{trusted}. Judged on real slices that set no limit; IQ-OTH's Benign counts as
+highest of those from which real slices (IQ-OTH/NCCD, half of the unseen cases by hash, and every background) called so
+are right in 95 %, from which pasted ones are{trusted}. Judged on real slices that set no limit; IQ-OTH's Benign counts as
 wrong only if called Malignant.
 
 {tabulate(head, rows)}
