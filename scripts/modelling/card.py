@@ -164,8 +164,8 @@ def describe_decision(contract: ModelContract, found: dict[str, Any]) -> str:
 
 Temperature {contract.temperature:g} from pasted slices. `report` from a confidence of: {limits}. Each limit is the
 highest of those from which real slices (IQ-OTH/NCCD, half of the unseen cases by hash, and every background) called so
-are right in 95 %, from which pasted ones are{trusted}. Judged on real slices that set no limit; IQ-OTH's Benign counts as
-wrong only if called Malignant.
+are right in 95 %, from which pasted ones are{trusted}. Judged on real slices that set no limit; IQ-OTH's Benign counts
+as wrong only if called Malignant.
 
 {tabulate(head, rows)}
 
