@@ -11,7 +11,7 @@ from lungct.model.contract import ModelContract
 from lungct_tools.documents.markdown import fill, tabulate
 from lungct_tools.modelling.dataset import CLASSES
 from lungct_tools.modelling.pasting.training import Recipe
-from lungct_tools.modelling.table import list_rows, show
+from lungct_tools.modelling.table import list_cells, list_rows, show
 
 CARD, EVALUATION, TRIED, FIGURE = "MODEL_CARD.md", "evaluation.json", "tried.json", "phantoms.png"
 
@@ -78,7 +78,8 @@ every fifth patient of the nodules; every nodule-free slice of other scanners wa
 
 def describe_table(found: dict[str, Any], tried: dict[str, str]) -> str:
     rows = list_rows(found)
-    cells = [(*row[:5], "met" if row.met else "**missed**") for row in rows]
+    beside = found.get("beside")
+    named = f" {beside['version']}: the same command on its folder." if beside else ""
     missed = [row for row in rows if not row.met]
     told = "\n".join(f"- *{row.measure}*: {tried.get(row.measure, 'nothing more.')}" for row in missed) or "- none."
     pasted = found["pasted"]
@@ -87,9 +88,9 @@ def describe_table(found: dict[str, Any], tried: dict[str, str]) -> str:
 By `lungct evaluate` with the engine {found["engine"]}, through the server's whole pipeline, once for the model that
 ships; [docs/trials.md](../../docs/trials.md) tells earlier looks. Intervals are 95 %,
 by patient or case ({pasted["nodule_patients"]} patients of nodules and {pasted["background_cases"]} cases of
-backgrounds in {pasted["slices"]} pasted slices). A series of one patient has no interval: it is one patient.
+backgrounds in {pasted["slices"]} pasted slices). A series of one patient has no interval: it is one patient.{named}
 
-{tabulate(("judged on", "measure", "1.4", "wanted", "reached", ""), cells)}
+{tabulate(*list_cells(found))}
 
 {sum(row.met for row in rows)} of {len(rows)} are met. What was tried against each miss:
 
@@ -110,13 +111,14 @@ Nodule-free LIDC slices, all of which were backgrounds of the training (so this 
 others would be; no patient was left out to judge that):
 
 {tabulate(("patient", "slices", "called Malignant", "refused by the gate", "reported Malignant"), backgrounds)}"""
-    return f"""## What was lost against 1.4, and what the classes hold
+    beside = found.get("beside")
+    learned = f" {beside['version']} was trained on these cases, and tells their classes by scanner." if beside else ""
+    return f"""## What the classes hold
 
-On IQ-OTH/NCCD, whose scanners tell its classes apart, 1.4 had an accuracy of 0.87 and a balanced one of 0.65 by cases.
-This model, on the {labelled["slices"]} slices of {labelled["cases"]} cases that it did not see, has
-{show(labelled["accuracy"])} and {show(labelled["balanced_accuracy"])}. Much of that data set's Malignant is collapse,
-effusion or hilar disease, which is in no paste; its Benign is not learnable as labelled (chance with two backbones) and
-was left out of training.
+On the {labelled["slices"]} slices of {labelled["cases"]} cases of IQ-OTH/NCCD that it did not see, this model has an
+accuracy of {show(labelled["accuracy"])} and a balanced one of {show(labelled["balanced_accuracy"])}.{learned} Much of
+that data set's Malignant is collapse, effusion or hilar disease, which is in no paste; its Benign is not learnable as
+labelled (chance with two backbones) and was left out of training.
 
 {tabulate(("is", *(f"called {name}" for name in CLASSES)), rows)}{told if free else ""}
 
@@ -226,7 +228,7 @@ def describe_reproduction(contract: ModelContract, found: dict[str, Any]) -> str
 ```
 lungct train --data DIR --init INIT --recipe '{recipe}' --version {contract.version}
 {every}lungct quantize --data DIR
-lungct evaluate --data DIR
+lungct evaluate --data DIR{" --beside EVALUATION" if "beside" in found else ""}
 ```
 
 INIT was {made["init"]}; `imagenet` fetches torchvision's. Training took {made["minutes"]:.0f} minutes of wall time,

@@ -4,7 +4,8 @@
 
 DIR as for `lungct train`, and whatever of lungdx_a0001/, dicom/lidc_0001/ with lidc_0001.csv, and not_ct/ is there:
 what is not leaves its rows out. Takes minutes. The answers are those of the server's whole pipeline, by the engine that
-it would choose here. What is to be expected of them goes into model.json, unless --out names another folder.
+it would choose here. What is to be expected of them goes into model.json, unless --out names another folder. --beside
+has the card tell what another model reached, by its evaluation.json.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ def main() -> int:
     parser.add_argument("--engine", default="auto", help="engine that answers (default %(default)s)")
     parser.add_argument("--made", type=int, default=900, help="slices to paste (%(default)s); draws a ninth")
     parser.add_argument("--out", type=Path, help="folder to write to (default: the model folder)")
+    parser.add_argument("--beside", type=Path, metavar="FILE", help="evaluation.json of a model to stand beside")
     args = parser.parse_args()
     # After the arguments: torch and scikit-learn take seconds to import, which --help need not wait for.
     from lungct.engines import choose_engine
@@ -40,9 +42,11 @@ def main() -> int:
     from lungct_tools.modelling.figures import draw_failures
     from lungct_tools.modelling.judge import Judge
     from lungct_tools.modelling.judging import judge_all, promise
+    from lungct_tools.modelling.table import tell_beside
 
     started, out = time.monotonic(), args.out or args.model
     try:
+        beside = {"beside": tell_beside(json.loads(args.beside.read_text()))} if args.beside else {}
         folder = load_model_folder(args.model)
         engine = choose_engine(folder, threads=count_cores(), wanted=args.engine)
         judge = Judge.read(folder, engine, read_cases(args.data), args.data, args.nodules or args.data / "lidc_nodules")
@@ -50,14 +54,15 @@ def main() -> int:
     except (ModelFolderError, ValueError, KeyError, OSError, RuntimeError, ImportError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2
-    found |= {"engine": engine.name, "weights_sha256": folder.contract.weights_sha256}
+    contract = folder.contract
+    found |= {"version": contract.version, "engine": engine.name, "weights_sha256": contract.weights_sha256, **beside}
     found["minutes"] = round((time.monotonic() - started) / 60, 1)
     out.mkdir(parents=True, exist_ok=True)
     (out / EVALUATION).write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
     if out.resolve() == args.model.resolve():
-        replace(folder.contract, metrics=promise(found)).write(out)
+        replace(contract, metrics=promise(found)).write(out)
     draw_failures(out / FIGURE, judge, found["phantoms"])
-    write_card(out, folder.contract, found)
+    write_card(out, contract, found)
     print(f"evaluate: wrote {out / CARD}, {EVALUATION} and {FIGURE} in {found['minutes']} minutes")
     return 0
 

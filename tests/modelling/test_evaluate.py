@@ -20,7 +20,7 @@ from lungct_tools.modelling.madeslices import locate, points_at, score_pasted, s
 from lungct_tools.modelling.realslices import judge_boxed, judge_reports, judge_series, touches
 from lungct_tools.modelling.sources import Box, Known, read_boxed, read_series
 from lungct_tools.modelling.surroundings import find_surroundings
-from lungct_tools.modelling.table import list_rows
+from lungct_tools.modelling.table import list_rows, tell_beside
 from lungct_tools.phantom.anatomy import draw_slice
 from tests.conftest import MODEL, run_script
 
@@ -45,10 +45,20 @@ def test_the_card_has_every_row_whose_data_was_there_and_says_which_are_missed(w
     card, rows = (written / CARD).read_text(), list_rows(found)
     assert len(rows) == 19, "all but those of the two series, which are not in the made-up data"
     for row in rows:
-        assert f"| {row.judged_on} | {row.measure} | {row.before} | {row.wanted} | {row.reached} |" in card
+        assert f"| {row.judged_on} | {row.measure} | {row.wanted} | {row.reached} |" in card
     assert card.count("**missed**") == sum(not row.met for row in rows) > 0
     assert "Research use only" in card
     assert not re.search(r"\bnan\b|None|\{[a-z_]+\}|/tmp/", card)
+
+
+def test_another_models_evaluation_gives_the_table_a_column(trained, found, tmp_path):
+    other = {**found, "version": "1.0", "pasted": {**found["pasted"], "scores": dict(found["pasted"]["scores"])}}
+    other["pasted"]["scores"]["balanced_accuracy"] = 0.123
+    write_card(tmp_path, load_model_folder(trained.model).contract, {**found, "beside": tell_beside(other)})
+    card = (tmp_path / CARD).read_text()
+    assert "| judged on | measure | 1.0 | wanted | reached |" in card
+    assert "| balanced accuracy | 0.12 (" in card
+    assert "1.0: the same command on its folder" in card
 
 
 def test_what_was_tried_against_a_miss_stands_under_the_table(trained, found, tmp_path):
