@@ -8,6 +8,9 @@ IN     ?= $(or $(LUNG_CT_RUN),.run)/sample
 OUT    ?= $(or $(LUNG_CT_RUN),.run)/scores
 ARGS   ?=
 
+# Two files of tests at a time; but where rates and times are measured, nothing runs beside.
+BESIDE  := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+MEASURED := tests/faults tests/bench
 # The core's tests that need neither torch nor a server.
 CORE    := tests/exchange tests/pixels tests/test_pipeline.py tests/test_handler.py tests/test_settings.py
 
@@ -127,13 +130,14 @@ lint:     ## ruff, ruff format, mypy --strict
 	@$(SETUP) lint
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 
-test:     ## all tests that this machine can run, but those of test-ops
+test:     ## all tests that this machine can run, but those of test-ops; ARGS=--numprocesses=0: one by one
 	@$(SETUP) test
-	@$(PY) -m pytest -m "not ops" $(ARGS)
+	@$(PY) -m pytest -m "not ops" $(BESIDE) $(ARGS)
 
 test-ops: ## the tests of what stands around the server: monitoring, gateway, faults, container
 	@$(SETUP) test
-	@$(PY) -m pytest -m ops $(ARGS)
+	@$(PY) -m pytest -m ops $(addprefix --ignore=,$(MEASURED)) $(BESIDE) $(ARGS)
+	@$(PY) -m pytest -m ops $(MEASURED) $(ARGS)
 
 # Neither needs what `make test` installs: each has a clone of what is committed, with an environment of its own.
 test-core:  ## the core's tests where no torch is, for another Python: make test-core PYTHON=python3.13

@@ -39,6 +39,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("patient")
 
 MODEL = ROOT / "model_store" / "lung_ct"
+LONG = ("bench", "container", "model", "modelling", "page", "server")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -51,9 +52,16 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Rooms with long tests first: what is left at the end is short, so that of two processes none waits long."""
+    items.sort(key=lambda item: item.path.parent.name not in LONG)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Who may be skipped is told by the marker: the words of a reason, or of a path in it, could be anything."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:  # a process of several: the first one counts
+        return
     skipped = [r for r in reporter.stats.get("skipped", []) if "gpu" not in getattr(r, "keywords", ())]
     if session.config.getoption("--no-skips") and skipped:
         reporter.write_line(f"--no-skips: {len(skipped)} tests were skipped", red=True)

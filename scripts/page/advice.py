@@ -41,6 +41,8 @@ def explain_decision(reply: Mapping[str, Any], refer_below: Mapping[str, float])
         return "Report", "The slice passed the model's own limit for this class. The model can still be wrong."
     if label not in refer_below:
         reason = "No limit of confidence is known for this model, so every slice is referred."
+    elif min(refer_below.values()) > 1:
+        reason = "No confidence of this model is trusted: every slice is referred."
     elif refer_below[label] > 1:
         reason = f"No confidence of this model is trusted for slices that it calls {label}: all of them are referred."
     elif reply["confidence"] < refer_below[label]:

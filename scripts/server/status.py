@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from lungct_client import Client, Gateway, Local, RefusedError, ServerError, TokenError
@@ -89,7 +90,8 @@ def main() -> int:
         print(json.dumps(document))
     else:
         console = Console()
-        console.print("[green]ready[/]" if document["ready"] else f"[yellow]not ready[/]: {document['reason']}")
+        state = "[green]ready[/]" if document["ready"] else f"[yellow]not ready[/]: {escape(document['reason'])}"
+        console.print(state, soft_wrap=True)  # a path in it stays whole
         if "engine" in document:
             console.print(f"model {document['version']} on {document['engine']}: {', '.join(document['classes'])}")
         if document["workers"]:

@@ -18,6 +18,7 @@ from lungct_tools.bench.rates import Plan
 from lungct_tools.bench.slices import draw_slices
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.processes import list_members
+from tests.support.calls import wait_until
 
 
 def make_plan(cores, quick=False):
@@ -73,4 +74,4 @@ def test_a_peer_with_a_worker_a_core_answers_sleeps_but_while_it_is_measured_and
         target = peer.aim()
         with pytest.raises(requests.ReadTimeout):
             requests.post(target.url, target.bodies[0], headers=dict(target.headers), timeout=2)
-    assert not any(list_members(peer.group)), "it has ended"
+    wait_until(lambda: not any(list_members(peer.group)), 20, "it has ended")

@@ -212,6 +212,7 @@ def test_every_state_and_decision_has_words():
         assert warning in explain_decision({**sure, "decision": "refer", "warnings": [warning]}, limits)[1]
     assert "below" in explain_decision({**sure, "decision": "refer", "confidence": 0.4}, limits)[1]
     assert "all of them" in explain_decision({**sure, "decision": "refer", "label": "Normal"}, limits)[1]
+    assert "every slice" in explain_decision({**sure, "decision": "refer"}, dict.fromkeys(limits, 2.0))[1]
     assert "unlike" in explain_decision({**sure, "decision": "refer"}, limits)[1]
     assert "smoother" in explain_decision({**sure, "decision": "refer", "warnings": [SMOOTH]}, limits)[1]
 

