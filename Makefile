@@ -8,8 +8,8 @@ IN     ?= $(or $(LUNG_CT_RUN),.run)/sample
 OUT    ?= $(or $(LUNG_CT_RUN),.run)/scores
 ARGS   ?=
 
-# Two files of tests at a time; but where rates and times are measured, nothing runs beside.
-BESIDE  := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+# Two rooms of tests at a time; but where rates and times are measured, nothing runs beside.
+BESIDE  := --numprocesses=2 --dist=loadscope --no-loadscope-reorder
 MEASURED := tests/faults tests/bench
 # The core's tests that need neither torch nor a server.
 CORE    := tests/exchange tests/pixels tests/test_pipeline.py tests/test_handler.py tests/test_settings.py

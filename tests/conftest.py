@@ -39,7 +39,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("patient")
 
 MODEL = ROOT / "model_store" / "lung_ct"
-LONG = ("bench", "container", "model", "modelling", "page", "server")
+LONG = ("container", "proxy", "modelling", "server", "model", "tests", "bench", "page", "pixels", "engines", "folder")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,8 +53,20 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Rooms with long tests first: what is left at the end is short, so that of two processes none waits long."""
-    items.sort(key=lambda item: item.path.parent.name not in LONG)
+    """Rooms that take long first: what is left at the end is short, so that of two processes none waits long."""
+    items.sort(key=lambda item: LONG.index(item.path.parent.name) if item.path.parent.name in LONG else len(LONG))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """A room at a time for each process, as what the tests of a room share takes long to make."""
+    from xdist.scheduler import LoadScopeScheduling  # which is not there where the core's tests run alone
+
+    class Rooms(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid.partition("::")[0].rpartition("/")[0]
+
+    return Rooms(config, log)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

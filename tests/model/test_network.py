@@ -104,7 +104,7 @@ def test_a_positive_map_peaks_at_one_and_keeps_negative_evidence_at_zero():
 @pytest.mark.parametrize("method", [m for m in METHODS if m != "gradcam"])
 def test_every_library_method_gives_a_map_and_leaves_no_hooks(network, gray, method):
     before = [len(m._forward_hooks) for m in network.modules()]
-    found = LibraryCam(network).explain(gray[0].numpy()[:, ::2, ::2].copy(), 1, method)  # scorecam takes 512 passes
-    assert found.map.shape == (112, 112)
+    found = LibraryCam(network).explain(gray[0].numpy()[:, ::4, ::4].copy(), 1, method)  # scorecam takes 512 passes
+    assert found.map.shape == (56, 56)
     assert 0 <= found.map.min() <= found.map.max() <= 1
     assert [len(m._forward_hooks) for m in network.modules()] == before
