@@ -136,8 +136,8 @@ test:     ## all tests that this machine can run, but those of test-ops; ARGS=--
 
 test-ops: ## the tests of what stands around the server: monitoring, gateway, faults, container
 	@$(SETUP) test
-	@$(PY) -m pytest -m ops $(addprefix --ignore=,$(MEASURED)) $(BESIDE) $(ARGS)
-	@$(PY) -m pytest -m ops $(MEASURED) $(ARGS)
+	@$(PY) -m pytest -m ops $(addprefix --ignore=,$(MEASURED)) $(BESIDE) $(ARGS); first=$$?; \
+	$(PY) -m pytest -m ops $(MEASURED) $(ARGS) && exit $$first
 
 # Neither needs what `make test` installs: each has a clone of what is committed, with an environment of its own.
 test-core:  ## the core's tests where no torch is, for another Python: make test-core PYTHON=python3.13

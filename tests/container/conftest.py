@@ -1,7 +1,9 @@
 """What container tests share: podman, the image, and all of compose.yaml started from it."""
 
 import os
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -15,11 +17,13 @@ from tests.support.calls import wait_until
 
 
 @pytest.fixture(scope="package")
-def podman(tmp_path_factory):
+def podman():
     require_tools()
-    podman = Podman(tmp_path_factory.mktemp("podman"))
-    yield podman
-    podman.clear()
+    # Not pytest's folder: podman takes no path of more than 50 characters.
+    with tempfile.TemporaryDirectory(prefix="podman-", ignore_cleanup_errors=True) as folder:
+        podman = Podman(Path(folder))
+        yield podman
+        podman.clear()
 
 
 @pytest.fixture(scope="package")
