@@ -10,7 +10,7 @@ ARGS   ?=
 
 # Two rooms of tests at a time; but where rates and times are measured, nothing runs beside.
 BESIDE  := --numprocesses=2 --dist=loadscope --no-loadscope-reorder
-MEASURED := tests/faults tests/bench
+MEASURED := tests/faults
 # The core's tests that need neither torch nor a server.
 CORE    := tests/exchange tests/pixels tests/test_pipeline.py tests/test_handler.py tests/test_settings.py
 
@@ -142,7 +142,7 @@ test-ops: ## the tests of what stands around the server: monitoring, gateway, fa
 # Neither needs what `make test` installs: each has a clone of what is committed, with an environment of its own.
 test-core:  ## the core's tests where no torch is, for another Python: make test-core PYTHON=python3.13
 	@rm -rf .run/core && git clone --quiet . .run/core
-	@cd .run/core && $(PYTHON) scripts/setup.py --quiet core && PYTHONPATH=$$PWD/scripts/standin $(PY) -m pytest -q $(CORE) $(ARGS)
+	@cd .run/core && $(PYTHON) scripts/setup.py --quiet core && PYTHONPATH=$$PWD/scripts/standin $(PY) -m pytest -q $(BESIDE) $(CORE) $(ARGS)
 
 demo-testing:  ## `make demo` on Debian testing's Python, as a user without home, in a chroot; needs root and mmdebstrap
 	@rm -rf .run/testing && .ci/demo-testing .run/testing
