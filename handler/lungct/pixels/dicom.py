@@ -21,7 +21,7 @@ from lungct.pixels.rendering import Acquisition, Rendering, Rule, Terms, check_s
 from lungct.window import Window
 
 CT_CLASSES = {uid.CTImageStorage, uid.EnhancedCTImageStorage, uid.LegacyConvertedEnhancedCTImageStorage}
-GRAY = ("MONOCHROME1", "MONOCHROME2")
+GRAY = "MONOCHROME"  # 1 or 2, and before DICOM without either
 CT_INTERCEPT = -900  # unsigned values with an intercept below are HU; so are signed ones of a CT image
 
 # Log lines and warnings of these packages quote values of the file.
@@ -80,7 +80,8 @@ def check_pixel_description(data: Dataset, terms: Terms) -> None:
     """LungCTError for pixels that are too many, coloured, or of a layout that CT does not have (PS3.3 C.7.6.3)."""
     check_size(int(data.Rows), int(data.Columns), terms.settings)
     # Either gray means the same HU, so a file that does not say which is no riddle.
-    if data.get("SamplesPerPixel", 1) != 1 or as_text(data, "PhotometricInterpretation") not in ("", *GRAY):
+    kind = as_text(data, "PhotometricInterpretation").upper()
+    if (data.get("SamplesPerPixel") or 1) != 1 or not (kind or GRAY).startswith(GRAY):
         raise unsupported("The pixels are colours, not CT values; send the original CT image.")
     allocated, stored = int(data.BitsAllocated), int(data.BitsStored)
     layout = allocated in (8, 16, 32) and 1 <= stored <= allocated and data.get("HighBit", stored - 1) == stored - 1
