@@ -71,10 +71,10 @@ def hash_key(text: str) -> str:
 
 def _find_position(header: Any) -> list[float]:
     """ImagePositionPatient to 10 micrometres, of the frame that is scored; [] where it is not three numbers."""
-    from lungct.pixels.dicom import get_group  # brings pydicom
+    from lungct.pixels.dicom import get_value  # brings pydicom
 
     with suppress(LungCTError), translate_faults("The position cannot be read."):
-        found = get_group(header, _middle(header), "PlanePositionSequence").ImagePositionPatient
+        found = get_value(header, _middle(header), "PlanePositionSequence", "ImagePositionPatient")
         position = [round(float(number), 2) + 0.0 for number in found]  # + 0.0: no -0.0
         if len(position) == 3 and all(map(math.isfinite, position)):
             return position
