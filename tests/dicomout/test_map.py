@@ -13,7 +13,7 @@ SERIES = {
     "oblique": draw_series(3, OBLIQUE, name="oblique"),
     "mirrored": draw_series(3, MIRRORED, name="mirrored"),
     "wide": draw_series(3, AXIAL, rows=200, name="wide"),
-    "oblong": draw_series(3, AXIAL, rows=200, name="oblong", PixelSpacing=[1.68, 1.4]),
+    "oblong": draw_series(3, AXIAL, rows=200, name="oblong", PixelSpacing="1.68\\1.4"),
 }
 
 

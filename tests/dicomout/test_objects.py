@@ -150,7 +150,7 @@ def test_a_capture_shows_the_overlay_to_the_pixel_above_its_notice(objects, pict
 
 
 def test_what_is_made_of_pixels_that_are_not_square_lies_where_the_network_saw_it(assess, overlay):
-    files = draw_series(3, AXIAL, rows=200, name="oblong", PixelSpacing=None, PixelAspectRatio=[6, 5])
+    files = draw_series(3, AXIAL, rows=200, name="oblong", PixelSpacing=None, PixelAspectRatio="6\\5")
     found = assess(files)
     drawn = {each.uid: overlay(body) for each, body in zip(found.slices, files, strict=True)}
     captures = build_objects(found, drawn)[:3]
