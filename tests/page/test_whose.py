@@ -93,8 +93,8 @@ def test_a_dicom_series_is_one_even_if_its_files_were_chosen_one_by_one(page):
 
 
 def test_no_table_that_streamlit_saves_as_csv_holds_a_formula(page, slices):
-    upload(page, ('=HYPERLINK("http://h.example").png', slices[0]), ("one.png", slices[1]))
-    assert sorted(page.dataframe[0].value["file"]) == ['\'=HYPERLINK("http://h.example").png', "one.png"]
+    upload(page, ("=1+1.png", slices[0]), ("one.png", slices[1]))
+    assert sorted(page.dataframe[0].value["file"]) == ["'=1+1.png", "one.png"]
     data = dcmread(io.BytesIO(encode_dicom(draw_slice(4, "none", 256))))
     data.SeriesDescription = "=1+1"
     page.file_uploader[0].clear()
