@@ -1,15 +1,11 @@
 """Whose answer the page shows: results hang on what a file holds, never on its name."""
 
 import hashlib
-import io
-
-from pydicom import dcmread
 
 from lungct_tools.folder.rollup import RULE
 from lungct_tools.phantom.anatomy import draw_slice
 from lungct_tools.phantom.files import encode_dicom
 from lungct_tools.phantom.series import draw_volume
-from tests.support.dicoms import save
 from tests.support.visit import press, said, upload
 from tests.support.zips import pack
 
@@ -90,14 +86,3 @@ def test_a_dicom_series_is_one_even_if_its_files_were_chosen_one_by_one(page):
     upload(page, *((f"IM{number}", body) for number, body in enumerate(draw_volume(3, size=256))))
     assert "3 of 3 slices scored" in said(page)
     assert len(page.get("vega_lite_chart")) == 1
-
-
-def test_no_table_that_streamlit_saves_as_csv_holds_a_formula(page, slices):
-    upload(page, ("=1+1.png", slices[0]), ("one.png", slices[1]))
-    assert sorted(page.dataframe[0].value["file"]) == ["'=1+1.png", "one.png"]
-    data = dcmread(io.BytesIO(encode_dicom(draw_slice(4, "none", 256))))
-    data.SeriesDescription = "=1+1"
-    page.file_uploader[0].clear()
-    upload(page, ("slice", save(data)))
-    page.toggle(key="tags").set_value(True).run()
-    assert "'=1+1" in list(page.dataframe[0].value["value"])
