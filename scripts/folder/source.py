@@ -15,8 +15,11 @@ from lungct.settings import Settings
 from lungct_tools.folder.naming import is_noise
 
 MAX_BYTES = Settings().max_bytes
-# Bytes of a name that are no UTF-8, as Python keeps them, in the usual code page of Windows.
-_CP1252 = {0xDC00 + byte: bytes([byte]).decode("cp1252", "replace") for byte in range(0x80, 0x100)}
+# Bytes of a name that are no UTF-8, as Python keeps them, in the usual code pages of Windows and of its console.
+_CODE_PAGES = [
+    {0xDC00 + byte: bytes([byte]).decode(page, "replace") for byte in range(0x80, 0x100)}
+    for page in ("cp1252", "cp850", "cp437")
+]
 
 
 class SourceError(Exception):
@@ -141,10 +144,10 @@ def locate(folder: Path, name: str) -> Path:
 def spell(folder: Path, name: str) -> str:
     """A name that starts at a folder; as Windows writes it where nothing is there else.
 
-    That is with backslashes between folders, and what is no UTF-8 in its code page 1252.
+    That is with backslashes between folders, and what is no UTF-8 in one of its code pages.
     """
     slashed = name.replace("\\", "/")
-    spellings = dict.fromkeys((name, slashed, slashed.translate(_CP1252)))
+    spellings = dict.fromkeys((name, slashed, *map(slashed.translate, _CODE_PAGES)))
     return next((each for each in spellings if os.path.lexists(folder / each)), slashed)
 
 

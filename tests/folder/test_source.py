@@ -38,7 +38,9 @@ def test_a_list_names_paths_relative_to_itself(tmp_path, slices):
     assert read_all(tmp_path / "list.txt") == {"a.png": slices[0], "missing.png": "unreadable_file"}
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "cp1252", "cp850", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
+)
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_a_list_made_on_windows_is_read(encoding, end, tmp_path):
     (tmp_path / "below").mkdir()
