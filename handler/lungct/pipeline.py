@@ -145,7 +145,7 @@ class Pipeline:
         gate.check_colour(slice_.coloured)
         return (
             *gate.check_body(body),
-            *gate.check_resolution(slice_.resampled or slice_.pixels.shape),
+            *gate.check_resolution(slice_.coarse),
             *gate.check_scan(*slice_.acquisition, self.contract.judged),
             *gate.check_sharpness(pixels, body, self._folder.gate),
         )

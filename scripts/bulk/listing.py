@@ -14,7 +14,7 @@ from lungct.pixels.formats import recognise
 from lungct_tools.folder.header import find_place
 from lungct_tools.folder.record import describe_place, identify_series
 from lungct_tools.folder.scoring import run_ordered
-from lungct_tools.folder.source import MAX_BYTES, Entry, Source, UnreadableError, read_head, read_path
+from lungct_tools.folder.source import MAX_BYTES, Entry, Source, UnreadableError, read_head, read_path, stamp_path
 
 HEAD = 65536  # bytes; a CT header is some 5 kB, in archives that keep private elements some 30 kB
 PORTION = 256  # files that a process takes at once
@@ -28,10 +28,12 @@ class Listed(NamedTuple):
     Attributes:
         key: hashes of study and series, as `describe_place` has them; files of one key belong together.
         name: of the file, as `Entry` has it.
+        state: what changes when the file is written to: its size and date; "" where it cannot be asked.
     """
 
     key: tuple[str, str]
     name: str
+    state: str = ""
 
 
 def find_series(entry: Entry) -> tuple[str, str]:
@@ -64,7 +66,8 @@ def list_series(source: Source, processes: int) -> Iterator[Listed]:
 
 
 def _find_all(entries: Sequence[Entry]) -> list[Listed]:
-    return [Listed(find_series(entry), entry.name) for entry in entries]
+    # Not all of the stamp: a copy of the files on another disk has other inodes.
+    return [Listed(find_series(entry), entry.name, ".".join(stamp_path(entry.at).split(".")[:2])) for entry in entries]
 
 
 def _is_dicom(head: bytes) -> bool:

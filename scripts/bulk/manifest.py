@@ -43,7 +43,7 @@ class Header:
         root: the folder that names start from.
         files, series: how many there are.
         size: bytes of all other lines.
-        sha256: of them.
+        sha256: of them, and of size and date of the files: another slice under an old name is another list.
     """
 
     root: str
@@ -65,7 +65,8 @@ def write_manifest(listed: Iterable[Listed], root: Path, path: Path) -> Header:
     with ExitStack() as stack:
         spool, body = (stack.enter_context(tempfile.TemporaryFile(dir=path.parent)) for _ in range(2))
         digest, files, series, before = hashlib.sha256(), 0, 0, b""
-        for line in _sort(map(_encode, listed), spool):
+        states = _States()
+        for line in _sort(map(_encode, map(states.add, listed)), spool):
             body.write(line)
             digest.update(line)
             files += 1
@@ -73,6 +74,7 @@ def write_manifest(listed: Iterable[Listed], root: Path, path: Path) -> Header:
             before = _read_key(line)
         if not files:
             raise ManifestError(f"There are no files in {root}.")
+        digest.update(states.total.to_bytes(_States.BYTES, "big"))
         header = Header(str(root), files, series, body.tell(), digest.hexdigest())
         body.seek(0)
         new = path.with_name(f"{path.name}.new")
@@ -145,6 +147,21 @@ class Manifest(Files):
         while _read_key(line := file.readline()) == key:
             at += len(line)
         return at
+
+
+class _States:
+    """A sum over the states of files, which is the same in whatever order they come."""
+
+    BYTES = 32
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    def add(self, listed: Listed) -> Listed:
+        """Count a file, and hand it on."""
+        state = hashlib.sha256(_encode(listed) + listed.state.encode("ascii")).digest()
+        self.total = (self.total + int.from_bytes(state, "big")) % (1 << 8 * self.BYTES)
+        return listed
 
 
 def _sort(lines: Iterator[bytes], spool: IO[bytes]) -> Iterator[bytes]:

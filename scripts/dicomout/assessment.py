@@ -27,7 +27,7 @@ KEYWORDS = (
     *PATIENT_KEYWORDS, *STUDY_KEYWORDS, *PLACE_KEYWORDS, "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID",
     "SeriesNumber", "InstanceNumber", "Rows", "Columns", "SliceThickness", "PositionReferenceIndicator", "SeriesDate",
     "SeriesTime", "AcquisitionDate", "AcquisitionTime", "ContentDate", "ContentTime", "LossyImageCompression",
-    "LossyImageCompressionRatio", "LossyImageCompressionMethod",
+    "LossyImageCompressionRatio", "LossyImageCompressionMethod", "PixelAspectRatio",
 )  # fmt: skip
 
 
@@ -96,8 +96,10 @@ class Assessment:
 
     @cached_property
     def sources(self) -> str:
-        """SHA-256 of the SOP instance UIDs, whatever their order."""
-        return hashlib.sha256(" ".join(sorted(each.uid for each in self.slices)).encode()).hexdigest()
+        """SHA-256 of the UIDs of study, series and slices in any order: one series may be in two studies."""
+        header = self.slices[0].header
+        uids = (header.StudyInstanceUID, header.SeriesInstanceUID, *sorted(each.uid for each in self.slices))
+        return hashlib.sha256(" ".join(map(str, uids)).encode()).hexdigest()
 
     def peaks(self) -> list[Slice]:
         """At most AGREEING scored slices, from the highest probability of the most worrying class down."""

@@ -16,7 +16,7 @@ from lungct.model.preprocess import place
 from lungct_tools.dicomout import codes, content
 from lungct_tools.dicomout.assessment import Assessment, Slice
 from lungct_tools.dicomout.encoding import encode_code, encode_item, encode_items
-from lungct_tools.dicomout.geometry import Cells, Plane, choose_stack
+from lungct_tools.dicomout.geometry import Cells, Plane, choose_stack, find_aspect
 from lungct_tools.dicomout.identity import add_sequence, begin
 from lungct_tools.dicomout.uids import name_object
 
@@ -39,7 +39,7 @@ def build_map(assessment: Assessment, size: str = "small") -> Dataset | None:
     planes = [Plane.of(each.header) for each in stack]
     if size == "small":
         rows, columns = int(stack[0].header.Rows), int(stack[0].header.Columns)
-        cells = Cells.on(rows, columns, assessment.algorithm.geometry)
+        cells = Cells.on(rows, columns, assessment.algorithm.geometry, find_aspect(stack[0].header))
         planes = [plane.coarsen(cells) for plane in planes]
         frames = np.stack([each.grids[label] for each in stack])
     else:
@@ -56,7 +56,8 @@ def build_map(assessment: Assessment, size: str = "small") -> Dataset | None:
 
 def enlarge(grid: Floats, each: Slice, assessment: Assessment) -> Floats:
     """(7, 7) signed evidence -> (rows, columns) float32 of the slice, as the server draws its overlays."""
-    spot = place(int(each.header.Rows), int(each.header.Columns), assessment.algorithm.geometry)
+    rows, columns = int(each.header.Rows), int(each.header.Columns)
+    spot = place(rows, columns, assessment.algorithm.geometry, find_aspect(each.header))
     canvas = cv2.resize(grid, (spot.canvas_columns, spot.canvas_rows), interpolation=cv2.INTER_LINEAR)
     return np.asarray(canvas[spot.top : spot.top + spot.rows, spot.left : spot.left + spot.columns], np.float32)
 

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from lungct.errors import LungCTError
 from lungct.model.preprocess import Geometry, place
+from lungct.pixels.plane import read_aspect
 from lungct_tools.dicomout.assessment import PLACE_KEYWORDS, Slice
 
 CELLS = 7  # a side
@@ -30,9 +32,9 @@ class Cells(NamedTuple):
     width: float
 
     @classmethod
-    def on(cls, rows: int, columns: int, geometry: Geometry) -> Cells:
+    def on(cls, rows: int, columns: int, geometry: Geometry, aspect: float) -> Cells:
         """The cells of a slice as `lungct.model.preprocess.place` puts it before the network."""
-        spot = place(rows, columns, geometry)
+        spot = place(rows, columns, geometry, aspect)
         return cls(-spot.top, -spot.left, spot.canvas_rows / CELLS, spot.canvas_columns / CELLS)
 
     def outline(self, row: int, column: int, rows: int, columns: int) -> Floats:
@@ -43,6 +45,14 @@ class Cells(NamedTuple):
         top, bottom = np.clip(self.top + self.height * np.array([row, row + 1]), 0, rows)
         left, right = np.clip(self.left + self.width * np.array([column, column + 1]), 0, columns)
         return np.array([[left, top], [right, top], [right, bottom], [left, bottom], [left, top]])
+
+
+def find_aspect(header: Any) -> float:
+    """Height over width of a pixel, as the server has it; 1 where it would refuse the slice for it."""
+    try:
+        return read_aspect(header, 0)
+    except LungCTError:
+        return 1.0
 
 
 def find_peak(grid: npt.NDArray[np.float32], cells: Cells, rows: int, columns: int) -> tuple[int, int] | None:

@@ -16,6 +16,7 @@ from lungct_tools.dicomout import codes
 from lungct_tools.dicomout.assessment import Assessment, Slice
 from lungct_tools.dicomout.content import reference
 from lungct_tools.dicomout.encoding import encode_code
+from lungct_tools.dicomout.geometry import find_aspect
 from lungct_tools.dicomout.identity import add_sequence, begin, set_capture_date
 from lungct_tools.dicomout.uids import name_object
 
@@ -42,6 +43,8 @@ def build_capture(each: Slice, number: int, picture: bytes, assessment: Assessme
     source = reference(header.SOPClassUID, each.uid, PurposeOfReferenceCodeSequence=encode_code(codes.SOURCE_IMAGE))
     add_sequence(data, "SourceImageSequence", [source])
     data.Rows, data.Columns, data.SamplesPerPixel = pixels.shape
+    if (aspect := find_aspect(header)) != 1:  # C.7.6.3.1.7: a capture has no spacing that would say it
+        data.PixelAspectRatio = [round(1000 * aspect), 1000]
     data.PhotometricInterpretation, data.PlanarConfiguration = "RGB", 0
     data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 8, 8, 7, 0
     data.PixelData = pixels.tobytes() + b"\0" * (pixels.size % 2)

@@ -13,7 +13,7 @@ from lungct_tools.dicomout import codes, content
 from lungct_tools.dicomout.assessment import Assessment, Slice
 from lungct_tools.dicomout.content import CONTAINS, INFERRED, MODIFIES, OBSERVES
 from lungct_tools.dicomout.encoding import encode_code, encode_item, encode_items
-from lungct_tools.dicomout.geometry import Cells, find_peak
+from lungct_tools.dicomout.geometry import Cells, find_aspect, find_peak
 from lungct_tools.dicomout.identity import MANUFACTURER, MODEL, add_sequence, begin
 from lungct_tools.dicomout.uids import name_device, name_object
 from lungct_tools.folder.rollup import NOT_ASSESSABLE, RULE
@@ -162,7 +162,8 @@ def _locate(each: Slice, assessment: Assessment) -> _Spot:
     """
     rows, columns = int(each.header.get("Rows") or 1), int(each.header.get("Columns") or 1)
     if each.row.get("label") in each.grids:
-        grid, cells = each.grids[each.row["label"]], Cells.on(rows, columns, assessment.algorithm.geometry)
+        grid = each.grids[each.row["label"]]
+        cells = Cells.on(rows, columns, assessment.algorithm.geometry, find_aspect(each.header))
         if peak := find_peak(grid, cells, rows, columns):
             return _Spot(cells.outline(*peak, rows, columns).tolist(), each, float(grid[peak]))
     return _Spot(Cells(0, 0, rows, columns).outline(0, 0, rows, columns).tolist(), each, None)

@@ -30,6 +30,7 @@ MAX_MEMBERS = 100_000
 _ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, RuntimeError)
 _DAMAGED = "This member of the ZIP is damaged; pack it again."
 _ENCRYPTED = 0x1  # general purpose bit flag 0 (APPNOTE 4.4.4)
+_DOS_FOLDER = 0x10  # of the external attributes
 
 
 class Archive:
@@ -53,7 +54,7 @@ class Archive:
         found = []
         for info in self._zip.infolist():
             name = normalise(info.filename)
-            if name and not info.filename.endswith(("/", "\\")) and not any(map(is_noise, name.split("/"))):
+            if name and not _is_folder(info) and not any(map(is_noise, name.split("/"))):
                 found.append(Entry(name, info))
         yield from sorted(found, key=lambda entry: (entry.name, entry.at.header_offset))
 
@@ -82,6 +83,12 @@ class Archive:
 
     def stamp(self, entry: Entry) -> str:
         return self._stamp and f"{self._stamp}.{entry.at.header_offset}"
+
+
+def _is_folder(info: zipfile.ZipInfo) -> bool:
+    """By its name, or by what Unix or DOS says of it: not every packer ends the name with a separator."""
+    said = stat.S_ISDIR(info.external_attr >> 16) or bool(info.external_attr & _DOS_FOLDER)
+    return info.filename.endswith(("/", "\\")) or (said and not info.file_size)
 
 
 class _Bounded(zipfile.ZipFile):

@@ -8,9 +8,10 @@ from lungct_tools.folder.record import Row
 class Instances:
     """Tells the slices of one series from their copies while their rows pass by, in some 250 bytes a slice.
 
-    A copy has equal pixels as the network saw them, or one instance UID, at the same position, frame and instance
-    number (`spot`, as far as the file tells): the UID finds one slice in several transfer syntaxes. Equal pixels at two
-    positions are two slices. One UID at another position is no copy, but should not be: a warning.
+    A copy has equal pixels as the network saw them at the same position, whatever number it was given, or one instance
+    UID at the same position, frame and instance number (`spot`, as far as the file tells): the UID finds one slice in
+    several transfer syntaxes. Equal pixels at two positions are two slices. One UID at another position is no copy, but
+    should not be: a warning.
 
     Attributes:
         scored: slices with a score, copies apart.
@@ -48,8 +49,8 @@ class Instances:
 
     def _mark(self, row: Row) -> tuple[int, ...]:
         """Hashes of what a copy of this row would share with it; none for a file that could not be read."""
-        content, spot = row.get("pixels_sha256") or row.get("sha256"), row.get("spot")
-        marks = (hash((content, spot)),) if content else ()
+        content, spot = row.get("pixels_sha256") or row.get("sha256"), row.get("spot", "")
+        marks = (hash((content, spot.partition(".")[0])),) if content else ()
         if not row.get("instance"):
             return marks
         instance, place = hash(row["instance"]), hash((row["instance"], spot))

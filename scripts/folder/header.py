@@ -30,8 +30,8 @@ class Place(NamedTuple):
         series: SeriesInstanceUID, "" when the header has none.
         order: sorts a series from head to feet; equal orders keep their order by name.
         instance: SOPInstanceUID, "" when the header has none.
-        spot: position in millimetres, frames and instance number as one text: two files of one instance that agree in
-            it are copies of each other.
+        spot: position in millimetres, and frames and instance number, as texts: two files of one instance that agree
+            in both are copies of each other, and two of equal pixels that agree in the first.
         axial: False for what the header knows to be no axial image: scouts, other planes, objects that are no CT image.
     """
 
@@ -39,7 +39,7 @@ class Place(NamedTuple):
     series: str
     order: float
     instance: str = ""
-    spot: str = ""
+    spot: tuple[str, str] = ("", "")
     axial: bool = True
 
 
@@ -51,7 +51,8 @@ def find_place(body: bytes) -> Place | None:
     position = _find_position(header)
     frames = [str(header.get(name) or "") for name in ("NumberOfFrames", "InConcatenationNumber", "InstanceNumber")]
     study, series, instance = (str(header.get(f"{level}InstanceUID") or "") for level in ("Study", "Series", "SOP"))
-    return Place(study, series, _find_order(header, position), instance, repr((position, frames)), _is_axial(header))
+    spot = (repr(position), repr(frames))
+    return Place(study, series, _find_order(header, position), instance, spot, _is_axial(header))
 
 
 def list_tags(body: bytes) -> list[tuple[str, str]]:
@@ -70,10 +71,10 @@ def hash_key(text: str) -> str:
 
 def _find_position(header: Any) -> list[float]:
     """ImagePositionPatient to 10 micrometres, of the frame that is scored; [] where it is not three numbers."""
-    from lungct.pixels.dicom import get_group  # brings pydicom
+    from lungct.pixels.dicom import get_value  # brings pydicom
 
     with suppress(LungCTError), translate_faults("The position cannot be read."):
-        found = get_group(header, _middle(header), "PlanePositionSequence").ImagePositionPatient
+        found = get_value(header, _middle(header), "PlanePositionSequence", "ImagePositionPatient")
         position = [round(float(number), 2) + 0.0 for number in found]  # + 0.0: no -0.0
         if len(position) == 3 and all(map(math.isfinite, position)):
             return position

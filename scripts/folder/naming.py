@@ -5,7 +5,10 @@ from __future__ import annotations
 import posixpath
 import unicodedata
 
-NOISE = {"thumbs.db", "desktop.ini", "dicomdir", "__macosx"}  # no slices, whatever folder they are in
+NOISE = {  # no slices, whatever folder they are in
+    "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "dicomdir", "__macosx", "@eadir", "lost+found",
+    "$recycle.bin", "system volume information",
+}  # fmt: skip
 
 
 def normalise(name: str) -> str:

@@ -43,7 +43,7 @@ def describe_place(name: str, place: Place | None, show_uids: bool = False) -> R
     if not show_uids or not series:
         study, series = study and hash_key(study), hash_key(series or f"folder:{PurePosixPath(name).parent}")
     row = {"study": study, "series": series, "instance": instance if show_uids else instance and hash_key(instance)}
-    return row | ({"spot": hash_key(place.spot), "axial": place.axial} if place else {})
+    return row | ({"spot": ".".join(map(hash_key, place.spot)), "axial": place.axial} if place else {})
 
 
 def identify_series(row: Row) -> tuple[str, str]:

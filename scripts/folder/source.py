@@ -15,6 +15,11 @@ from lungct.settings import Settings
 from lungct_tools.folder.naming import is_noise
 
 MAX_BYTES = Settings().max_bytes
+# Bytes of a name that are no UTF-8, as Python keeps them, in the usual code pages of Windows and of its console.
+_CODE_PAGES = [
+    {0xDC00 + byte: bytes([byte]).decode(page, "replace") for byte in range(0x80, 0x100)}
+    for page in ("cp1252", "cp850", "cp437")
+]
 
 
 class SourceError(Exception):
@@ -99,8 +104,8 @@ class Folder(Files):
 class Listing(Files):
     """A text file with one path a line; relative ones start at the list's own folder.
 
-    UTF-8, or UTF-16 as Windows writes it; a byte order mark is no part of a name, and neither are the quotes of its
-    "Copy as path". A path that is not there is tried once more with its backslashes as `/`.
+    UTF-8, or UTF-16 or UTF-32 as Windows writes them; a byte order mark is no part of a name, and neither are the
+    quotes of its "Copy as path". A path that is not there is spelled as `spell` has it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -115,7 +120,8 @@ class Listing(Files):
                 for line in map(str.strip, lines):
                     if line and not line.startswith("#"):
                         name = line[1:-1] if len(line) > 2 and line[0] == line[-1] == '"' else line
-                        yield Entry(name, locate(self._path.parent, name))
+                        name = spell(self._path.parent, name)
+                        yield Entry(name, self._path.parent / name)
         except UnicodeError as error:
             raise SourceError(f"The list {self._path} is no text; write one path a line, in UTF-8.") from error
 
@@ -131,9 +137,18 @@ class Single(Files):
 
 
 def locate(folder: Path, name: str) -> Path:
-    """Where a name that starts at a folder leads; as Windows writes it where nothing is there else."""
-    place = folder / name
-    return place if os.path.lexists(place) or "\\" not in name else folder / name.replace("\\", "/")
+    """Where a name that starts at a folder leads."""
+    return folder / spell(folder, name)
+
+
+def spell(folder: Path, name: str) -> str:
+    """A name that starts at a folder; as Windows writes it where nothing is there else.
+
+    That is with backslashes between folders, and what is no UTF-8 in one of its code pages.
+    """
+    slashed = name.replace("\\", "/")
+    spellings = dict.fromkeys((name, slashed, *map(slashed.translate, _CODE_PAGES)))
+    return next((each for each in spellings if os.path.lexists(folder / each)), slashed)
 
 
 def read_path(path: Path) -> bytes:
@@ -186,6 +201,8 @@ def _refuse(error: OSError) -> NoReturn:
 
 def _tell_encoding(head: bytes) -> str:
     """By its byte order mark, or without one by the noughts that UTF-16 has in the first ASCII character."""
+    if head in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
+        return "utf-32"
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
     return {b"\0": "utf-16-le"}.get(head[1:2]) or {b"\0": "utf-16-be"}.get(head[:1]) or "utf-8-sig"

@@ -27,7 +27,7 @@ from lungct_tools.dicomout.assessment import KEYWORDS
 
 NEEDED = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 WALL_SECONDS = 6.0
-_COUNTS = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
+_COUNTS = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2, "PixelAspectRatio": 2}
 _SEVERAL = ("LossyImageCompressionRatio", "LossyImageCompressionMethod")
 _LONGEST = {"SH": 16, "CS": 16, "LO": 64, "PN": 194}  # characters, PS3.5 6.2; a name has three groups of 64
 _UID = re.compile(r"[0-9][0-9.]{0,63}")

@@ -10,6 +10,7 @@ import streamlit as st
 
 from lungct_tools.folder.modelfacts import tell_model
 from lungct_tools.folder.record import order_classes, probability_column, write_csv
+from lungct_tools.folder.table import disarm
 from lungct_tools.page.reading import READING
 from lungct_tools.page.study import Finding, Key, Study
 
@@ -26,7 +27,7 @@ def make_table(
             {
                 "slice": finding.thumbnail or None,
                 "number": number,
-                "file": finding.name,
+                "file": disarm(finding.name),  # Streamlit saves what is shown as CSV, as it is
                 "decision": reply["decision"] if reply else "refused",
                 "class": reply["label"] if reply else finding.error,
                 READING: readings.get(finding.key, ""),

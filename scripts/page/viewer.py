@@ -11,6 +11,7 @@ from lungct.pixels.image import Slice
 from lungct.window import Window
 from lungct_tools.folder.header import list_tags
 from lungct_tools.folder.modelfacts import NEVER, list_never_reported, tell_never
+from lungct_tools.folder.table import disarm
 from lungct_tools.page import markup
 from lungct_tools.page.advice import explain_decision
 from lungct_tools.page.picture import (
@@ -184,7 +185,9 @@ def show_tags(finding: Finding) -> None:
     if st.toggle(
         "Show the DICOM header", key=TAGS, help="It may identify a patient. It is read here and sent nowhere."
     ):
-        st.dataframe(
-            [{"tag": name, "value": value} for name, value in list_tags(finding.upload.body)],
-            hide_index=True, height=260,
-        )  # fmt: skip
+        st.dataframe(make_tags(finding.upload.body), hide_index=True, height=260)
+
+
+def make_tags(body: bytes) -> list[dict[str, str]]:
+    """The header as a table, which Streamlit saves as CSV as it is."""
+    return [{"tag": name, "value": disarm(value)} for name, value in list_tags(body)]

@@ -26,6 +26,7 @@ SEVERAL = (
 )
 TOO_MANY = f"The form has more parts than a file and its options need; send those alone, {WHERE}."
 CHUNK = 2**20
+_BLANKED = bytes.maketrans(b"\t:,=;", b"     ")
 MAX_PARTS = 64  # millions of empty ones would keep the gateway busy for seconds
 
 
@@ -105,5 +106,7 @@ def _read(boundary: bytes, body: bytes) -> list[dict[str, str]]:
 
 
 def _find_name(headers: dict[str, str]) -> bytes | None:
+    """As TorchServe's parser has it, which takes `data,` and ` data` for data too; None for none."""
     kind, parameters = parse_options_header(headers.get("content-disposition", ""))
-    return parameters.get(b"name") if kind == b"form-data" else None
+    name = parameters.get(b"name", b"").translate(_BLANKED, b'"').strip()
+    return name if kind == b"form-data" and name else None

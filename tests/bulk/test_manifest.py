@@ -69,7 +69,7 @@ def test_names_that_are_no_text_or_were_written_on_windows_lead_to_their_files(t
     for name in (odd, "a/b"):
         (folder / name).write_bytes(name.encode("utf-8", "surrogateescape"))
     (folder / "list.txt").write_bytes(b"a\\b\n" + str(tmp_path / "in" / "a" / "b").encode())
-    for source, names in ((Folder(folder), {odd, "a/b"}), (Listing(folder / "list.txt"), {"a\\b"})):
+    for source, names in ((Folder(folder), {odd, "a/b"}), (Listing(folder / "list.txt"), {"a/b"})):
         write_manifest(list_series(source, 1), folder, tmp_path / "m")
         found = Manifest(tmp_path / "m")
         assert names < {entry.name for entry in found.entries()}
@@ -100,6 +100,18 @@ def test_a_damaged_line_is_told_when_it_is_reached(tmp_path):
     path.write_bytes(path.read_bytes().replace(b'st.0000 "1-0"', b'st.0000 "1-0x'))
     with pytest.raises(ManifestError, match="damaged"):
         list(Manifest(path).entries())
+
+
+def test_another_slice_under_an_old_name_makes_another_list_and_a_copy_of_the_same_does_not(tmp_path):
+    found = []
+    for folder, body, date in (("a", b"one", 1), ("b", b"one", 1), ("b", b"other", 1), ("a", b"one", 2)):
+        root = tmp_path / folder
+        root.mkdir(exist_ok=True)
+        (root / "IM0001").write_bytes(body)
+        os.utime(root / "IM0001", (date, date))
+        found.append(write_manifest(list_series(Folder(root), 1), root, tmp_path / "m").sha256)
+    assert found[0] == found[1]
+    assert len(set(found)) == 3
 
 
 def test_an_empty_folder_is_no_run(tmp_path):

@@ -13,6 +13,7 @@ SERIES = {
     "oblique": draw_series(3, OBLIQUE, name="oblique"),
     "mirrored": draw_series(3, MIRRORED, name="mirrored"),
     "wide": draw_series(3, AXIAL, rows=200, name="wide"),
+    "oblong": draw_series(3, AXIAL, rows=200, name="oblong", PixelSpacing="1.68\\1.4"),
 }
 
 
@@ -56,7 +57,7 @@ def test_each_pixel_of_a_slice_lies_in_the_cell_that_the_network_saw_it_in(asses
         r, c = np.mgrid[:rows, :columns]
         points = pixels @ np.stack([c.ravel(), r.ravel(), np.zeros(r.size), np.ones(r.size)])
         found = np.linalg.inv(matrix_of_frame(data, number)) @ points
-        spot = place(rows, columns, "pad")
+        spot = place(rows, columns, "pad", header.PixelSpacing[0] / header.PixelSpacing[1])
         expected = [
             (c.ravel() + spot.left + 0.5) * 7 / spot.canvas_columns,
             (r.ravel() + spot.top + 0.5) * 7 / spot.canvas_rows,
@@ -88,7 +89,7 @@ def test_every_frame_names_the_slice_that_it_came_from(assess):
     assert sorted(name_sources(build_map(assessment))) == sorted(each.uid for each in assessment.slices)
 
 
-@pytest.mark.parametrize("name", ["axial", "wide"])
+@pytest.mark.parametrize("name", ["axial", "wide", "oblong"])
 def test_the_full_map_has_the_raster_of_the_slices(assess, name):
     assessment = assess(SERIES[name])
     small, full = build_map(assessment), build_map(assessment, "full")
@@ -101,11 +102,11 @@ def test_the_full_map_has_the_raster_of_the_slices(assess, name):
     # In the middle of a cell the drawn map has the cell's own value; halfway between pixels it is off by less.
     grid = np.frombuffer(small.FloatPixelData, "<f4").reshape(-1, 7, 7)[0]
     drawn = np.frombuffer(full.FloatPixelData, "<f4").reshape(-1, header.Rows, header.Columns)[0]
-    spot = place(header.Rows, header.Columns, "pad")
-    side = spot.canvas_rows / 7
-    at = [(int(side * (i + 0.5)) - spot.top, int(side * (i + 0.5)) - spot.left) for i in (2, 3, 4)]
+    spot = place(header.Rows, header.Columns, "pad", header.PixelSpacing[0] / header.PixelSpacing[1])
+    high, side = spot.canvas_rows / 7, spot.canvas_columns / 7
+    at = [(int(high * (i + 0.5)) - spot.top, int(side * (i + 0.5)) - spot.left) for i in (2, 3, 4)]
     steps = np.abs(np.diff(grid, axis=0)).max() + np.abs(np.diff(grid, axis=1)).max()
-    assert all(abs(drawn[r, c] - grid[i, i]) <= steps / side for (r, c), i in zip(at, (2, 3, 4), strict=True))
+    assert all(abs(drawn[r, c] - grid[i, i]) <= steps / high for (r, c), i in zip(at, (2, 3, 4), strict=True))
 
 
 def test_slices_of_another_raster_stay_out_of_the_map_and_in_the_report(assess):

@@ -1,6 +1,7 @@
 """The objects of a result: same bytes for the same series, other UIDs for another model."""
 
 import io
+from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,7 +14,8 @@ from lungct_tools.dicomout.assessment import date_of, roll_up
 from lungct_tools.dicomout.geometry import choose_stack
 from lungct_tools.dicomout.objects import build_objects, encode
 from lungct_tools.dicomout.overlay import name_directions
-from tests.support.series import MIRRORED, OBLIQUE, draw_series, refused_slice
+from lungct_tools.dicomout.report import _locate
+from tests.support.series import AXIAL, MIRRORED, OBLIQUE, draw_series, refused_slice
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +50,14 @@ def test_a_series_becomes_three_captures_one_map_and_one_report(objects):
 def test_scoring_twice_gives_the_same_bytes(assess, files, pictures, objects):
     again = build_objects(assess(files), pictures)
     assert [encode(data) for data in again] == [encode(data) for data in objects]
+
+
+def test_one_series_in_two_studies_becomes_two_results(assessment, pictures, objects):
+    headers = [deepcopy(each.header) for each in assessment.slices]
+    for header in headers:
+        header.StudyInstanceUID = "2.25.7"
+    slices = [replace(each, header=header) for each, header in zip(assessment.slices, headers, strict=True)]
+    assert not uids(objects) & uids(build_objects(replace(assessment, slices=slices), pictures))
 
 
 def test_the_order_in_which_slices_arrived_names_no_other_objects(assess, files, pictures, objects):
@@ -137,6 +147,16 @@ def test_a_capture_shows_the_overlay_to_the_pixel_above_its_notice(objects, pict
     doubled = drawn.resize((512, 512), Image.Resampling.NEAREST)
     assert shown.crop((0, 0, 512, 512)).tobytes() == doubled.tobytes()
     assert shown.crop((0, 512, 512, shown.height)).getextrema() == ((0, 255),) * 3
+
+
+def test_what_is_made_of_pixels_that_are_not_square_lies_where_the_network_saw_it(assess, overlay):
+    files = draw_series(3, AXIAL, rows=200, name="oblong", PixelSpacing=None, PixelAspectRatio="6\\5")
+    found = assess(files)
+    drawn = {each.uid: overlay(body) for each, body in zip(found.slices, files, strict=True)}
+    captures = build_objects(found, drawn)[:3]
+    assert [list(data.PixelAspectRatio) for data in captures] == [[1200, 1000]] * 3
+    spots = {round(_locate(each, found).outline[2][0] - _locate(each, found).outline[0][0], 3) for each in found.slices}
+    assert spots == {round(256 / 7, 3)}  # 200 rows of 6 to 5 are 240 columns high, so that the columns fill the canvas
 
 
 def test_captures_are_of_the_most_suspicious_slices(objects, assessment):

@@ -177,12 +177,12 @@ def test_a_class_that_the_standard_does_not_know_gets_a_code_of_ours():
 
 
 def test_a_slice_without_positive_evidence_has_no_region():
-    cells = Cells.on(200, 256, "pad")
+    cells = Cells.on(200, 256, "pad", 1.0)
     assert find_peak(np.full((7, 7), -1, np.float32), cells, 200, 256) is None
 
 
 def test_a_peak_is_looked_for_on_the_slice_and_not_on_its_padding():
-    cells, grid = Cells.on(100, 256, "pad"), np.zeros((7, 7), np.float32)
+    cells, grid = Cells.on(100, 256, "pad", 1.0), np.zeros((7, 7), np.float32)
     grid[0, 3], grid[3, 2] = 9, 1
     assert find_peak(grid, cells, 100, 256) == (3, 2)
     outline = cells.outline(2, 6, 100, 256)

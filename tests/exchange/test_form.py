@@ -4,6 +4,7 @@ import pytest
 
 from lungct.errors import LungCTError
 from lungct.exchange.request import parse
+from tests.support.pictures import GRAY, encode
 
 SLICE = bytes(10_000)
 LIMIT = 2048  # of what boundary and headers of a part may take
@@ -60,3 +61,12 @@ def test_several_files_in_one_request_are_refused_with_the_folder_tool_named(sec
     with pytest.raises(LungCTError, match="make score") as caught:
         parse({"data": b"one", second: b"two"}, parts, ())
     assert caught.value.code == "bad_option"
+
+
+@pytest.mark.parametrize("kind", ["text/plain", None])
+def test_a_second_slice_is_a_file_whatever_its_part_or_grpcs_input_says_of_it(kind):
+    parts = {"slice2": {"content-type": kind}} if kind else {}
+    with pytest.raises(LungCTError, match="make score") as caught:
+        parse({"data": b"one", "slice2": encode(GRAY, "PNG")}, parts, ())
+    assert caught.value.code == "bad_option"
+    assert parse({"slice2": encode(GRAY, "PNG")}, parts, ()).body == encode(GRAY, "PNG")

@@ -103,6 +103,13 @@ def test_a_binary_tensor_that_does_not_fit_its_header_is_refused():
         parse({"body": bytearray(body + b"more")}, headers, CLASSES)
 
 
+def test_a_file_in_the_binary_header_beside_the_one_behind_it_is_refused():
+    header = json.dumps({"inputs": [ask()["inputs"][0]]}).encode()
+    body = header + (5).to_bytes(4, "little") + b"other"
+    with pytest.raises(LungCTError, match="JSON header"):
+        parse({"body": body}, {"Inference-Header-Content-Length": str(len(header))}, CLASSES)
+
+
 def test_no_field_of_the_binary_header_stands_twice():
     header = b'{"inputs": [], "inputs": [{"name": "image", "shape": [1], "datatype": "BYTES"}]}'
     with pytest.raises(LungCTError, match="one name"):

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from lungct.errors import LungCTError
 from lungct.exchange.request import parse
 from lungct.window import Window
+from tests.support.dicoms import build_ct
+from tests.support.pictures import GRAY, encode
 from tests.support.tensors import oip
 
 CLASSES = ("Benign", "Malignant", "Normal")
@@ -150,6 +152,33 @@ def test_base64_is_read_however_it_is_written(text):
 def test_bad_base64_is_a_corrupt_image(text):
     assert refused({"body": {"data": text}}) == "corrupt_image"
     assert refused({"body": oip(data=[{"a": 1} if text == ["YQ=="] else text])}) == "corrupt_image"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf", b"\r\n", b"data:;base64,", b" data:image/png;base64,"])
+def test_a_body_that_is_nothing_but_base64_is_the_file_that_it_holds(kind, before):
+    file = encode(GRAY, kind)
+    assert parse({"body": bytearray(before + base64.encodebytes(file))}, {}, CLASSES).body == file
+    assert refused({"body": before + base64.b64encode(file)[:-3] + b"="}) == "corrupt_image"
+
+
+def test_a_dicom_file_in_base64_is_one_too():
+    assert parse({"body": base64.b64encode(build_ct())}, {}, CLASSES).body == build_ct()
+
+
+@pytest.mark.parametrize("before", ["", " \r\n", "\ufeff"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
+def test_json_as_windows_writes_it_is_read_whatever_it_is_called(before, encoding):
+    body = (before + json.dumps({"data": PLAIN})).encode(encoding)
+    for headers in ({}, {"Content-Type": "text/plain"}, {"Content-Type": "application/json; charset=utf-16"}):
+        assert parse({"body": body}, headers, CLASSES).body == FILE
+
+
+def test_two_files_in_one_json_are_two_whatever_the_second_is_called():
+    text = base64.b64encode(encode(GRAY, "PNG")).decode()
+    with pytest.raises(LungCTError, match="make score"):
+        parse({"body": {"data": text, "second": text}}, {}, CLASSES)
+    assert parse({"body": {"data": text, "note": "from the second scanner"}}, {}, CLASSES).body == encode(GRAY, "PNG")
 
 
 def test_the_window_of_the_file_itself_may_be_asked_for():

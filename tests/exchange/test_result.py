@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -35,3 +37,10 @@ def test_each_class_is_reported_from_its_own_limit_on_and_one_over_1_is_never_re
 
 def test_a_model_without_limits_reports_nothing():
     assert decide("Benign", 1.0, {}) == "refer"
+
+
+@pytest.mark.parametrize(("geometry", "told"), [("pad", [6, 4]), ("squash", None)])
+def test_a_slice_is_called_resampled_where_it_was(geometry, told):
+    contract = ModelContract("1", geometry=geometry, files={WEIGHTS: ""})
+    found = build_score(np.full(3, 1 / 3), replace(SLICE, aspect=1.5), (), True, contract, "torch")["input"]
+    assert (found["resampled"], found["rule"].endswith("resampled")) == (told, bool(told))

@@ -62,7 +62,10 @@ def test_series_that_cannot_be_assessed_stand_by_their_most_worrying_slice():
 COPIES = {
     "equal bytes": [{"sha256": "1" * 64}, {"sha256": "1" * 64}],
     "equal pixels": [{"pixels_sha256": "1" * 64}, {"pixels_sha256": "1" * 64}],
-    "one instance at one spot": [{"instance": "i", "spot": "p"}, {"instance": "i", "spot": "p"}],
+    "one instance at one spot": [{"instance": "i", "spot": "p.1"}, {"instance": "i", "spot": "p.1"}],
+    "equal pixels numbered anew": [
+        {"pixels_sha256": "1" * 64, "instance": instance, "spot": f"p.{instance}"} for instance in "12"
+    ],
 }
 
 

@@ -12,6 +12,7 @@ from lungct_tools import ROOT
 from lungct_tools.folder import source as source_module
 from lungct_tools.folder.archive import open_source
 from lungct_tools.folder.naming import normalise, printable
+from lungct_tools.folder.record import describe_file
 from lungct_tools.folder.source import SourceError, UnreadableError, read_path
 
 
@@ -37,7 +38,9 @@ def test_a_list_names_paths_relative_to_itself(tmp_path, slices):
     assert read_all(tmp_path / "list.txt") == {"a.png": slices[0], "missing.png": "unreadable_file"}
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "cp1252", "cp850", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
+)
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_a_list_made_on_windows_is_read(encoding, end, tmp_path):
     (tmp_path / "below").mkdir()
@@ -46,6 +49,16 @@ def test_a_list_made_on_windows_is_read(encoding, end, tmp_path):
     lines = ["a.png", "# a remark", "below\\é b.png", f'"{tmp_path / "c.png"}"', ""]
     (tmp_path / "list.txt").write_bytes(end.join(lines).encode(encoding))
     assert list(read_all(tmp_path / "list.txt").values()) == [b"a.png", "below/é b.png".encode(), b"c.png"]
+
+
+def test_two_patients_in_a_list_made_on_windows_are_two_series(tmp_path):
+    for patient in ("p1", "p2"):
+        (tmp_path / patient).mkdir()
+        (tmp_path / patient / "IM1.png").write_bytes(b"slice")
+    (tmp_path / "list.txt").write_text("p1\\IM1.png\np2\\IM1.png\ngone\\IM1.png\n")
+    names = [entry.name for entry in open_source(tmp_path / "list.txt").entries()]
+    assert names == ["p1/IM1.png", "p2/IM1.png", "gone/IM1.png"]
+    assert len({describe_file(name, b"")["series"] for name in names}) == 3
 
 
 def test_a_file_whose_name_has_a_backslash_is_found_by_a_list(tmp_path):

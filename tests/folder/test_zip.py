@@ -34,6 +34,15 @@ def test_backslashes_are_separators_before_any_rule_sees_a_name():
     ]  # fmt: skip
 
 
+def test_a_folder_is_none_of_the_slices_however_its_entry_says_so():
+    said = {"unix": (stat.S_IFDIR | 0o755) << 16, "dos": 0x10, "file": (stat.S_IFREG | 0o644) << 16}
+    entries = []
+    for name, attributes in said.items():
+        entries.append(zipfile.ZipInfo(name))
+        entries[-1].external_attr = attributes
+    assert read_all(pack(*((entry, b"") for entry in entries), ("$RECYCLE.BIN/a", b"1"))) == [("file", b"")]
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_of_two_members_of_one_name_both_are_read():
     packed = pack(("a.png", b"first"), ("b.png", b"other"), ("a.png", b"second"), ("x/../a.png", b"third"))

@@ -1,5 +1,7 @@
 """What a chest slice is at any field of view and resolution; each limit says what is wrong, and nothing else."""
 
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ from lungct.gate.checks import (
 )
 from lungct.model import Statistics
 from lungct.model.preprocess import to_input
+from lungct.pipeline import Job
 from lungct.window import LUNG, Window
 from lungct_tools.modelling.copies import COPIES, FIELDS, crop
 from lungct_tools.phantom.anatomy import draw_slice
@@ -127,6 +130,13 @@ def test_the_network_and_its_gate_see_the_same_slice_at_every_resolution_that_is
 )
 def test_a_picture_of_few_pixels_is_referred_whatever_it_shows(shape, coarse):
     assert check_resolution(shape) == ((COARSE,) if coarse else ())
+
+
+def test_a_picture_whose_pixels_are_coarse_one_way_is_of_few_pixels(pipeline):
+    body = encode(np.ascontiguousarray(PHANTOM[:, ::2]), "PNG", dpi=(100, 200))
+    found = json.loads(pipeline.score([Job({"body": body}, {})]).replies[0].body)
+    assert found["input"]["resampled"] == [512, 512]
+    assert COARSE in found["warnings"]
 
 
 def test_there_are_eight_kinds_of_worse_copies_and_all_of_them_still_are_slices():

@@ -37,6 +37,8 @@ def test_a_form_goes_on_as_it_came(post, upstream):
     [
         (part() + part() + END, "bad_option"),
         (part() + part("heatmap", b"always", b"") * 2 + END, "bad_option"),
+        (part() + part(" data,") + END, "bad_option"),
+        (part("") + END, "bad_option"),
         (nested() + END, "bad_option"),
         (part(headers=b"Content-Transfer-Encoding: base64\r\n") + END, "bad_option"),
         (part().replace(b'name="data"; ', b"") + END, "bad_option"),
@@ -49,7 +51,8 @@ def test_a_form_goes_on_as_it_came(post, upstream):
         (b"", "empty_body"),
     ],
     ids=[
-        "two files of one name", "two options of one name", "several in one part", "encoded", "no name",
+        "two files of one name", "two options of one name", "one name to TorchServe", "an empty name",
+        "several in one part", "encoded", "no name",
         "too many parts", "cut off", "no last boundary", "half a boundary", "another boundary", "no form", "nothing",
     ],
 )  # fmt: skip

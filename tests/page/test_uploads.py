@@ -6,7 +6,11 @@ import pytest
 
 from lungct_tools.page import uploads as uploads_module
 from lungct_tools.page.study import Finding, Study
+from lungct_tools.page.table import make_table
 from lungct_tools.page.uploads import MAX_SLICES, Upload, unpack
+from lungct_tools.page.viewer import make_tags
+from tests.support.dicoms import build_ct
+from tests.support.rows import CLASSES
 from tests.support.zips import pack
 
 
@@ -72,3 +76,11 @@ def test_a_member_that_was_not_unpacked_costs_nothing_but_its_row():
     found, notes = unpack([Upload("many.zip", bad)])
     assert len(found) == MAX_SLICES
     assert notes
+
+
+def test_no_table_that_streamlit_saves_as_csv_holds_a_formula():
+    """Of its own accord, by a button at each table, with nothing escaped."""
+    (line,) = make_table([Finding(Upload("=1+1.png", b""), error="empty_body")], CLASSES, {})
+    assert line["file"] == "'=1+1.png"
+    tags = {line["tag"]: line["value"] for line in make_tags(build_ct(SeriesDescription="=1+1"))}
+    assert tags["Series Description"] == "'=1+1"

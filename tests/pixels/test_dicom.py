@@ -42,6 +42,17 @@ def test_a_file_that_does_not_say_which_gray_it_has_is_read_in_every_syntax():
         assert np.array_equal(read(save(data)).pixels, expected), syntax.name
 
 
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {"PhotometricInterpretation": "monochrome2"}, {"PhotometricInterpretation": "MONOCHROME"},
+        {"SamplesPerPixel": None}, {"SamplesPerPixel": ""},
+    ],
+)  # fmt: skip
+def test_one_gray_value_a_pixel_is_no_colour_however_the_header_says_so(elements):
+    assert np.array_equal(read(build_ct(**elements)).pixels, read(build_ct()).pixels)
+
+
 def test_hu_are_clipped_at_minus_1024():
     pixels = np.full((64, 64), -3000, np.int16)
     assert (read(build_ct(pixels, RescaleIntercept=0), Window(-2000, 4000)).pixels == Window(-2000, 4000).air).all()

@@ -1,6 +1,7 @@
 """Formats are told by their first bytes; what is none of ours is refused with what to send instead."""
 
 import numpy as np
+import pytest
 
 from lungct.pixels.formats import measure_plain, recognise
 from tests.support.dicoms import build_ct, refusal
@@ -49,6 +50,12 @@ def test_other_formats_are_refused_with_what_to_send():
     for junk in (b"hello", b"\x08\0", b"BM" + bytes(60), b"RIFF\0\0\0\0WAVE", bytes(200)):
         assert refusal(junk).code == "unsupported_format"
     assert refusal(b"").code == "empty_body"
+
+
+@pytest.mark.parametrize("before", [b"\xef\xbb\xbf", b"\n ", b"\xff\xfe"])
+def test_a_text_is_told_by_its_first_character_whatever_windows_writes_before_it(before):
+    assert "JSON" in refusal(before + b'{\0"\0').message
+    assert "web page" in refusal(before + b"<!DOCTYPE html>").message
 
 
 def test_only_simple_files_count_as_plain():

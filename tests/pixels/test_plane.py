@@ -50,6 +50,20 @@ def test_an_enhanced_image_has_its_spacing_in_a_functional_group(place):
     assert refusal(build_spaced(place, [2.1, 1.0]), None, 1).code == "unsupported_dicom"
 
 
+@pytest.mark.parametrize("holder", ["SharedFunctionalGroupsSequence", None])
+def test_a_group_without_the_spacing_leaves_it_to_the_one_that_has_it(holder):
+    data, thickness, spacing = dcmread(io.BytesIO(build_enhanced())), Dataset(), Dataset()
+    thickness.SliceThickness, spacing.PixelSpacing = 1.25, [1.2, 0.8]
+    for group in data.PerFrameFunctionalGroupsSequence:
+        group.PixelMeasuresSequence = [thickness]
+    if holder:
+        data[holder][0].PixelMeasuresSequence = [spacing]
+    else:
+        data.PixelSpacing = spacing.PixelSpacing
+    found = read(save(data))
+    assert (found.aspect, found.acquisition.thickness_mm) == (pytest.approx(1.5), 1.25)
+
+
 def test_the_grid_of_square_pixels_is_as_fine_as_the_finer_side():
     assert read(build_ct(PixelSpacing=[1.5, 1.0])).resampled == (96, 64)
     assert read(build_ct(PixelSpacing=[1.0, 1.5])).resampled == (64, 96)

@@ -13,6 +13,7 @@ from tests.support.dicoms import HU, read, refusal
 from tests.support.pictures import GRAY, encode, split_png
 
 PICTURE = GRAY[:, :48]  # (64, 48)
+TYPED, LETTERS = (struct.pack(">HHI", 282, kind, 1) for kind in (5, 2))  # EXIF's XResolution, a fraction or a letter
 
 
 def exif(across, down, unit=2, orientation=1):
@@ -79,6 +80,8 @@ SQUARE = {
     "EXIF without a unit": encode(PICTURE, "JPEG", exif=exif(300, 200, unit=1)),
     "TIFF without a unit of length": write_tiff(300, 200, 1),
     "TIFF 0": write_tiff(0, 0, 2),
+    "TIFF that states one of both": encode(PICTURE, "TIFF", tiffinfo=dict.fromkeys([282], 300.0)),
+    "EXIF of another type": encode(PICTURE, "WEBP", exif=exif(300, 200)).replace(TYPED, LETTERS),
     "BMP 0": write_bmp(0, 0),
 }
 

@@ -7,10 +7,24 @@ import re
 from typing import Any
 
 from lungct.errors import LungCTError
+from lungct.pixels import find_text
 
 _DATA_URI = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
 _BLANKS = str.maketrans("", "", " \t\r\n")
 _URL_SAFE = str.maketrans("-_", "+/")
+# How PNG, JPEG, TIFF, WebP and DICOM begin in base64, and no file that we read begins itself.
+_HEADS = ("iVBORw0KGgo", "/9j/", "SUkqA", "SUkrA", "TU0AK", "UklGR", "A" * 64)
+
+
+def is_meant(body: bytes | bytearray) -> bool:
+    """Whether a body is a file in base64, with nothing around it or as a data: URI, which is what a canvas gives."""
+    text = find_text(body).decode("latin-1")
+    return text[:5].lower() == "data:" or is_file(text)
+
+
+def is_file(text: str) -> bool:
+    """Whether a text is such a file, for all that its beginning says; not all that begins with `data:` is."""
+    return text.startswith(_HEADS) or bool(_DATA_URI.match(text))
 
 
 def decode(text: Any, where: str) -> bytes:
@@ -25,6 +39,7 @@ def decode(text: Any, where: str) -> bytes:
     """
     if not isinstance(text, str):
         raise LungCTError("corrupt_image", f"{where} is no text; it must hold the file in base64.")
+    text = text.lstrip(" \t\r\n")
     found = _DATA_URI.match(text)
     if not found and text[:5].lower() == "data:":
         raise LungCTError("corrupt_image", f"{where} is a data: URI without ;base64; send the file in base64.")

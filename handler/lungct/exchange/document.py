@@ -6,8 +6,14 @@ import json
 from typing import Any
 
 from lungct.errors import LungCTError
+from lungct.pixels import find_text
 
 TWICE = "Two fields of the JSON have one name; give each once. One request is one slice, score many with: make score."
+
+
+def is_begun(body: bytes | bytearray) -> bool:
+    """Whether a body begins as a JSON object; Windows writes a byte order mark before it, or UTF-16."""
+    return find_text(body)[:1] == b"{"
 
 
 def load(text: bytes | str) -> Any:

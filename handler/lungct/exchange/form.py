@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from lungct.errors import LungCTError
+from lungct.pixels import is_known
 
 FILE_FIELDS = ("data", "file", "body")
 SEVERAL = (
@@ -34,7 +35,7 @@ def is_form(content_type: str) -> bool:
 
 
 def find_file(row: Mapping[str, Any], headers: Mapping[str, Any], options: Collection[str]) -> str | None:
-    """The one field that holds the file; None where there is none.
+    """The one field that holds the file; None where there is none. A file is one, whatever it is called.
 
     Args:
         row: fields of a form, or the body alone as "body".
@@ -48,12 +49,18 @@ def find_file(row: Mapping[str, Any], headers: Mapping[str, Any], options: Colle
     def is_file(name: str) -> bool:
         part = headers.get(name)
         kind = part.get("content-type", "") if isinstance(part, Mapping) else ""
-        return name in FILE_FIELDS or (name not in options and str(kind).startswith(("image/", "application/")))
+        said = str(kind).startswith(("image/", "application/"))
+        return name in FILE_FIELDS or (name not in options and (said or holds_slice(row[name])))
 
     files = [name for name in row if is_file(name)]
     if len(files) > 1:
         raise LungCTError("bad_option", SEVERAL)
     return files[0] if files else None
+
+
+def holds_slice(value: Any) -> bool:
+    """Whether a field holds a file that we read: gRPC tells no content type, and forms may tell a wrong one."""
+    return isinstance(value, bytes | bytearray) and is_known(bytes(value[:512]))
 
 
 def check_whole(

@@ -80,6 +80,8 @@ def join_binary(body: bytes, header_length: str) -> dict[str, Any]:
         if cut < 0 or not isinstance(found, dict) or len(found["inputs"]) != 1 or len(tail) > size + 4:
             raise ValueError
         tensor = found["inputs"][0]
+        if tail and "data" in tensor:  # a file in the JSON and one behind it
+            raise ValueError
         if tail:
             tensor["data"] = [tail[4:]]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -102,7 +104,7 @@ def is_meant(row: Mapping[str, Any], headers: Mapping[str, Any]) -> bool:
         return "inputs" in body
     if any(name.lower() == HEADER_LENGTH for name in headers):
         return True
-    return isinstance(body, bytes | bytearray) and body[:1] == b"{" and b'"inputs"' in body
+    return isinstance(body, bytes | bytearray) and document.is_begun(body) and b'"inputs"' in body
 
 
 def explain(error: LungCTError, body: bytes) -> LungCTError:

@@ -83,11 +83,11 @@ def parse(row: Mapping[str, Any], headers: Mapping[str, Any], classes: tuple[str
     form.check_whole(row, headers, named, field)
     options |= {name: _text(value, name) for name, value in row.items() if name != field and name in OPTIONS}
     body: Any = row[field] if field else b""
-    if isinstance(body, bytes | bytearray) and body[:5].lower() == b"data:":  # what a page's canvas gives
-        body = base64text.decode(body.decode("latin-1"), "The file")
+    if isinstance(body, bytes | bytearray) and base64text.is_meant(body):
+        body = base64text.decode(body.decode("utf-8-sig", "replace"), "The file")
     asked: dict[str, Any] = {}
     found = _find_document(body, named)
-    if found is not None and len({"inputs", *form.FILE_FIELDS} & found.keys()) > 1:
+    if found is not None and sum(map(_holds_file, found, found.values())) > 1:
         raise LungCTError("bad_option", form.SEVERAL)
     if found is not None and "inputs" in found:
         tensor = oip.read(found)
@@ -176,7 +176,7 @@ def _find_document(body: Any, named: Mapping[str, str]) -> Mapping[str, Any] | N
     if raw and oip.HEADER_LENGTH in named:
         return oip.join_binary(bytes(body), named[oip.HEADER_LENGTH])
     declared = named.get("content-type", "").lower().startswith("application/json")
-    if not declared and not (raw and body[:1] == b"{"):
+    if not declared and not (raw and document.is_begun(body)):
         return None
     try:
         found = document.load(body) if raw else body
@@ -187,6 +187,11 @@ def _find_document(body: Any, named: Mapping[str, str]) -> Mapping[str, Any] | N
     if declared:
         raise LungCTError("bad_option", 'The body is no JSON object; send {"data": "<the file in base64>"}.')
     return None
+
+
+def _holds_file(name: str, value: Any) -> bool:
+    """Whether a field of a JSON request is a file, by its name or by what it holds."""
+    return name in ("inputs", *form.FILE_FIELDS) or (isinstance(value, str) and base64text.is_file(value))
 
 
 def _from_base64(found: Mapping[str, Any], named: Mapping[str, str]) -> bytes:

@@ -61,6 +61,7 @@ def build_score(
     index = int(probabilities.argmax())
     label = contract.classes[index]
     confidence = round(float(probabilities[index]), 6)
+    resampled = slice_.resampled if contract.geometry == "pad" else None  # the other one keeps no shape anyway
     by_name = {name: round(float(p), 6) for name, p in zip(contract.classes, probabilities, strict=True)}
     return {
         "label": label,
@@ -73,8 +74,8 @@ def build_score(
             "rows": slice_.pixels.shape[0],
             "columns": slice_.pixels.shape[1],
             "window": slice_.window._asdict() if slice_.window else None,
-            "rule": f"{slice_.rule}, resampled" if slice_.resampled else slice_.rule,
-            "resampled": list(slice_.resampled) if slice_.resampled else None,
+            "rule": f"{slice_.rule}, resampled" if resampled else slice_.rule,
+            "resampled": list(resampled) if resampled else None,
             "sha256": slice_.sha256,
         },
         "model": {

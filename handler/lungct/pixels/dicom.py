@@ -13,7 +13,7 @@ from pydicom import config, dcmread, uid
 from pydicom.dataset import Dataset
 
 from lungct.errors import LungCTError
-from lungct.pixels.elements import as_list, as_text, get_group, unsupported
+from lungct.pixels.elements import as_list, as_text, get_group, get_value, unsupported
 from lungct.pixels.hounsfield import read_scale, to_gray
 from lungct.pixels.pixeldata import find_syntax, read_frame
 from lungct.pixels.plane import check_view, read_aspect
@@ -21,7 +21,7 @@ from lungct.pixels.rendering import Acquisition, Rendering, Rule, Terms, check_s
 from lungct.window import Window
 
 CT_CLASSES = {uid.CTImageStorage, uid.EnhancedCTImageStorage, uid.LegacyConvertedEnhancedCTImageStorage}
-GRAY = ("MONOCHROME1", "MONOCHROME2")
+GRAY = "MONOCHROME"  # 1 or 2, and before DICOM without either
 CT_INTERCEPT = -900  # unsigned values with an intercept below are HU; so are signed ones of a CT image
 
 # Log lines and warnings of these packages quote values of the file.
@@ -80,7 +80,8 @@ def check_pixel_description(data: Dataset, terms: Terms) -> None:
     """LungCTError for pixels that are too many, coloured, or of a layout that CT does not have (PS3.3 C.7.6.3)."""
     check_size(int(data.Rows), int(data.Columns), terms.settings)
     # Either gray means the same HU, so a file that does not say which is no riddle.
-    if data.get("SamplesPerPixel", 1) != 1 or as_text(data, "PhotometricInterpretation") not in ("", *GRAY):
+    kind = as_text(data, "PhotometricInterpretation").upper()
+    if (data.get("SamplesPerPixel") or 1) != 1 or not (kind or GRAY).startswith(GRAY):
         raise unsupported("The pixels are colours, not CT values; send the original CT image.")
     allocated, stored = int(data.BitsAllocated), int(data.BitsStored)
     layout = allocated in (8, 16, 32) and 1 <= stored <= allocated and data.get("HighBit", stored - 1) == stored - 1
@@ -103,7 +104,7 @@ def choose_frame(data: Dataset, asked: int | None) -> tuple[int, list[str]]:
 
 def read_rescale(data: Dataset, frame: int) -> tuple[float, float, list[str]]:
     """Slope and intercept to HU and warnings; LungCTError unsupported_dicom where values are not HU (C.11.1.1.2)."""
-    group = get_group(data, frame, "PixelValueTransformationSequence")
+    group = get_group(data, frame, "PixelValueTransformationSequence", "RescaleSlope")
     if group.get("RescaleSlope") is None or group.get("RescaleIntercept") is None:
         raise unsupported("The file has no rescale slope and intercept, so its values are not HU; send the CT image.")
     slope, intercept = float(group.RescaleSlope), float(group.RescaleIntercept)
@@ -119,9 +120,9 @@ def read_rescale(data: Dataset, frame: int) -> tuple[float, float, list[str]]:
 
 def read_acquisition(data: Dataset, frame: int) -> Acquisition:
     """Slice thickness and kernel, of a classic image or of the frame's groups; what is not a number is not stated."""
-    kernels = as_list(get_group(data, frame, "CTReconstructionSequence").get("ConvolutionKernel"))
+    kernels = as_list(get_value(data, frame, "CTReconstructionSequence", "ConvolutionKernel"))
     try:
-        thickness = float(get_group(data, frame, "PixelMeasuresSequence").get("SliceThickness"))
+        thickness = float(get_value(data, frame, "PixelMeasuresSequence", "SliceThickness"))
     except (TypeError, ValueError):
         thickness = math.nan
     return Acquisition(thickness if 0 < thickness < math.inf else None, str(kernels[0]).strip() if kernels else "")
@@ -134,7 +135,7 @@ def choose_window(data: Dataset, frame: int, terms: Terms) -> tuple[Window, Rule
     """
     if terms.window != "file":
         return terms.choose()
-    group = get_group(data, frame, "FrameVOILUTSequence")
+    group = get_group(data, frame, "FrameVOILUTSequence", "WindowCenter")
     centers, widths = as_list(group.get("WindowCenter")), as_list(group.get("WindowWidth"))
     if not centers or not widths or as_text(group, "VOILUTFunction") == "SIGMOID":
         raise LungCTError("bad_option", "The file proposes no linear window; set X-Window to centre,width or omit it.")

@@ -9,14 +9,22 @@ from pydicom.dataset import Dataset
 from lungct.errors import LungCTError
 
 
-def get_group(data: Dataset, frame: int, keyword: str) -> Dataset:
-    """The functional group of an enhanced image, per frame or shared (C.7.6.16); of a classic one the dataset."""
+def get_group(data: Dataset, frame: int, keyword: str, needed: str) -> Dataset:
+    """The functional group of an enhanced image, per frame or shared (C.7.6.16); of a classic one the dataset.
+
+    A group without the element that is needed of it is passed over: files have both, each with a part.
+    """
     frames, shared = data.get("PerFrameFunctionalGroupsSequence"), data.get("SharedFunctionalGroupsSequence")
     for holder in (*(frames[frame : frame + 1] if frames else ()), *(shared[:1] if shared else ())):
-        if holder.get(keyword):
+        if holder.get(keyword) and holder[keyword][0].get(needed) is not None:
             group: Dataset = holder[keyword][0]
             return group
     return data
+
+
+def get_value(data: Dataset, frame: int, keyword: str, element: str) -> Any:
+    """One element of such a group; None without it."""
+    return get_group(data, frame, keyword, element).get(element)
 
 
 def as_list(value: Any) -> list[Any]:

@@ -38,10 +38,6 @@ REFUSED = (
     (0, b"\xff\x0a", f"JPEG XL {_EXPORT}"),
     (4, b"ftyp", f"A film, HEIC or AVIF {_EXPORT}"),
     (0, b"GIF8", f"GIF {_EXPORT}"),
-    (0, b"%PDF", _DOCUMENT),
-    (0, b"<", _DOCUMENT),
-    (0, b"{", _JSON),
-    (0, b"[", _JSON),
     (344, b"n+1\0", _VOLUME),
     (344, b"ni1\0", _VOLUME),
     (4, b"n+2\0", _VOLUME),
@@ -49,6 +45,8 @@ REFUSED = (
     (0, b"ObjectType", _VOLUME),
     (0, b"\x93NUMPY", _VOLUME),
 )
+TEXTS = ((b"%PDF", _DOCUMENT), (b"<", _DOCUMENT), (b"{", _JSON), (b"[", _JSON))  # as `find_text` has their beginning
+_BEFORE_TEXT = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"  # byte order marks, white space, the noughts of UTF-16
 
 
 def recognise(body: bytes) -> str:
@@ -69,11 +67,28 @@ def recognise(body: bytes) -> str:
     for offset, magic, sentence in REFUSED:
         if body.startswith(magic, offset):
             raise LungCTError("unsupported_format", sentence)
+    text = find_text(body)
+    for begin, sentence in TEXTS:
+        if text.startswith(begin):
+            raise LungCTError("unsupported_format", sentence)
     if starts_dicom(body):
         return "DICOM"
     raise LungCTError(
         "unsupported_format", "The bytes are no PNG, JPEG, TIFF, BMP, WebP or DICOM; export the slice as one of these."
     )
+
+
+def is_known(body: bytes) -> bool:
+    """Whether `recognise` knows a format that we read."""
+    try:
+        return bool(recognise(body))
+    except LungCTError:
+        return False
+
+
+def find_text(body: bytes | bytearray) -> bytes:
+    """The first characters of a body, should it be a text, behind whatever stands before a text."""
+    return bytes(body[:128]).lstrip(_BEFORE_TEXT)
 
 
 def starts_dicom(body: bytes) -> bool:

@@ -51,6 +51,12 @@ class Slice:
         square = (round(rows * max(1.0, self.aspect)), round(columns * max(1.0, 1 / self.aspect)))
         return None if square == (rows, columns) else square
 
+    @property
+    def coarse(self) -> tuple[int, int]:
+        """Rows and columns of the slice in square pixels as coarse as its coarser side: no more of it can be seen."""
+        rows, columns = self.pixels.shape
+        return round(rows * min(1.0, self.aspect)), round(columns * min(1.0, 1 / self.aspect))
+
 
 def decode(body: bytes, window: Asked, frame: int | None, default: Window, settings: Settings) -> Slice:
     """Decode one file, its format told by its first bytes.

@@ -134,7 +134,8 @@ def decode_frame(data: Dataset, syntax: Syntax, index: int, **options: Any) -> V
         raw=True,
         decoding_plugin=syntax.plugin,
         correct_unused_bits=False,  # type: ignore[arg-type]
-        photometric_interpretation="MONOCHROME2",  # type: ignore[arg-type]  # not all files say it
+        photometric_interpretation="MONOCHROME2",  # type: ignore[arg-type]  # not all files say these two
+        samples_per_pixel=1,  # type: ignore[arg-type]
         **options,
     )
     return values.astype(values.dtype.newbyteorder("="), copy=False)

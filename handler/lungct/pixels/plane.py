@@ -9,7 +9,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from lungct.errors import LungCTError
-from lungct.pixels.elements import as_list, get_group, unsupported
+from lungct.pixels.elements import as_list, get_value, unsupported
 from lungct.pixels.rendering import check_aspect
 
 NEAR = math.cos(math.radians(35))  # how far an axis may be off and still count: a tilted gantry stays within 30 degrees
@@ -28,12 +28,12 @@ def check_view(data: Dataset, frame: int) -> list[str]:
         LungCTError: unsupported_dicom for localisers and slices that are not axial, corrupt_image for an orientation
             that is none.
     """
-    frame_type = get_group(data, frame, "CTImageFrameTypeSequence").get("FrameType") or []
+    frame_type = get_value(data, frame, "CTImageFrameTypeSequence", "FrameType") or []
     kinds = {str(kind).strip().upper() for kind in (*as_list(data.get("ImageType")), *as_list(frame_type))}
     if kinds & {"LOCALIZER", "SCOUT"}:
         raise unsupported("The image is a localiser (scout), not a slice; send an axial slice.")
     notes = ["The image is derived (reformatted or processed)."] if "DERIVED" in kinds else []
-    orientation = as_list(get_group(data, frame, "PlaneOrientationSequence").get("ImageOrientationPatient"))
+    orientation = as_list(get_value(data, frame, "PlaneOrientationSequence", "ImageOrientationPatient"))
     if orientation:
         return [*notes, *check_vectors(orientation)]
     names = [str(name).strip().upper()[:1] for name in as_list(data.get("PatientOrientation"))]
@@ -72,7 +72,7 @@ def read_aspect(data: Dataset, frame: int) -> float:
         LungCTError: unsupported_dicom where one side is more than twice the other, corrupt_image for values that
             are no pair of positive numbers.
     """
-    spacing = as_list(get_group(data, frame, "PixelMeasuresSequence").get("PixelSpacing"))
+    spacing = as_list(get_value(data, frame, "PixelMeasuresSequence", "PixelSpacing"))
     for given in (spacing, as_list(data.get("PixelAspectRatio"))):
         try:
             values = [float(value) for value in given]

@@ -97,13 +97,18 @@ def read_aspect(picture: Image.Image) -> float:
     of 0, nothing physical is stated.
     """
     info = picture.info
+    if picture.format == "TIFF" and None in (_tag(picture, X_RESOLUTION), _tag(picture, Y_RESOLUTION)):
+        return 1.0  # Pillow takes 1 for the one that is missing
     if "dpi" in info and (picture.format != "JPEG" or info.get("jfif_unit") in (1, 2)):  # else of EXIF's, across only
         across, down = info["dpi"]
     elif info.keys() & METADATA and (tags := picture.getexif()).get(RESOLUTION_UNIT, PHYSICAL[0]) in PHYSICAL:
         across, down = tags.get(X_RESOLUTION, 0), tags.get(Y_RESOLUTION, 0)
     else:
         return 1.0
-    across, down = float(across), float(down)
+    try:
+        across, down = float(across), float(down)
+    except (TypeError, ValueError):  # EXIF's may be of any type
+        return 1.0
     return across / down if 0 < across < math.inf and 0 < down < math.inf else 1.0
 
 
