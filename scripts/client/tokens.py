@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import requests
 
+from lungct_client.address import read_plain
 from lungct_client.errors import TokenError
+
+KEY = re.compile(r"[ !#%-\[\]-~]+")  # what a header, and nginx's settings, can hold
 
 
 @dataclass(frozen=True)
@@ -20,10 +24,11 @@ class Tokens:
     path: Path
 
     def read(self, kind: str) -> str:
-        """The present "inference", "management" or "API" key; "" when there is no file yet."""
+        """The present "inference", "management" or "API" key; "" when there is no file yet, or a damaged one."""
         for _ in range(50):
             try:
-                return str(json.loads(self.path.read_text())[kind]["key"])
+                key = str(json.loads(read_plain(self.path))[kind]["key"])
+                return key if KEY.fullmatch(key) else ""
             except (OSError, KeyError, TypeError):  # no file, or a document that is none of TorchServe's
                 return ""
             except ValueError:  # TorchServe is writing it: two keys expire at once, and it knows no atomic replacement

@@ -40,7 +40,7 @@ class Sight:
 def find_door(run: Path) -> Door | None:
     """Where the gateway of this run folder listens, or has to: its settings stay when it ends. None if it never ran."""
     with suppress(OSError):
-        found = LISTEN.search((run / "gateway" / "nginx.conf").read_text())
+        found = LISTEN.search((run / "gateway" / "nginx.conf").read_text(errors="replace"))
         if found:
             return Door(HERE.get(found[1], found[1]).strip("[]"), int(found[2]), bool(found[3]))
     return None
@@ -65,7 +65,7 @@ def look(door: Door, timeout_s: float) -> Sight:
             expiry = read_expiry(connection.sock.getpeercert(binary_form=True))
         connection.request("GET", "/readyz")
         return Sight("ready" in json.loads(connection.getresponse().read()), expiry)  # nginx's own refusals lack it
-    except (OSError, http.client.HTTPException, ValueError):
+    except (OSError, http.client.HTTPException, ValueError, OverflowError):  # the last: no port
         return Sight(expiry=expiry)
     finally:
         connection.close()

@@ -65,11 +65,13 @@ def is_loopback(host: str) -> bool:
 def warn(host: str, plain: bool) -> None:
     """Say what is in the open; root's program, too, whose workers read what is for its owner only."""
     if plain:
-        print(f"gateway: {WARNING}.", file=sys.stderr, flush=True)
+        with suppress(OSError):  # nobody reads it: one that was killed is started again all the same
+            print(f"gateway: {WARNING}.", file=sys.stderr, flush=True)
     if os.getuid() == 0 and not is_loopback(host):
         sentence = "root's nginx, workers included, can be reached from other machines; run the gateway as another user"
         sysctl = "sysctl net.ipv4.ip_unprivileged_port_start=443 opens ports from 443 on to all users"
-        print(f"gateway: {sentence} ({sysctl}).", file=sys.stderr)
+        with suppress(OSError):
+            print(f"gateway: {sentence} ({sysctl}).", file=sys.stderr, flush=True)
 
 
 def check_change(running: Record | None, nginx: Nginx, door: tuple[str, int], wanted: Record) -> None:
