@@ -29,6 +29,7 @@ from pathlib import Path
 from lungct_client import ServerError
 from lungct_tools.commandline import add_run_option, make_parser
 from lungct_tools.proxy.guard import keep_guard, start_supervisor, write_order
+from lungct_tools.proxy.keeper import end_left
 from lungct_tools.proxy.keys import add_clients_option, read_clients, write_clients
 from lungct_tools.proxy.nginx import GatewayError, Nginx, make_certificate
 from lungct_tools.proxy.plain import WARNING, check_address, read_proxies
@@ -43,6 +44,7 @@ from lungct_tools.server.runfolder import check_ours, claim, resolve
 from lungct_tools.server.serve import answers
 
 START_S = 30  # that the supervisor has until it listens
+LEAVE_S = 5  # that workers of a killed nginx have to leave the address
 ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- of every address, the one to look at
 
 
@@ -134,6 +136,10 @@ def set_up(args: argparse.Namespace, run: Path) -> tuple[Nginx, Record, tuple[st
     clients, uploads = args.clients.resolve(), (args.uploads or folder / "uploads").resolve()
     nginx = Nginx(instance, folder, listen, clients, *pair, args.rate, uploads, args.console, proxies)
     record = Record(os.getpid(), read_birth(os.getpid()), args.patience, args.notice, args.supervised, args.plain)
+    if find(run) is None and end_left(run):
+        for _ in poll(LEAVE_S, 0.05):
+            if not answers(*door):
+                break
     check_change(None if args.foreground else find(run), nginx, door, record)
     replace(nginx, instance=find_asked(instance)).write()
     warn(host, args.plain)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
+from pathlib import Path
 
 from lungct_tools.proxy.nginx import Nginx
 from lungct_tools.server.processes import list_members, lives, read_birth, read_words
@@ -92,6 +93,23 @@ class Keeper:
             with suppress(ProcessLookupError):
                 if lives(pid, birth):
                     os.kill(pid, number)
+
+
+def end_left(run: Path) -> bool:
+    """Have workers finish whose master was killed, and then whoever would have started another one; whether any are left.
+
+    They would hold the address for good. Ours are those that stand in this run folder (scripts/proxy/nginx.py).
+    """
+    left = False
+    with suppress(OSError, ValueError):  # no nginx ever ran here
+        master = int((run / "gateway" / "nginx.pid").read_text())
+        members = [pid for pid in list_members(master) if is_nginx(pid)]
+        for pid in members if master not in members else ():
+            with suppress(OSError):  # ended meanwhile, or another user's
+                if Path(f"/proc/{pid}/cwd").readlink().is_relative_to(run):
+                    os.kill(pid, signal.SIGQUIT)
+                    left = True
+    return left
 
 
 def is_nginx(pid: int) -> bool:

@@ -8,8 +8,13 @@ import sys
 import pytest
 
 from lungct_tools.proxy import keeper
+from lungct_tools.proxy.record import find, find_guard
 from lungct_tools.server.processes import list_members, lives, read_birth
+from lungct_tools.server.serve import answers
+from tests.nginx.callers import KEYS
 from tests.support.calls import wait_until
+from tests.support.gateways import open_gateway, run_nginx, skip_without_nginx
+from tests.support.standins import run_stand_in
 
 # Master and worker are one program here.
 WORKER = """import os, signal
@@ -76,3 +81,40 @@ def test_who_got_the_number_of_a_killed_master_since_is_sent_nothing(kept, monke
         alive = stranger.poll() is None
         stranger.kill()
     assert (alive, sent) == (True, [])
+
+
+def test_workers_whose_master_and_supervisor_were_both_killed_do_not_hold_the_address(tmp_path):
+    """A gateway that was started again found it in use, for ever."""
+    skip_without_nginx()
+    folder = tmp_path / "gateway"
+    folder.mkdir()
+    with run_nginx(folder, 9, KEYS) as nginx:
+        place = nginx.listen.split(":")
+        os.kill(int((folder / "nginx.pid").read_text()), signal.SIGKILL)
+        assert not keeper.end_left(tmp_path / "other")
+        assert answers(*place), "they outlive it"
+        assert keeper.end_left(tmp_path)
+        wait_until(lambda: not answers(*place), 5, "they leave")
+        assert not keeper.end_left(tmp_path)
+
+
+def test_those_of_a_master_that_runs_are_left_to_it(tmp_path):
+    skip_without_nginx()
+    folder = tmp_path / "gateway"
+    folder.mkdir()
+    with run_nginx(folder, 9, KEYS) as nginx:
+        assert not keeper.end_left(tmp_path)
+        assert answers(*nginx.listen.split(":"))
+
+
+@pytest.mark.ops
+def test_a_gateway_of_which_master_and_supervisor_are_killed_at_once_comes_back(tmp_path):
+    with run_stand_in(tmp_path) as server:
+        server.keys.write_text('{"inference": {"key": "of the hour"}}')
+        with open_gateway(server, ("alice",), "--patience", "inf") as door:
+            wait_until(lambda: find_guard(tmp_path), 40, "its guard")
+            before = find(tmp_path)
+            for pid in (int((door.folder / "nginx.pid").read_text()), before.pid):
+                os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: find(tmp_path) not in (None, before), 40, "another supervisor")
+            wait_until(lambda: door.ask("GET", "/models").status_code == 401, 20, "it answers")
