@@ -6,6 +6,7 @@ import json
 import os
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +47,7 @@ class Tokens:
             raise TokenError(f"No server was started from {self.path.parent}; see --run.")
         path = self.path.with_name("key_file.lock")
         try:
-            opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            opened = self._open_lock(path)
         except OSError as error:
             raise TokenError(
                 f"The {kind} token has expired and {path} cannot be written to renew it ({error.strerror}). "
@@ -59,6 +60,17 @@ class Tokens:
             if not self._ask(kind, management_url):
                 raise TokenError(f"The {kind} token was rejected and could not be renewed; restart the server.")
             return self.read(kind)
+
+    def _open_lock(self, path: Path) -> int:
+        """A descriptor of the lock. It belongs to whom the keys belong, also where root needed it first. Raises OSError."""
+        with suppress(FileExistsError):
+            opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            if os.geteuid() == 0:
+                owner = self.path.lstat()
+                with suppress(PermissionError):
+                    os.fchown(opened, owner.st_uid, owner.st_gid)
+            return opened
+        return os.open(path, os.O_WRONLY | os.O_NOFOLLOW)
 
     def _ask(self, kind: str, management_url: str) -> bool:
         """Have TorchServe write a fresh key into its file; whether it did."""

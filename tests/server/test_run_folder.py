@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from lungct_client import ServerError, Tokens
+from lungct_client import ServerError, TokenError, Tokens
 from lungct_tools import ROOT
 from lungct_tools.server import scribe, serve
 from lungct_tools.server.health import score_canary
@@ -118,6 +118,15 @@ def test_what_another_user_laid_out_is_not_sent_to_the_port_that_he_named(tmp_pa
     with suppress(OSError):
         score_canary(client, instance)
     assert client.sent in ([], [b""])
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can own files of others")
+def test_root_who_looks_leaves_nothing_that_keeps_the_owner_from_his_tokens(tmp_path):
+    (tmp_path / "key_file.json").write_text('{"inference": {"key": "old"}}')
+    os.chown(tmp_path / "key_file.json", 65534, 65534)
+    with pytest.raises(TokenError, match="restart the server"):
+        Tokens(tmp_path / "key_file.json").renew("inference", "old", "http://127.0.0.1:9")
+    assert (tmp_path / "key_file.lock").stat().st_uid == 65534
 
 
 class Recording:
