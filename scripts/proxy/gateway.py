@@ -133,7 +133,8 @@ def set_up(args: argparse.Namespace, run: Path) -> tuple[Nginx, Record, tuple[st
     if not args.clients.is_file():  # a mounted secret is there and cannot be written
         write_clients(args.clients, {})
     pair = choose_pair(args, folder)
-    clients, uploads = args.clients.resolve(), (args.uploads or folder / "uploads").resolve()
+    clients, uploads = args.clients.resolve(), resolve(args.uploads or folder / "uploads")
+    claim(uploads)  # patients' slices pass through it
     nginx = Nginx(instance, folder, listen, clients, *pair, args.rate, uploads, args.console, proxies)
     record = Record(os.getpid(), read_birth(os.getpid()), args.patience, args.notice, args.supervised, args.plain)
     if find(run) is None and end_left(run):
