@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import ssl
+from argparse import Namespace
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,7 +13,7 @@ from pynetdicom.sop_class import Verification
 
 from lungct_tools.folder.journal import JournalError
 from lungct_tools.pacs import spool as spools
-from lungct_tools.pacs.command import main
+from lungct_tools.pacs.command import main, open_spool
 from lungct_tools.pacs.commitment import Commitments
 from lungct_tools.pacs.folder import SeriesFolder
 from lungct_tools.pacs.listen import Listener, secure
@@ -54,11 +55,14 @@ def test_in_a_folder_of_another_user_root_writes_nothing_and_changes_no_mode(tmp
     for name in ("pacs", "mine"):
         with pytest.raises(SpoolError, match="user 65534"):
             Spool(run / name, 10**6)
+    (run / "pacs").unlink()
+    with pytest.raises(SpoolError, match="user 65534"):
+        open_spool(Namespace(run=[run], spool=None, quota=1, retry_refused=False))
     record_spool(run, tmp_path)
     assert [path.name for path in precious.iterdir()] == ["file"]
     assert (precious / "file").read_text() == "precious"
     assert precious.stat().st_mode == mode
-    assert not (run / "pacs.json").exists()
+    assert [path.name for path in run.iterdir()] == ["mine"]
 
 
 @pytest.mark.parametrize("name", ["lock", "journal.jsonl"])
