@@ -62,7 +62,7 @@ class Tokens:
             return self.read(kind)
 
     def _open_lock(self, path: Path) -> int:
-        """A descriptor of the lock. It belongs to whom the keys belong, also where root needed it first. Raises OSError."""
+        """A descriptor of the lock, which is the keys' owner's also where root needed it first. Raises OSError."""
         with suppress(FileExistsError):
             opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             if os.geteuid() == 0:

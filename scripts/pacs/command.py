@@ -138,7 +138,7 @@ def run_status(args: argparse.Namespace) -> int:
 
 
 def open_spool(args: argparse.Namespace) -> Spool:
-    """The spool of the options, for this process alone; SpoolError where it would lie in a run folder of another user."""
+    """The spool of the options, for this process alone; SpoolError for one in a run folder of another user."""
     root = options.find_spool(args)
     try:
         if args.spool is None:

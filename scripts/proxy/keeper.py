@@ -82,7 +82,7 @@ class Keeper:
         self._process.wait()
 
     def _find_left(self) -> None:
-        """Know the processes of this nginx again. Once for each: the number of a group that is empty may go to others."""
+        """Know the processes of this nginx again; once for each, as the number of an empty group may go to others."""
         if self._asked != self._process.pid:
             self._asked = self._process.pid
             members = filter(is_nginx, list_members(self._process.pid))
@@ -96,7 +96,7 @@ class Keeper:
 
 
 def end_left(run: Path) -> bool:
-    """Have workers finish whose master was killed, and then whoever would have started another one; whether any are left.
+    """Have workers finish whose master was killed, and with it who would start another; whether any are left.
 
     They would hold the address for good. Ours are those that stand in this run folder (scripts/proxy/nginx.py).
     """

@@ -30,6 +30,7 @@ def test_a_guard_that_ends_at_once_is_not_started_at_every_look(tmp_path, monkey
     for _ in range(20):
         watch.tend()
     assert len(started) == 1
-    monkeypatch.setattr(guard.time, "monotonic", lambda later=guard.time.monotonic() + 1: later)
+    later = guard.time.monotonic() + 1
+    monkeypatch.setattr(guard.time, "monotonic", lambda: later)
     watch.tend()
     assert len(started) == 2

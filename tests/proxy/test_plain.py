@@ -86,7 +86,7 @@ def test_a_warning_that_nobody_reads_any_more_ends_no_start(monkeypatch):
     """The writer of the gateway's log was killed, and then its supervisor, which has to come back."""
     reading, writing = os.pipe()
     os.close(reading)
-    with suppress(BrokenPipeError), open(writing, "w") as output:
+    with suppress(BrokenPipeError), os.fdopen(writing, "w") as output:
         monkeypatch.setattr(sys, "stderr", output)
         for host in ("127.0.0.1", "10.1.2.3"):
             warn(host, plain=True)
