@@ -19,6 +19,7 @@ BEARER = {"Authorization": f"Bearer {KEY}"}
 @pytest.fixture
 def nginx(upstream, tmp_path):
     """One that lets a client in once a second."""
+    upstream.seen, upstream.plan = [], []
     skip_without_nginx()
     folder = tmp_path / "gateway"
     folder.mkdir()
@@ -58,10 +59,9 @@ def test_a_refusal_that_finds_no_connection_left_is_ours(nginx, connection):
     try:
         for pid, (_, most) in workers.items():
             resource.prlimit(pid, resource.RLIMIT_NOFILE, (1, most))
-        answers = [ask(connection) for _ in range(3)]
+        status, body = ask(connection)
     finally:
         for pid, limits in workers.items():
             resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
-    for status, body in answers:
-        assert_ours(status, body)
-        assert status in (429, 503)
+    assert_ours(status, body)
+    assert status in (429, 503)
