@@ -59,9 +59,10 @@ def test_a_refusal_that_finds_no_connection_left_is_ours(nginx, connection):
     try:
         for pid, (_, most) in workers.items():
             resource.prlimit(pid, resource.RLIMIT_NOFILE, (1, most))
-        status, body = ask(connection)
+        while (status := (answer := ask(connection))[0]) == 200:
+            pass  # over a connection that it has; the rate lets one in a second
     finally:
         for pid, limits in workers.items():
             resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
-    assert_ours(status, body)
+    assert_ours(*answer)
     assert status in (429, 503)
