@@ -24,6 +24,13 @@ def default_ports() -> tuple[int, ...]:
     return ports or DEFAULT_PORTS
 
 
+def read_plain(path: Path) -> bytes:
+    """A file of a run folder, which may be somebody else's: OSError for a link, nothing of a pipe, which would wait."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # Windows has neither
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        return file.read() or b""
+
+
 @dataclass(frozen=True)
 class Local:
     """A server on this machine.
@@ -58,7 +65,7 @@ def read_record(run: Path) -> dict[str, Any] | None:
         ServerError: the record is damaged, or somebody else's.
     """
     try:
-        document = json.loads((run / RECORD).read_text())
+        document = json.loads(read_plain(run / RECORD))
         ports = document["ports"]
         if len(ports) == len(DEFAULT_PORTS) and all(type(port) is int and 0 < port < 2**16 for port in ports):
             return dict(document)

@@ -26,6 +26,7 @@ FAILED = {500, 507}
 MAX_BYTES = 32 * 2**20  # a file; max_bytes of config/model-config.yaml
 # Java holds what waits and copies what goes to a worker: ten files of MAX_BYTES at once are more than its heap.
 LARGE, LARGE_AT_ONCE = 1_000_000, 4
+FOREIGN = "What answered is no TorchServe with our model; what else listens at its ports?"
 
 
 class Client:
@@ -72,14 +73,17 @@ class Client:
 
     def describe(self) -> dict[str, Any]:
         """TorchServe's description of the model: workers, their state, batch settings. Raises what `call` raises."""
-        return dict(self.call("GET", "management", "/models/lung_ct").json()[0])
+        return _read_model(self.call("GET", "management", "/models/lung_ct"))
 
     def contract(self) -> dict[str, Any]:
         """model.json of the model that is served, and its engine. Raises what `call` raises."""
         if isinstance(self._server, Gateway):
-            return dict(self.call("GET", "inference", "/model").json())
-        answer = self.call("GET", "management", "/models/lung_ct", params={"customized": "true"}).json()[0]
-        return dict(answer["customizedMetadata"])
+            return _read_json(self.call("GET", "inference", "/model"))
+        answer = self.call("GET", "management", "/models/lung_ct", params={"customized": "true"})
+        told = _read_model(answer).get("customizedMetadata")
+        if not isinstance(told, dict):
+            raise ServerError(FOREIGN)
+        return told
 
     def scale(self, workers: int) -> None:
         """Ask for a number of workers; they are not ready yet when this returns. Raises what `call` raises."""
@@ -182,6 +186,18 @@ def _read_json(answer: requests.Response) -> dict[str, Any]:
         raise ServerError("What answered sent no JSON object; is LungServe at this address?") from None
 
 
+def _read_model(answer: requests.Response) -> dict[str, Any]:
+    """TorchServe's description of its one model; ServerError where another program than TorchServe gave it."""
+    try:
+        (found,) = answer.json()
+        numbers = [found["minWorkers"], *(worker["pid"] for worker in found["workers"])]
+        if all(type(number) is int for number in numbers) and all("status" in worker for worker in found["workers"]):
+            return dict(found)
+        raise ValueError
+    except (ValueError, TypeError, KeyError):
+        raise ServerError(FOREIGN) from None
+
+
 def check_size(body: bytes) -> None:
     """RefusedError for a file that no server takes: TorchServe would end the connection in the middle of it."""
     if len(body) > MAX_BYTES:
@@ -197,5 +213,5 @@ def _read_pause(answer: requests.Response) -> float:
 def _read_error(answer: requests.Response) -> dict[str, Any]:
     try:
         return dict(answer.json())
-    except ValueError:
+    except (ValueError, TypeError):
         return {}

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import requests
 
+from lungct_client.address import read_plain
 from lungct_client.errors import TokenError
+
+KEY = re.compile(r"[ !#%-\[\]-~]+")  # what a header, and nginx's settings, can hold
 
 
 @dataclass(frozen=True)
@@ -20,10 +25,11 @@ class Tokens:
     path: Path
 
     def read(self, kind: str) -> str:
-        """The present "inference", "management" or "API" key; "" when there is no file yet."""
+        """The present "inference", "management" or "API" key; "" when there is no file yet, or a damaged one."""
         for _ in range(50):
             try:
-                return str(json.loads(self.path.read_text())[kind]["key"])
+                key = str(json.loads(read_plain(self.path))[kind]["key"])
+                return key if KEY.fullmatch(key) else ""
             except (OSError, KeyError, TypeError):  # no file, or a document that is none of TorchServe's
                 return ""
             except ValueError:  # TorchServe is writing it: two keys expire at once, and it knows no atomic replacement
@@ -41,7 +47,7 @@ class Tokens:
             raise TokenError(f"No server was started from {self.path.parent}; see --run.")
         path = self.path.with_name("key_file.lock")
         try:
-            opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            opened = self._open_lock(path)
         except OSError as error:
             raise TokenError(
                 f"The {kind} token has expired and {path} cannot be written to renew it ({error.strerror}). "
@@ -54,6 +60,17 @@ class Tokens:
             if not self._ask(kind, management_url):
                 raise TokenError(f"The {kind} token was rejected and could not be renewed; restart the server.")
             return self.read(kind)
+
+    def _open_lock(self, path: Path) -> int:
+        """A descriptor of the lock, which is the keys' owner's also where root needed it first. Raises OSError."""
+        with suppress(FileExistsError):
+            opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            if os.geteuid() == 0:
+                owner = self.path.lstat()
+                with suppress(PermissionError):
+                    os.fchown(opened, owner.st_uid, owner.st_gid)
+            return opened
+        return os.open(path, os.O_WRONLY | os.O_NOFOLLOW)
 
     def _ask(self, kind: str, management_url: str) -> bool:
         """Have TorchServe write a fresh key into its file; whether it did."""

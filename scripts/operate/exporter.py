@@ -81,7 +81,7 @@ class ServerCollector(Collector):
             ready = enough
         except ServerBusy:
             ready = enough  # busy is not broken
-        except UNREADY:
+        except (*UNREADY, KeyError, TypeError):  # the last two: another program answers
             pass  # told by lung_ct_ready; lungct health says why
         yield GaugeMetricFamily(
             "lung_ct_ready", "1: all wanted workers are READY and score: the canary, or batches before it", ready

@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 
 from lungct_tools.commandline import add_run_option, make_parser
+from lungct_tools.proxy.keeper import end_left
 from lungct_tools.proxy.record import FINISH_S, drain
 from lungct_tools.server.deputy import end_deputy
 from lungct_tools.server.instance import Instance
@@ -30,6 +31,7 @@ def main() -> int:
     if not drain(run, FINISH_S):
         print(f"stop: the gateway of {run} does not end", file=sys.stderr)
         return 1
+    end_left(run)
     end_deputy(run)  # left by an update that was killed
     instance = Instance.read(run)
     if not instance.running:

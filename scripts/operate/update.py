@@ -19,7 +19,6 @@ one is back there, or the message says why not.
 from __future__ import annotations
 
 import fcntl
-import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -38,7 +37,7 @@ from lungct_tools.server.health import check_ready
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.memory import check_room
 from lungct_tools.server.polling import poll
-from lungct_tools.server.runfolder import check_ours, resolve, write_whole
+from lungct_tools.server.runfolder import check_ours, copy_fresh, resolve, write_whole
 from lungct_tools.server.seal import NAME, ArchiveError, check_seal, find_seal, take, write_seal
 from lungct_tools.server.shutdown import send, stop
 
@@ -48,14 +47,15 @@ NOBODY = "no server runs; start one with `make serve`."
 def put(archive: Path, store: Path, seal: Path) -> None:
     """Give a sealed archive its place in one stroke, and its seal; the one before stays as .previous, with its own.
 
-    What may fail for want of room or leave comes first: OSError leaves the one that is there as it is.
+    What may fail for want of room or leave comes first: OSError leaves the one that is there as it is. Links that were
+    prepared in the store are not followed.
     """
     fresh, place, previous = store / f"{NAME}.new", store / NAME, store / f"{NAME}.previous"
     vouched = seal.with_name(f"{seal.name}.next")
-    shutil.copy(archive, fresh)
+    copy_fresh(archive, fresh)
     write_whole(vouched, find_seal(archive).read_text())
     if place.exists():
-        shutil.copy(place, store / f"{NAME}.previous.new")
+        copy_fresh(place, store / f"{NAME}.previous.new")
         (store / f"{NAME}.previous.new").replace(previous)
         write_whole(find_seal(previous), seal.read_text() if seal.is_file() else "")
     fresh.replace(place)

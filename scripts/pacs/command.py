@@ -34,6 +34,7 @@ from lungct_tools.pacs.numbers import read_numbers, record_spool
 from lungct_tools.pacs.spool import FullError, Spool, SpoolError
 from lungct_tools.pacs.status import survey
 from lungct_tools.server.choice import ChoiceError
+from lungct_tools.server.runfolder import RunFolderError, check_ours, resolve
 
 GIGABYTE = 10**9
 
@@ -137,8 +138,14 @@ def run_status(args: argparse.Namespace) -> int:
 
 
 def open_spool(args: argparse.Namespace) -> Spool:
-    """The spool of the options, for this process alone."""
-    spool = Spool(options.find_spool(args), int(args.quota * GIGABYTE))
+    """The spool of the options, for this process alone; SpoolError for one in a run folder of another user."""
+    root = options.find_spool(args)
+    try:
+        if args.spool is None:
+            check_ours(resolve(root.parent))
+    except RunFolderError as error:
+        raise SpoolError(str(error)) from None
+    spool = Spool(root, int(args.quota * GIGABYTE))
     if args.retry_refused:
         for version in (version for series in spool.series() for version in series.versions()):
             version.forget_refusals()

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from pydicom.dataset import Dataset
 
-from lungct_tools.folder.journal import Journal
+from lungct_tools.folder.journal import Journal, JournalError
 from lungct_tools.folder.record import Row
 
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
@@ -126,7 +126,7 @@ class SeriesFolder:
         so `status` may ask while another process appends."""
         path = self.root / "rows.jsonl"
         rows = [_read_row(line) for line in path.read_bytes().splitlines()] if path.exists() else []
-        return {row["file"]: row for row in rows if row}
+        return {row["file"]: row for row in rows if row and "file" in row}
 
     def append(self, row: Row) -> None:
         """Add a row, with the moment."""
@@ -224,12 +224,15 @@ def _measure(folder: Path) -> int:
 def _read_row(line: bytes) -> Row | None:
     try:
         return dict(json.loads(line))
-    except ValueError:
+    except (ValueError, TypeError):
         return None
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
+    """None where there is none; JournalError for a damaged one, from which nothing could be told or sent."""
     try:
         return dict(json.loads(path.read_text()))
     except FileNotFoundError:
         return None
+    except (ValueError, TypeError):
+        raise JournalError(f"{path} is damaged; move {path.parent} away, then start again.") from None

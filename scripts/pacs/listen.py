@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -43,9 +44,18 @@ def check_address(address: str, secured: bool, trusted: bool) -> None:
         )
 
 
+class _Patient(ssl.SSLContext):
+    """Shakes hands where an association reads, not where all are let in: who connects and is silent holds up nobody."""
+
+    def wrap_socket(self, sock: socket.socket, *args: Any, **options: Any) -> ssl.SSLSocket:
+        sock.settimeout(TIMEOUT_S)
+        return super().wrap_socket(sock, *args, **options, do_handshake_on_connect=False)
+
+
 def secure(cert: Path, key: Path, ca: Path) -> ssl.SSLContext:
     """TLS 1.2 or later with client certificates required."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(ca))
+    context = _Patient(ssl.PROTOCOL_TLS_SERVER)
+    context.load_verify_locations(ca)
     context.verify_mode = ssl.CERT_REQUIRED
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(cert, key)

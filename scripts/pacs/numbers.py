@@ -14,7 +14,8 @@ from typing import Any
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from lungct_tools.server.instance import write_whole
+from lungct_client.address import read_plain
+from lungct_tools.server.runfolder import is_ours, write_whole
 
 NUMBERS = "numbers.json"
 FRESH_S = 60.0  # older numbers are of a process that ended
@@ -22,20 +23,25 @@ _RECORD = "pacs.json"
 
 
 def record_spool(run: Path, spool: Path) -> None:
-    """Tell the exporter of the server of a run folder where the spool is."""
-    if run.is_dir():
+    """Tell the exporter of the server of a run folder where the spool is; nothing is written into another user's."""
+    if is_ours(run):
         write_whole(run / _RECORD, json.dumps({"spool": str(spool.resolve())}))
 
 
 def find_spool(run: Path) -> Path | None:
     """The spool that was recorded; None where none was."""
-    document = _read(run / _RECORD)
-    return Path(document["spool"]) if document and "spool" in document else None
+    spool = (_read(run / _RECORD) or {}).get("spool")
+    return Path(spool) if isinstance(spool, str) else None
 
 
 def read_numbers(root: Path) -> Mapping[str, Any] | None:
-    """The last numbers; None where there are none."""
-    return _read(root / NUMBERS)
+    """The last numbers; None where there are none, or damaged ones."""
+    document = _read(root / NUMBERS) or {}
+    states, peers = document.get("states"), document.get("peers")
+    if not (isinstance(states, dict) and isinstance(peers, list) and all(isinstance(peer, str) for peer in peers)):
+        return None
+    counts = [*states.values(), *(document.get(name) for name in ("at", "scored", "oldest_unsent_s"))]
+    return document if all(type(count) in (int, float) for count in counts) else None
 
 
 def describe(root: Path) -> Iterator[Metric]:
@@ -59,6 +65,6 @@ def describe(root: Path) -> Iterator[Metric]:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError):
+        return dict(json.loads(read_plain(path)))
+    except (OSError, ValueError, TypeError):
         return None

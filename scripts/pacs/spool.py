@@ -18,6 +18,8 @@ from pydicom.dataset import Dataset
 
 from lungct_tools.folder.source import UnreadableError
 from lungct_tools.pacs.folder import FILE_MODE, FOLDER_MODE, SeriesFolder
+from lungct_tools.server.runfolder import RunFolderError, claim, resolve
+from lungct_tools.server.scribe import LIMIT, append
 
 NAME_DIGITS = 24  # of SHA-256: 96 bits
 
@@ -36,21 +38,26 @@ class Spool:
     Args:
         root: made if missing; nobody else may read it.
         quota: bytes that slices and results may take.
+
+    Raises:
+        SpoolError: another process has it, or it is another user's, who could have prepared links in it.
     """
 
     def __init__(self, root: Path, quota: int) -> None:
-        root.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        root.chmod(FOLDER_MODE)
+        try:
+            root = resolve(root)
+            claim(root)
+        except RunFolderError as error:
+            raise SpoolError(f"{error} --spool names another spool.") from None
         (root / "series").mkdir(mode=FOLDER_MODE, exist_ok=True)
         self.root, self._quota = root, quota
         self._mutex, self._journal_mutex = threading.Lock(), threading.Lock()
-        self._lock = os.open(root / "lock", os.O_RDWR | os.O_CREAT, FILE_MODE)
+        self._lock = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(self._lock)
             raise SpoolError(f"Another process uses the spool {root}; stop it, or name another --spool.") from None
-        self._journal = os.open(root / "journal.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE)
         self._used = sum(series.size() for series in self.series())
 
     def __enter__(self) -> Spool:
@@ -59,7 +66,6 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.close(self._journal)
         os.close(self._lock)
 
     def series(self) -> Iterator[SeriesFolder]:
@@ -108,7 +114,7 @@ class Spool:
         if series:
             line["series"] = series.name
         with self._journal_mutex, suppress(OSError):  # a full disk loses the line and nothing else
-            os.write(self._journal, json.dumps({**line, **numbers}).encode() + b"\n")
+            append(self.root / "journal.jsonl", json.dumps({**line, **numbers}).encode() + b"\n", LIMIT)
 
 
 def list_series(root: Path) -> Iterator[SeriesFolder]:

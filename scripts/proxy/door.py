@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 LISTEN = re.compile(r"listen ([^\s\"]+):(\d+)( ssl)?;")  # not the sockets, whose paths stand in quotes
+LONGEST = 2**16  # bytes of an answer: another program may listen there by now
 HERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 -- of every address, the one to look at
 
 
@@ -40,7 +41,7 @@ class Sight:
 def find_door(run: Path) -> Door | None:
     """Where the gateway of this run folder listens, or has to: its settings stay when it ends. None if it never ran."""
     with suppress(OSError):
-        found = LISTEN.search((run / "gateway" / "nginx.conf").read_text())
+        found = LISTEN.search((run / "gateway" / "nginx.conf").read_text(errors="replace"))
         if found:
             return Door(HERE.get(found[1], found[1]).strip("[]"), int(found[2]), bool(found[3]))
     return None
@@ -64,8 +65,9 @@ def look(door: Door, timeout_s: float) -> Sight:
         if door.tls:
             expiry = read_expiry(connection.sock.getpeercert(binary_form=True))
         connection.request("GET", "/readyz")
-        return Sight("ready" in json.loads(connection.getresponse().read()), expiry)  # nginx's own refusals lack it
-    except (OSError, http.client.HTTPException, ValueError):
+        told = json.loads(connection.getresponse().read(LONGEST))
+        return Sight(isinstance(told, dict) and "ready" in told, expiry)  # nginx's own refusals lack it
+    except (OSError, http.client.HTTPException, ValueError, OverflowError):  # the last: no port
         return Sight(expiry=expiry)
     finally:
         connection.close()

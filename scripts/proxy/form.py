@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 
 from python_multipart.exceptions import FormParserError
@@ -10,6 +11,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from lungct.errors import LungCTError
 from lungct.exchange.form import is_form
 
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL + 1)  # its lines quote bytes of an upload
 WHERE = "or send the file itself as the body"
 NO_FORM = (
     f"A multipart body must be multipart/form-data with its boundary in the Content-Type; send such a form, {WHERE}."

@@ -29,6 +29,7 @@ from pathlib import Path
 from lungct_client import ServerError
 from lungct_tools.commandline import add_run_option, make_parser
 from lungct_tools.proxy.guard import keep_guard, start_supervisor, write_order
+from lungct_tools.proxy.keeper import end_left
 from lungct_tools.proxy.keys import add_clients_option, read_clients, write_clients
 from lungct_tools.proxy.nginx import GatewayError, Nginx, make_certificate
 from lungct_tools.proxy.plain import WARNING, check_address, read_proxies
@@ -43,6 +44,7 @@ from lungct_tools.server.runfolder import check_ours, claim, resolve
 from lungct_tools.server.serve import answers
 
 START_S = 30  # that the supervisor has until it listens
+LEAVE_S = 5  # that workers of a killed nginx have to leave the address
 ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- of every address, the one to look at
 
 
@@ -50,7 +52,7 @@ def read_address(listen: str) -> tuple[str, int]:
     """Host and port of `--listen`."""
     host, _, port = listen.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isdecimal():
+    if not host or not port.isdecimal() or len(port) > 5 or not 0 < int(port) < 2**16:
         raise GatewayError(f"--listen must be address:port, such as 127.0.0.1:8443 or [::1]:8443, not {listen}.")
     return host, int(port)
 
@@ -65,11 +67,13 @@ def is_loopback(host: str) -> bool:
 def warn(host: str, plain: bool) -> None:
     """Say what is in the open; root's program, too, whose workers read what is for its owner only."""
     if plain:
-        print(f"gateway: {WARNING}.", file=sys.stderr, flush=True)
+        with suppress(OSError):  # nobody reads it: one that was killed is started again all the same
+            print(f"gateway: {WARNING}.", file=sys.stderr, flush=True)
     if os.getuid() == 0 and not is_loopback(host):
         sentence = "root's nginx, workers included, can be reached from other machines; run the gateway as another user"
         sysctl = "sysctl net.ipv4.ip_unprivileged_port_start=443 opens ports from 443 on to all users"
-        print(f"gateway: {sentence} ({sysctl}).", file=sys.stderr)
+        with suppress(OSError):
+            print(f"gateway: {sentence} ({sysctl}).", file=sys.stderr, flush=True)
 
 
 def check_change(running: Record | None, nginx: Nginx, door: tuple[str, int], wanted: Record) -> None:
@@ -129,9 +133,14 @@ def set_up(args: argparse.Namespace, run: Path) -> tuple[Nginx, Record, tuple[st
     if not args.clients.is_file():  # a mounted secret is there and cannot be written
         write_clients(args.clients, {})
     pair = choose_pair(args, folder)
-    clients, uploads = args.clients.resolve(), (args.uploads or folder / "uploads").resolve()
+    clients, uploads = args.clients.resolve(), resolve(args.uploads or folder / "uploads")
+    claim(uploads)  # patients' slices pass through it
     nginx = Nginx(instance, folder, listen, clients, *pair, args.rate, uploads, args.console, proxies)
     record = Record(os.getpid(), read_birth(os.getpid()), args.patience, args.notice, args.supervised, args.plain)
+    if find(run) is None and end_left(run):
+        for _ in poll(LEAVE_S, 0.05):
+            if not answers(*door):
+                break
     check_change(None if args.foreground else find(run), nginx, door, record)
     replace(nginx, instance=find_asked(instance)).write()
     warn(host, args.plain)

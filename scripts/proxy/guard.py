@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -47,16 +48,22 @@ class Watch:
         """One that is left of another gateway is ended: it would start that one again."""
         self._run = run
         self._process: subprocess.Popen[bytes] | None = None
+        self._next, self._pause = 0.0, LOOK_S
         guard = find_guard(run)
         if guard and guard != os.getppid():  # not the one that has started us
             with suppress(ProcessLookupError):
                 os.kill(guard, signal.SIGTERM)
 
     def tend(self) -> None:
-        """Start a guard where there is none. Raises OSError where no process can be started."""
-        if self._process and self._process.poll() is None:
-            return
-        if find_guard(self._run) is None:
+        """Start a guard where there is none. Raises OSError where no process can be started.
+
+        One that cannot be recorded, on a full disk above all, ends at once: pauses grow, as each start takes a core.
+        """
+        if find_guard(self._run):
+            self._pause = LOOK_S
+        elif time.monotonic() >= self._next and (self._process is None or self._process.poll() is not None):
+            self._next = time.monotonic() + self._pause
+            self._pause = min(2 * self._pause, LONGEST_S)
             self._process = start_guard(self._run)
 
 

@@ -7,9 +7,10 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
+from pathlib import Path
 
 from lungct_tools.proxy.nginx import Nginx
-from lungct_tools.server.processes import list_members, read_words
+from lungct_tools.server.processes import list_members, lives, read_birth, read_words
 from lungct_tools.server.scribe import LIMIT, keep
 
 FIRST_S = 5.0  # nginx that ends so soon after its first start cannot start at all: an address that is taken
@@ -22,7 +23,8 @@ class Keeper:
     def __init__(self, nginx: Nginx) -> None:
         self._nginx = nginx
         self._process = nginx.start()
-        self._groups = [self._process.pid]  # workers outlive a master that was killed
+        self._left: set[tuple[int, str]] = set()  # workers outlive a master that was killed: their numbers and births
+        self._asked = 0  # the master whose workers were asked for
         self._begun = time.monotonic()
         self._starts = 0
         self._next = 0.0
@@ -34,6 +36,7 @@ class Keeper:
             if now - self._next > LONGEST_S:
                 self._starts = 0
             return True
+        self._find_left()
         if not self.settled(now):
             return False
         if now >= self._next:
@@ -51,9 +54,7 @@ class Keeper:
         with suppress(OSError):  # a full disk
             print("gateway: nginx ended; starting it again", flush=True)
         self._send_left(signal.SIGQUIT)
-        self._groups = [group for group in self._groups if holds_nginx(group)]
         self._process = self._nginx.start()
-        self._groups.append(self._process.pid)
 
     def _turn_over(self) -> None:
         """Put logs aside that are over their limit. One client writes 300 bytes a request."""
@@ -74,17 +75,43 @@ class Keeper:
         return self._process.poll() is not None
 
     def end(self) -> None:
-        """End what is left, by the group: workers of a master that was killed hold the address."""
+        """End what is left: workers of a master that was killed hold the address."""
+        self._find_left()
         self._process.terminate()
         self._send_left(signal.SIGTERM)
         self._process.wait()
 
+    def _find_left(self) -> None:
+        """Know the processes of this nginx again; once for each, as the number of an empty group may go to others."""
+        if self._asked != self._process.pid:
+            self._asked = self._process.pid
+            members = filter(is_nginx, list_members(self._process.pid))
+            self._left = {each for each in self._left if lives(*each)} | {(pid, read_birth(pid)) for pid in members}
+
     def _send_left(self, number: int) -> None:
-        for group in filter(holds_nginx, self._groups):
+        for pid, birth in self._left:
             with suppress(ProcessLookupError):
-                os.killpg(group, number)
+                if lives(pid, birth):
+                    os.kill(pid, number)
 
 
-def holds_nginx(group: int) -> bool:
-    """Whether a group has nginx in it still: the number of one that is empty may go to others."""
-    return any(b"nginx" in b" ".join(read_words(pid)[:1]) for pid in list_members(group))
+def end_left(run: Path) -> bool:
+    """Have workers finish whose master was killed, and with it who would start another; whether any are left.
+
+    They would hold the address for good. Ours are those that stand in this run folder (scripts/proxy/nginx.py).
+    """
+    left = False
+    with suppress(OSError, ValueError):  # no nginx ever ran here
+        master = int((run / "gateway" / "nginx.pid").read_text())
+        members = [pid for pid in list_members(master) if is_nginx(pid)]
+        for pid in members if master not in members else ():
+            with suppress(OSError):  # ended meanwhile, or another user's
+                if Path(f"/proc/{pid}/cwd").readlink().is_relative_to(run):
+                    os.kill(pid, signal.SIGQUIT)
+                    left = True
+    return left
+
+
+def is_nginx(pid: int) -> bool:
+    """Whether a process is nginx, by its title."""
+    return b"nginx" in b" ".join(read_words(pid)[:1])

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lungct_client import Tokens
+from lungct_client import ServerError, Tokens
 from lungct_tools import ROOT
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.modelconfig import read_settings
@@ -72,7 +72,7 @@ class Nginx:
         """
         try:
             settings = read_settings(self.instance.store / NAME)
-        except (ArchiveError, ValueError):  # by now it is another one; or none was recorded
+        except (ArchiveError, ServerError):  # by now it is another one; or none was recorded
             return PLACES // 2
         return int(settings["jobQueueSize"] + settings["batchSize"]) // 2
 
@@ -93,7 +93,7 @@ class Nginx:
     def listens_there(self) -> bool:
         """Whether the settings that were accepted last listen at this address already."""
         wanted = rf"listen {re.escape(self.listen)}( ssl)?;"
-        return self.settings.is_file() and re.search(wanted, self.settings.read_text()) is not None
+        return self.settings.is_file() and re.search(wanted, self.settings.read_text(errors="replace")) is not None
 
     def write(self) -> None:
         """Settings and token into the folder; GatewayError when nginx does not accept them: then the old stay."""

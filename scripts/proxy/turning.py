@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lungct_client import ServerError
+from lungct_tools.proxy.keeper import is_nginx
 from lungct_tools.proxy.record import FINISH_S, find, find_guard
 from lungct_tools.server.deputy import dismiss, end_deputy, find_deputy
 from lungct_tools.server.instance import Instance
@@ -36,7 +37,7 @@ def list_asked(run: Path) -> set[Path]:
     found = set()
     for pid in list_members(master):
         try:
-            if pid != master:
+            if pid != master and is_nginx(pid):  # the number of a master that was killed may have gone to others
                 found.add(Path(f"/proc/{pid}/cwd").readlink())
         except (FileNotFoundError, ProcessLookupError):
             pass  # ended meanwhile

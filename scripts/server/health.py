@@ -14,6 +14,7 @@ import json
 from typing import Any
 
 from lungct_client import Client, RefusedError, ServerBusy, ServerDown, ServerError, ServerSilent, TokenError
+from lungct_client.address import read_plain
 from lungct_tools.commandline import add_run_option, make_parser
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.processes import is_stopped
@@ -42,7 +43,7 @@ def score_canary(client: Client, instance: Instance) -> dict[str, Any]:
     """
     before = count_batches(client)
     try:
-        return client.predict(instance.canary.read_bytes(), canary="yes")
+        return client.predict(read_plain(instance.canary), canary="yes")
     except ServerSilent as error:
         if count_batches(client) > before:
             raise ServerBusy("Batches are answered, and the canary's has to wait.", 0) from error

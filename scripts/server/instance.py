@@ -6,6 +6,7 @@ import json
 import socket
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from lungct_client import Local, ServerError
@@ -45,19 +46,25 @@ class Instance(Local):
 
     @property
     def store(self) -> Path:
-        """Folder of the archive that a recorded server was started from."""
-        return Path(self.options[self.options.index("--store") + 1])
+        """Folder of the archive that a recorded server was started from; ServerError where the record is damaged."""
+        if store := self._find_option("--store"):
+            return Path(store)
+        raise ServerError(say_damaged(self.run))
 
     @property
     def seal(self) -> Path:
         """The file that vouches for that archive."""
-        kept = "--seal" in self.options
-        return Path(self.options[self.options.index("--seal") + 1]) if kept else find_seal(self.store / NAME)
+        kept = self._find_option("--seal")
+        return Path(kept) if kept else find_seal(self.store / NAME)
 
     @property
     def traces(self) -> str:
         """Address of the collector that it sends traces to, "" for none."""
-        return self.options[self.options.index("--traces") + 1] if "--traces" in self.options else ""
+        return self._find_option("--traces")
+
+    def _find_option(self, name: str) -> str:
+        """What lungct serve was given as an option; "" for nothing."""
+        return next((value for option, value in pairwise(self.options) if option == name), "")
 
     @property
     def canary(self) -> Path:

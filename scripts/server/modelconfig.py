@@ -24,6 +24,7 @@ NUMBERS = {
     "clientTimeoutInMills": 0,
     "jobQueueSize": 1,
 }
+LARGEST = 2**31 - 1  # Java's int
 NEEDED = ("minWorkers", "maxWorkers", "batchSize", "maxBatchDelay", "responseTimeout", "startupTimeout", "jobQueueSize")
 OTHERS = ("deviceType", "deviceIds", "handler")
 
@@ -45,8 +46,8 @@ def check_settings(text: str | bytes) -> dict[str, Any]:
     for name, given in read.items():
         if name not in NUMBERS and name not in OTHERS:
             raise ValueError(f"{FILE}: unknown setting {name!r}; known are {sorted([*NUMBERS, *OTHERS])}.")
-        if name in NUMBERS and (type(given) is not int or given < NUMBERS[name]):
-            raise ValueError(f"{FILE}: {name} must be a whole number of at least {NUMBERS[name]}, not {given!r}.")
+        if name in NUMBERS and (type(given) is not int or not NUMBERS[name] <= given <= LARGEST):
+            raise ValueError(f"{FILE}: {name} must be a whole number of {NUMBERS[name]} to {LARGEST}, not {given!r}.")
     if read["maxWorkers"] < read["minWorkers"]:
         raise ValueError(f"{FILE}: maxWorkers must be minWorkers or more.")
     if read.get("deviceType", "cpu") not in ("cpu", "gpu"):

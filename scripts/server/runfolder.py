@@ -85,6 +85,12 @@ def write_whole(path: Path, text: str | bytes, mode: int = 0o666) -> None:
     fresh.replace(path)
 
 
+def copy_fresh(source: Path, target: Path) -> None:
+    """Copy a file into the place of whatever had the name; no link is followed there."""
+    with source.open("rb") as read, open_fresh(target) as written:
+        shutil.copyfileobj(read, written, 2**20)
+
+
 def make_temp(run: Path, left: str = "") -> str:
     """A private, empty folder for sockets and the unpacked model, in `run` if its path fits a Unix socket.
 

@@ -39,6 +39,7 @@ from lungct_tools.server.modelconfig import read_settings
 from lungct_tools.server.processes import read_birth
 from lungct_tools.server.properties import write_settings
 from lungct_tools.server.runfolder import check_ours, claim, make_temp, resolve
+from lungct_tools.server.scale import count_most
 from lungct_tools.server.seal import NAME, ArchiveError, check_seal, find_seal, take
 from lungct_tools.server.shutdown import stop
 from lungct_tools.server.startup import read_log, wait_ready
@@ -137,12 +138,14 @@ def prepare(instance: Instance, archive: Path, seal: Path, chosen: list[str]) ->
     """Fill the run folder: the settings, and the folder of a copy of the archive that was found to be good.
 
     Raises:
-        ArchiveError: it is not the one that was sealed, or is set up wrongly.
+        ArchiveError: it is not the one that was sealed, or is set up wrongly, or with more workers than fit here.
     """
     (instance.run / "no-workflows").mkdir(exist_ok=True)
     check_ours(instance.run / "no-workflows")
     copy = take(archive, seal, Path(instance.temp) / "store")
-    read_settings(copy)
+    workers, most = read_settings(copy)["minWorkers"], 2 * count_most()  # an update tries it on half of the cores
+    if workers > most:
+        raise ArchiveError(f"{archive}: minWorkers is {workers}, and this machine can hold {most} at most.")
     drawn = instance.canary.with_name("canary.new.png")
     drawn.unlink(missing_ok=True)
     write_png(draw_slice(5), drawn)

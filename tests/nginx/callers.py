@@ -1,5 +1,6 @@
 """What callers of nginx hold: keys, large files, and requests that do not end."""
 
+import json
 import re
 import socket
 import ssl
@@ -27,3 +28,11 @@ def uploading(nginx, length, sent=b"", key=KEY, head="POST /predictions/lung_ct 
 def read_limit(zone):
     (limit,) = set(re.findall(rf"limit_conn {zone} (\d+);", TEMPLATE.read_text()))
     return int(limit)
+
+
+def assert_ours(status, body):
+    document = json.loads(body)
+    if status == 503 and "ready" in document:
+        return
+    assert {"error", "message", "request_id", "research_use_only"} == set(document)
+    assert document["request_id"]

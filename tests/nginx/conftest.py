@@ -1,6 +1,7 @@
 """The real nginx before an upstream that writes down what arrives."""
 
 import http.client
+import socket
 import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -101,5 +102,27 @@ def ask(nginx, upstream):
         found = answer.status, dict(answer.headers), answer.read()
         connection.close()
         return found
+
+    return send
+
+
+@pytest.fixture
+def say(nginx):
+    """Send bytes, whatever they are: status and body of the answer."""
+
+    def send(sent, plain=False):
+        context = ssl.create_default_context(cafile=str(nginx.certificate))
+        host, port = nginx.listen.split(":")
+        with socket.create_connection((host, port), timeout=20) as raw:
+            connection = raw if plain else context.wrap_socket(raw, server_hostname="localhost")
+            with connection:
+                connection.sendall(sent)
+                stream = connection.makefile("rb")
+                status = int(stream.readline().split()[1])
+                head = iter(stream.readline, b"\r\n")
+                length = next(int(line.split(b":")[1]) for line in head if line.lower().startswith(b"content-length"))
+                while stream.readline() != b"\r\n":
+                    pass
+                return status, stream.read(length)
 
     return send

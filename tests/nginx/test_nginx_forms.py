@@ -4,6 +4,8 @@ from contextlib import ExitStack
 
 import pytest
 
+from lungct.errors import LungCTError
+from lungct_tools.proxy import form
 from tests.nginx.callers import KEYS, read_limit, uploading
 from tests.support.calls import wait_until
 from tests.support.gateways import assert_refusal
@@ -90,3 +92,10 @@ def test_forms_and_what_is_compressed_are_held_back_like_large_files(nginx, post
         assert post().status_code == 200
         assert post(body=part() + END, key=KEYS["bob"], **FORM).status_code == 200
     wait_until(lambda: post(body=part() + END, **FORM).status_code == 200, 10, "room again")
+
+
+def test_no_byte_of_a_form_that_is_none_reaches_a_log(caplog):
+    """Its parser told at which byte it stopped, and which one it was."""
+    with pytest.raises(LungCTError):
+        form.check("multipart/form-data; boundary=x", b"a patient's name")
+    assert not caplog.records

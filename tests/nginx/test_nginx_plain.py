@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -84,6 +85,19 @@ def test_who_calls_again_and_again_through_the_proxy_is_slowed_and_others_are_no
     statuses = [send("0" * 64, PROXY, **{"X-Forwarded-For": "203.0.113.66"})[0] for _ in range(60)]
     assert {403, 429} == set(statuses)
     assert send("0" * 64, PROXY, **{"X-Forwarded-For": "203.0.113.67"})[0] == 403
+
+
+def test_who_has_a_network_of_addresses_is_one_caller_for_the_probes_too(nginx):
+    def knock(address):
+        connection = http.client.HTTPConnection(*nginx.listen.split(":"), timeout=20, source_address=(PROXY, 0))
+        connection.request("GET", "/readyz", headers={"X-Forwarded-For": address})
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    with ThreadPoolExecutor(4) as pool:
+        assert 429 in set(pool.map(knock, (f"2001:db8:1:2::{number:x}" for number in range(200))))
+    assert knock("2001:db8:1:3::1") == 503, "that of another network: no server is ready here"
 
 
 def test_what_is_no_request_is_told_to_speak_http(nginx):

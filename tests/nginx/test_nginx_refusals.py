@@ -13,7 +13,7 @@ import requests
 
 from lungct_tools.proxy.nginx import TEMPLATE, GatewayError, Nginx, make_certificate
 from lungct_tools.server.instance import Instance
-from tests.nginx.callers import KEY, KEYS
+from tests.nginx.callers import KEY, KEYS, assert_ours
 from tests.support.calls import wait_until
 from tests.support.gateways import run_nginx, skip_without_nginx
 
@@ -51,36 +51,6 @@ ODD = [
     ("a probe on a condition", b"GET /readyz HTTP/1.1\r\nHost: x\r\nIf-Unmodified-Since: Sat, 29 Oct 1994 19:43:31 GMT"
      b"\r\n\r\n", 503, None),
 ]  # fmt: skip
-
-
-@pytest.fixture
-def say(nginx):
-    """Send bytes, whatever they are: status and body of the answer."""
-
-    def send(sent, plain=False):
-        context = ssl.create_default_context(cafile=str(nginx.certificate))
-        host, port = nginx.listen.split(":")
-        with socket.create_connection((host, port), timeout=20) as raw:
-            connection = raw if plain else context.wrap_socket(raw, server_hostname="localhost")
-            with connection:
-                connection.sendall(sent)
-                stream = connection.makefile("rb")
-                status = int(stream.readline().split()[1])
-                head = iter(stream.readline, b"\r\n")
-                length = next(int(line.split(b":")[1]) for line in head if line.lower().startswith(b"content-length"))
-                while stream.readline() != b"\r\n":
-                    pass
-                return status, stream.read(length)
-
-    return send
-
-
-def assert_ours(status, body):
-    document = json.loads(body)
-    if status == 503 and "ready" in document:
-        return
-    assert {"error", "message", "request_id", "research_use_only"} == set(document)
-    assert document["request_id"]
 
 
 @pytest.mark.parametrize(("what", "sent", "status", "error"), ODD, ids=[row[0] for row in ODD])

@@ -34,6 +34,17 @@ def test_where_no_gateway_ever_ran_none_is_looked_for(tmp_path):
     assert find_door(tmp_path) is None
 
 
+@pytest.mark.parametrize("text", [b"\xff listen", b"", b"listen 127.0.0.1:x;"])
+def test_damaged_settings_name_none(text, tmp_path):
+    (tmp_path / "gateway").mkdir()
+    (tmp_path / "gateway" / "nginx.conf").write_bytes(text)
+    assert find_door(tmp_path) is None
+
+
+def test_a_door_that_is_no_port_is_down():
+    assert look(Door("127.0.0.1", 99999, tls=False), 1) == Sight(up=False, expiry=None)
+
+
 def test_a_closed_door_is_down(tmp_path):
     assert look(Door("127.0.0.1", find_ports(1)[0]), 1) == Sight(up=False, expiry=None)
 

@@ -60,7 +60,7 @@ def test_any_address_of_this_machine_will_do_and_root_is_warned_of_those_that_ot
     assert drain(server.run, 60)
 
 
-@pytest.mark.parametrize("listen", ["8443", "127.0.0.1", "unix:/tmp/socket"])
+@pytest.mark.parametrize("listen", ["8443", "127.0.0.1", "unix:/tmp/socket", "127.0.0.1:0", "[::1]:99999"])
 def test_what_is_no_address_and_port_is_refused_in_a_sentence(server, listen):
     refused = start(server, listen)
     assert (refused.returncode, "must be address:port" in refused.stderr) == (2, True)

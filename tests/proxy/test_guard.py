@@ -1,5 +1,8 @@
 """What keeps the guard of a gateway from its work, and must not."""
 
+import subprocess
+import sys
+
 import pytest
 
 from lungct_tools.proxy import guard
@@ -11,3 +14,23 @@ def test_a_guard_that_cannot_start_the_supervisor_says_so_and_stays(tmp_path, ca
     (tmp_path / "gateway" / "order.json").write_text(order)
     assert guard.try_again(tmp_path) is None
     assert "`make stop`, then `make gateway`" in capfd.readouterr().out
+
+
+def test_a_guard_that_ends_at_once_is_not_started_at_every_look(tmp_path, monkeypatch):
+    """It cannot be recorded on a full disk, and each start takes a core for a moment."""
+    started = []
+
+    def start(run):
+        started.append(subprocess.Popen([sys.executable, "-c", ""]))
+        started[-1].wait()
+        return started[-1]
+
+    monkeypatch.setattr(guard, "start_guard", start)
+    watch = guard.Watch(tmp_path)
+    for _ in range(20):
+        watch.tend()
+    assert len(started) == 1
+    later = guard.time.monotonic() + 1
+    monkeypatch.setattr(guard.time, "monotonic", lambda: later)
+    watch.tend()
+    assert len(started) == 2

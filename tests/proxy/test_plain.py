@@ -1,9 +1,13 @@
 """A gateway without TLS: where it may listen, whom it believes, and that it says what is in the open."""
 
 import json
+import os
+import sys
+from contextlib import suppress
 
 import pytest
 
+from lungct_tools.proxy.gateway import warn
 from lungct_tools.proxy.nginx import GatewayError
 from lungct_tools.proxy.plain import WARNING, check_address, read_proxies
 from tests.conftest import run_script
@@ -76,3 +80,13 @@ def test_it_is_never_the_default_warns_at_its_start_and_cannot_become_one_while_
         assert (again.returncode, WARNING in again.stderr, "http://" in again.stdout) == (0, True, True)
         everywhere = run_script("gateway", *place, "--plain", "--listen", f"0.0.0.0:{door.port}")
         assert (everywhere.returncode, "every network" in everywhere.stderr) == (2, True)
+
+
+def test_a_warning_that_nobody_reads_any_more_ends_no_start(monkeypatch):
+    """The writer of the gateway's log was killed, and then its supervisor, which has to come back."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with suppress(BrokenPipeError), os.fdopen(writing, "w") as output:
+        monkeypatch.setattr(sys, "stderr", output)
+        for host in ("127.0.0.1", "10.1.2.3"):
+            warn(host, plain=True)

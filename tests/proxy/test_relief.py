@@ -1,6 +1,8 @@
 """A deputy whose update was killed: it answers until the server does, then it is ended."""
 
 import errno
+import os
+import signal
 import subprocess
 import sys
 
@@ -73,6 +75,7 @@ def test_a_worker_that_has_ended_asks_nobody_and_one_that_is_hidden_is_told_of(t
     (tmp_path / "gateway").mkdir()
     (tmp_path / "gateway" / "nginx.pid").write_text("1")
     monkeypatch.setattr(turning, "list_members", lambda _: [1, 2])
+    monkeypatch.setattr(turning, "is_nginx", lambda _: True)
     for error in (FileNotFoundError, ProcessLookupError):
         monkeypatch.setattr(turning.Path, "readlink", raising(error))
         assert turning.list_asked(tmp_path) == set()
@@ -86,3 +89,16 @@ def raising(error):
         raise error
 
     return raise_it
+
+
+def test_the_group_of_a_killed_nginx_that_went_to_others_asks_nobody(tmp_path):
+    """After a reboot above all: nginx.pid stays, and an update took a stranger's folder for that of a server."""
+    (tmp_path / "gateway").mkdir()
+    command = [sys.executable, "-c", "import os, signal; os.fork(); print(flush=True); signal.pause()"]
+    with subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, cwd="/") as stranger:
+        for _ in range(2):
+            stranger.stdout.readline()
+        (tmp_path / "gateway" / "nginx.pid").write_text(str(stranger.pid))
+        asked = turning.list_asked(tmp_path)
+        os.killpg(stranger.pid, signal.SIGKILL)
+    assert asked == set()

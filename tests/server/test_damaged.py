@@ -44,15 +44,26 @@ class TestDamagedFiles:
         assert "Traceback" not in told
 
     @pytest.mark.parametrize(
-        "text", ["", "{", "[]", "7", '{"inference": 1}', '{"inference": null}', '{"inference": {}}']
-    )
+        "text",
+        ["", "{", "[]", "7", '{"inference": 1}', '{"inference": null}', '{"inference": {}}', "\xff", *(
+            f'{{"inference": {{"key": "{key}"}}}}' for key in ("a\\nb", "\\u4e2d", "$a", 'a\\"b', "\\u0000", "")
+        )],
+    )  # fmt: skip
     def test_a_damaged_token_file_is_a_token_that_is_not_accepted(self, tmp_path, text):
-        (tmp_path / "key_file.json").write_text(text)
+        (tmp_path / "key_file.json").write_text(text, "latin-1")
         tokens = Tokens(tmp_path / "key_file.json")
         assert tokens.read("inference") == ""
         with pytest.raises(TokenError, match="restart the server"):
             tokens.renew("inference", "", "http://127.0.0.1:9")
         assert "No server at" in check_ready(Instance(tmp_path, (9, 9, 9, 9, 9)))
+
+    @pytest.mark.parametrize("options", [(), ("--store",), ("--run", "/x")])
+    def test_a_record_that_names_no_archive_is_damaged_for_who_wants_one(self, tmp_path, options):
+        Instance(tmp_path, options=options).write()
+        instance = Instance.read(tmp_path)
+        for ask in (lambda: instance.store, lambda: instance.seal):
+            with pytest.raises(ServerError, match=r"instance\.json is damaged"):
+                ask()
 
     @pytest.mark.parametrize(
         "text", ["", "{", "[]", "7", "null", '{"pid": 1}', '{"pid": "x", "birth": "", "patience_s": 1, "notice_s": 1}']

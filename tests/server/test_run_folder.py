@@ -1,15 +1,19 @@
 """What lies in the run folder: written whole, kept where it took hours or tells of a crash."""
 
 import fcntl
+import os
 import subprocess
 import termios
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
+from lungct_client import ServerError, TokenError, Tokens
 from lungct_tools import ROOT
 from lungct_tools.server import scribe, serve
+from lungct_tools.server.health import score_canary
 from lungct_tools.server.instance import Instance, find_ports
 from lungct_tools.server.processes import read_stat
 from tests.conftest import run_script
@@ -95,6 +99,47 @@ def test_neither_a_log_nor_a_record_follows_a_link_that_lies_in_its_place(tmp_pa
     Instance(tmp_path).write()
     assert precious.read_text() == "precious"
     assert Instance.read(tmp_path) == Instance(tmp_path)
+
+
+@pytest.mark.parametrize("lay", [lambda path, other: path.symlink_to(other), lambda path, _: os.mkfifo(path)])
+def test_what_another_user_laid_out_is_not_sent_to_the_port_that_he_named(tmp_path, lay):
+    """Root looks at his server by `lungct status` or the exporter: a link could lead to any file, a pipe to no end."""
+    secret, run = tmp_path / "secret", tmp_path / "run"
+    secret.write_text('{"inference": {"key": "secret"}, "ports": [1, 2, 3, 4, 5]}')
+    run.mkdir()
+    for name in ("instance.json", "key_file.json", "canary.png"):
+        lay(run / name, secret)
+    with pytest.raises(ServerError):
+        Instance.read(run)
+    instance = Instance(run, (9, 9, 9, 9, 9))
+    assert instance.keys.exists()
+    assert Tokens(instance.keys).read("inference") == ""
+    client = Recording()
+    with suppress(OSError):
+        score_canary(client, instance)
+    assert client.sent in ([], [b""])
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can own files of others")
+def test_root_who_looks_leaves_nothing_that_keeps_the_owner_from_his_tokens(tmp_path):
+    (tmp_path / "key_file.json").write_text('{"inference": {"key": "old"}}')
+    os.chown(tmp_path / "key_file.json", 65534, 65534)
+    with pytest.raises(TokenError, match="restart the server"):
+        Tokens(tmp_path / "key_file.json").renew("inference", "old", "http://127.0.0.1:9")
+    assert (tmp_path / "key_file.lock").stat().st_uid == 65534
+
+
+class Recording:
+    """What of a client a canary needs: it keeps what it would send."""
+
+    def __init__(self):
+        self.sent = []
+
+    def metrics(self):
+        return ""
+
+    def predict(self, body, **_):
+        self.sent.append(body)
 
 
 def test_the_record_of_a_server_is_never_read_half_written(tmp_path):

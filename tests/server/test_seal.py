@@ -94,7 +94,10 @@ def test_what_was_compared_is_what_is_loaded(tmp_path, serve, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"minWorkers": 0}, "minWorkers must be a whole number of at least 1"),
+        ({"minWorkers": 0}, "minWorkers must be a whole number of 1 to 2147483647"),
+        ({"minWorkers": 9999, "maxWorkers": 9999}, "minWorkers is 9999, and this machine can hold"),
+        ({"jobQueueSize": 2**31}, "jobQueueSize must be"),
+        ({"responseTimeout": 10**30}, "responseTimeout must be"),
         ({"minWorkers": "2"}, "minWorkers must be a whole number"),
         ({"batchSize": True}, "batchSize must be a whole number"),
         ({"maxBatchDelay": 0}, "maxBatchDelay must be"),
