@@ -87,7 +87,7 @@ def check(one: Slice, contract: ModelContract) -> Sight:
     sharpness, lung_share = (measure_sharpness(shown, body), body.lung_share) if body else (0.0, 0.0)
     try:
         check_colour(one.coloured)
-        warnings = (*check_body(body), *check_resolution(one.resampled or one.pixels.shape))
+        warnings = (*check_body(body), *check_resolution(one.coarse))
     except LungCTError:
         return Sight(shown, sharpness, lung_share, False, ())
     return Sight(shown, sharpness, lung_share, True, warnings)
