@@ -166,6 +166,7 @@ def test_the_first_screen_answers_and_is_legible_in_both_themes(visit, theme, fi
 
 
 def test_readmes_pictures_are_made_from_synthetic_slices(browser, url, downloads, tmp_path):
+    browser.prefer("light")
     for path in take_pictures(browser, url, downloads, tmp_path):
         assert path.stat().st_size < MAX_BYTES
         with Image.open(path) as picture:
