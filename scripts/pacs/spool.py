@@ -46,6 +46,7 @@ class Spool:
     def __init__(self, root: Path, quota: int) -> None:
         try:
             root = resolve(root)
+            close_empty(root)
             claim(root)
         except RunFolderError as error:
             raise SpoolError(f"{error} --spool names another spool.") from None
@@ -115,6 +116,13 @@ class Spool:
             line["series"] = series.name
         with self._journal_mutex, suppress(OSError):  # a full disk loses the line and nothing else
             append(self.root / "journal.jsonl", json.dumps({**line, **numbers}).encode() + b"\n", LIMIT)
+
+
+def close_empty(root: Path) -> None:
+    """Take an empty folder of ours from all others: a fresh mount may be written by everybody, and nobody has."""
+    with suppress(OSError):
+        if root.lstat().st_uid == os.geteuid() and not root.is_symlink() and not any(root.iterdir()):
+            root.chmod(FOLDER_MODE)
 
 
 def list_series(root: Path) -> Iterator[SeriesFolder]:
