@@ -108,7 +108,7 @@ def test_a_run_folder_of_another_user_is_told_in_a_sentence(command, theirs):
     assert found.returncode
     assert "Traceback" not in found.stderr
     said = found.stdout + found.stderr
-    assert "run this as that user, or choose another run folder" in said or "is it another user's?" in said
+    assert "run this as that user, or choose another folder" in said or "is it another user's?" in said
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"ports": "x"}', '{"ports": null}', "\x00"])
@@ -132,7 +132,7 @@ def test_a_run_folder_that_may_not_be_written_is_told_in_a_sentence(store):
     done = run_script("serve", "--run", "/proc/lung-ct", "--store", store, "--ports", *find_ports(5))
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    assert "serve: /proc/lung-ct cannot be used: No such file or directory; choose another run folder." in done.stderr
+    assert "serve: /proc/lung-ct cannot be used: No such file or directory; choose another folder." in done.stderr
 
 
 def test_a_lock_that_cannot_be_written_is_a_typed_error(tmp_path):

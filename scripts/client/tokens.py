@@ -70,7 +70,7 @@ class Tokens:
                 with suppress(PermissionError):
                     os.fchown(opened, owner.st_uid, owner.st_gid)
             return opened
-        return os.open(path, os.O_WRONLY | os.O_NOFOLLOW)
+        return os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # of a pipe: an error, no wait
 
     def _ask(self, kind: str, management_url: str) -> bool:
         """Have TorchServe write a fresh key into its file; whether it did."""

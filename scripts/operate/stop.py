@@ -17,6 +17,7 @@ from lungct_tools.proxy.keeper import end_left
 from lungct_tools.proxy.record import FINISH_S, drain
 from lungct_tools.server.deputy import end_deputy
 from lungct_tools.server.instance import Instance
+from lungct_tools.server.polling import poll
 from lungct_tools.server.runfolder import check_ours, resolve
 from lungct_tools.server.shutdown import stop
 
@@ -31,7 +32,9 @@ def main() -> int:
     if not drain(run, FINISH_S):
         print(f"stop: the gateway of {run} does not end", file=sys.stderr)
         return 1
-    end_left(run)
+    for _ in poll(FINISH_S, 0.05):
+        if not end_left(run):  # until they have finished, whom the server still has to answer
+            break
     end_deputy(run)  # left by an update that was killed
     instance = Instance.read(run)
     if not instance.running:

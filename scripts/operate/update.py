@@ -37,7 +37,7 @@ from lungct_tools.server.health import check_ready
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.memory import check_room
 from lungct_tools.server.polling import poll
-from lungct_tools.server.runfolder import check_ours, copy_fresh, resolve, write_whole
+from lungct_tools.server.runfolder import check_ours, copy_fresh, is_strange, resolve, write_whole
 from lungct_tools.server.seal import NAME, ArchiveError, check_seal, find_seal, take, write_seal
 from lungct_tools.server.shutdown import send, stop
 
@@ -47,17 +47,17 @@ NOBODY = "no server runs; start one with `make serve`."
 def put(archive: Path, store: Path, seal: Path) -> None:
     """Give a sealed archive its place in one stroke, and its seal; the one before stays as .previous, with its own.
 
-    What may fail for want of room or leave comes first: OSError leaves the one that is there as it is. Links that were
-    prepared in the store are not followed.
+    What may fail for want of room or leave comes first: OSError leaves the one that is there as it is. No link that
+    another user prepared in the store is followed; one of our own in its place gives way to the archive.
     """
     fresh, place, previous = store / f"{NAME}.new", store / NAME, store / f"{NAME}.previous"
     vouched = seal.with_name(f"{seal.name}.next")
     copy_fresh(archive, fresh)
     write_whole(vouched, find_seal(archive).read_text())
-    if place.exists():
+    if place.is_file() and not is_strange(place):
         copy_fresh(place, store / f"{NAME}.previous.new")
         (store / f"{NAME}.previous.new").replace(previous)
-        write_whole(find_seal(previous), seal.read_text() if seal.is_file() else "")
+        write_whole(find_seal(previous), seal.read_text() if seal.is_file() and not is_strange(seal) else "")
     fresh.replace(place)
     vouched.replace(seal)
 

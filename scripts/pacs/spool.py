@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset
 
 from lungct_tools.folder.source import UnreadableError
 from lungct_tools.pacs.folder import FILE_MODE, FOLDER_MODE, SeriesFolder
-from lungct_tools.server.runfolder import RunFolderError, claim, resolve
+from lungct_tools.server.runfolder import RunFolderError, claim, close_empty, resolve
 from lungct_tools.server.scribe import LIMIT, append
 
 NAME_DIGITS = 24  # of SHA-256: 96 bits
@@ -116,13 +116,6 @@ class Spool:
             line["series"] = series.name
         with self._journal_mutex, suppress(OSError):  # a full disk loses the line and nothing else
             append(self.root / "journal.jsonl", json.dumps({**line, **numbers}).encode() + b"\n", LIMIT)
-
-
-def close_empty(root: Path) -> None:
-    """Take an empty folder of ours from all others: a fresh mount may be written by everybody, and nobody has."""
-    with suppress(OSError):
-        if root.lstat().st_uid == os.geteuid() and not root.is_symlink() and not any(root.iterdir()):
-            root.chmod(FOLDER_MODE)
 
 
 def list_series(root: Path) -> Iterator[SeriesFolder]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from lungct_client.address import read_plain
+
 LISTEN = re.compile(r"listen ([^\s\"]+):(\d+)( ssl)?;")  # not the sockets, whose paths stand in quotes
 LONGEST = 2**16  # bytes of an answer: another program may listen there by now
 HERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 -- of every address, the one to look at
@@ -41,7 +43,7 @@ class Sight:
 def find_door(run: Path) -> Door | None:
     """Where the gateway of this run folder listens, or has to: its settings stay when it ends. None if it never ran."""
     with suppress(OSError):
-        found = LISTEN.search((run / "gateway" / "nginx.conf").read_text(errors="replace"))
+        found = LISTEN.search(read_plain(run / "gateway" / "nginx.conf").decode(errors="replace"))
         if found:
             return Door(HERE.get(found[1], found[1]).strip("[]"), int(found[2]), bool(found[3]))
     return None

@@ -40,7 +40,7 @@ from lungct_tools.server.deputy import find_asked
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.polling import poll
 from lungct_tools.server.processes import read_birth
-from lungct_tools.server.runfolder import check_ours, claim, resolve
+from lungct_tools.server.runfolder import RunFolderError, check_ours, claim, close_empty, resolve
 from lungct_tools.server.serve import answers
 
 START_S = 30  # that the supervisor has until it listens
@@ -111,6 +111,21 @@ def choose_pair(args: argparse.Namespace, folder: Path) -> tuple[Path, Path] | t
     return certificate.resolve(), key.resolve()
 
 
+def claim_uploads(folder: Path) -> Path:
+    """The folder that patients' slices pass through, each for its owner only; GatewayError when it is not ours."""
+    try:
+        found = resolve(folder)
+        close_empty(found)
+        check_ours(found)
+        found.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_ours(found)
+    except RunFolderError as error:
+        raise GatewayError(
+            f"--uploads: {error} Name a folder of your own within a mount, not the mount itself."
+        ) from None
+    return found
+
+
 def set_up(args: argparse.Namespace, run: Path) -> tuple[Nginx, Record, tuple[str, int]]:
     """Write nginx's settings as the options say: nginx, the record of this process, and where to knock.
 
@@ -133,8 +148,7 @@ def set_up(args: argparse.Namespace, run: Path) -> tuple[Nginx, Record, tuple[st
     if not args.clients.is_file():  # a mounted secret is there and cannot be written
         write_clients(args.clients, {})
     pair = choose_pair(args, folder)
-    clients, uploads = args.clients.resolve(), resolve(args.uploads or folder / "uploads")
-    claim(uploads)  # patients' slices pass through it
+    clients, uploads = args.clients.resolve(), claim_uploads(args.uploads or folder / "uploads")
     nginx = Nginx(instance, folder, listen, clients, *pair, args.rate, uploads, args.console, proxies)
     record = Record(os.getpid(), read_birth(os.getpid()), args.patience, args.notice, args.supervised, args.plain)
     if find(run) is None and end_left(run):

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from lungct_client.address import read_plain
 from lungct_tools.commandline import compose
 from lungct_tools.proxy.record import GUARD, RECORD, find, find_guard, write_guard
 from lungct_tools.server.runfolder import write_whole
@@ -31,7 +32,7 @@ def write_order(run: Path, words: list[str]) -> None:
 
 def start_supervisor(run: Path, output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
     """The supervisor as it was asked for last, in a session of its own; it writes where this process does, or there."""
-    order = json.loads((run / ORDER).read_text())
+    order = json.loads(read_plain(run / ORDER))
     command = compose("gateway", *order["words"], "--foreground", "--guarded")
     return subprocess.Popen(command, cwd=order["folder"], stdout=output, stderr=output, start_new_session=True)
 

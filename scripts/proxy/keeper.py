@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from lungct_client.address import read_plain
 from lungct_tools.proxy.nginx import Nginx
 from lungct_tools.server.processes import list_members, lives, read_birth, read_words
 from lungct_tools.server.scribe import LIMIT, keep
@@ -102,7 +103,7 @@ def end_left(run: Path) -> bool:
     """
     left = False
     with suppress(OSError, ValueError):  # no nginx ever ran here
-        master = int((run / "gateway" / "nginx.pid").read_text())
+        master = int(read_plain(run / "gateway" / "nginx.pid"))
         members = [pid for pid in list_members(master) if is_nginx(pid)]
         for pid in members if master not in members else ():
             with suppress(OSError):  # ended meanwhile, or another user's

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from lungct_client.address import read_plain
 from lungct_tools.server.polling import poll
 from lungct_tools.server.processes import lives, read_birth
 from lungct_tools.server.runfolder import is_ours, write_whole
@@ -57,7 +58,7 @@ class Record:
 def find(run: Path) -> Record | None:
     """The gateway of this run folder; None if none runs, or if the folder is not ours: what it says is not believed."""
     with suppress(OSError, ValueError, TypeError):
-        record = Record(**json.loads((run / RECORD).read_text()))
+        record = Record(**json.loads(read_plain(run / RECORD)))
         numbers = (type(record.pid), type(record.patience_s), type(record.notice_s))
         if {*numbers} <= {int, float} and lives(record.pid, record.birth) and is_ours(run) and is_ours(run / "gateway"):
             return record
@@ -72,7 +73,7 @@ def write_guard(run: Path) -> None:
 def find_guard(run: Path) -> int | None:
     """The process that guards this run folder's gateway; None if none does."""
     with suppress(OSError, ValueError, TypeError, KeyError):
-        document = json.loads((run / GUARD).read_text())
+        document = json.loads(read_plain(run / GUARD))
         pid = document["pid"]
         if type(pid) is int and lives(pid, document["birth"]) and is_ours(run) and is_ours(run / "gateway"):
             return pid
@@ -89,14 +90,14 @@ def reload(run: Path) -> bool:
 
 def drain(run: Path, deadline_s: float) -> bool:
     """Have a running gateway finish its requests and end; True once none runs. `deadline_s` begins after its notice."""
-    told: set[int] = set()
+    told: dict[int, str] = {}  # a supervisor takes its record away a moment before it ends
     record = find(run)
     for _ in poll(deadline_s + (record.notice_s if record else 0), 0.05):
         record, guard = find(run), find_guard(run)  # a guard may just have started another supervisor
-        if record is None and guard is None:
-            break
+        if not (record or guard or any(lives(*each) for each in told.items())):
+            return True
         for pid in {record.pid if record else None, guard} - {None, *told}:
-            told.add(pid)
+            told[pid] = read_birth(pid)
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
-    return record is None
+    return False

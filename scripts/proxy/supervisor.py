@@ -153,7 +153,8 @@ class Supervisor:
     def _drain(self) -> int:
         """Say not ready, refuse new requests, finish those in flight (worker_shutdown_timeout bounds it)."""
         self._readiness.draining = True
-        if not self._keeper.wait(self._record.notice_s):
-            self._keeper.send(signal.SIGQUIT)
-            self._keeper.wait()
+        pause = self._record.notice_s
+        while not self._keeper.wait(pause):
+            self._keeper.send(signal.SIGQUIT)  # again: nginx loses one that comes before it looks for any
+            pause = 1.0
         return 0

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lungct_client import ServerError
+from lungct_client.address import read_plain
 from lungct_tools.proxy.keeper import is_nginx
 from lungct_tools.proxy.record import FINISH_S, find, find_guard
 from lungct_tools.server.deputy import dismiss, end_deputy, find_deputy
@@ -31,7 +32,7 @@ def list_asked(run: Path) -> set[Path]:
         HiddenError: nginx has what this process has not, a capability or another user: see ptrace(2), access mode.
     """
     try:
-        master = int((run / "gateway" / "nginx.pid").read_text())
+        master = int(read_plain(run / "gateway" / "nginx.pid"))
     except (OSError, ValueError):
         return set()
     found = set()

@@ -48,9 +48,9 @@ class Share:
         return Share(min(19, self.niceness + NICENESS) if may_take(self.niceness) else self.niceness)
 
     def halve(self) -> Share:
-        """The same on half of these cores."""
+        """The same on half of these cores, and the odd one: what fits the whole machine is not refused there."""
         cores = sorted(self.cores)
-        return Share(self.lower().niceness, frozenset(cores[-max(1, min(len(cores), count_cores()) // 2) :]))
+        return Share(self.lower().niceness, frozenset(cores[-((min(len(cores), count_cores()) + 1) // 2) :]))
 
     def give(self, instance: Instance) -> None:
         """To every thread of a server; twice, as what one starts that was not reached yet has the old share."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lungct_client import ServerError
+from lungct_client.address import read_plain
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.processes import lives, read_birth
 from lungct_tools.server.runfolder import claim, is_ours, write_whole
@@ -60,7 +61,7 @@ def note(run: Path, asked: bool) -> None:
 def find_deputy(run: Path) -> Deputy | None:
     """The deputy of a run folder; None if there is none, or if its folder is not ours: what it says is not believed."""
     with suppress(OSError, ValueError, TypeError):
-        record = Deputy((run / ASKED).is_file(), **json.loads((run / RECORD).read_text()))
+        record = Deputy((run / ASKED).is_file(), **json.loads(read_plain(run / RECORD)))
         if (type(record.pid), type(record.birth)) == (int, str) and is_ours(run) and is_ours(run / FOLDER):
             return record
     return None

@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,22 +30,27 @@ def check_ours(folder: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise RunFolderError(f"{folder} cannot be used: {error.strerror}; choose another run folder.") from None
+        raise RunFolderError(f"{folder} cannot be used: {error.strerror}; choose another folder.") from None
     if not stat.S_ISDIR(found.st_mode):
-        raise RunFolderError(f"{folder} is no folder; move it away, or choose another run folder.")
+        raise RunFolderError(f"{folder} is no folder; move it away, or choose another folder.")
     if found.st_uid != os.geteuid():
         raise RunFolderError(
-            f"{folder} belongs to user {found.st_uid}, not to you; run this as that user, or choose another run folder."
+            f"{folder} belongs to user {found.st_uid}, not to you; run this as that user, or choose another folder."
         )
     if found.st_mode & stat.S_IWOTH:
         raise RunFolderError(f"Everybody can write to {folder}; look what lies in it, then chmod 700 it.")
+
+
+def is_strange(path: Path) -> bool:
+    """Whether this is a link of another user, who may lead it anywhere."""
+    return path.is_symlink() and path.lstat().st_uid not in (0, os.geteuid())
 
 
 def resolve(run: Path) -> Path:
     """The folder that a path leads to; RunFolderError where a link to it is another user's, who leads it anywhere."""
     place = run.absolute()
     for part in (place, *place.parents):
-        if part.is_symlink() and part.lstat().st_uid not in (0, os.geteuid()):
+        if is_strange(part):
             raise RunFolderError(
                 f"{part} is a link of user {part.lstat().st_uid}; give the folder that you mean itself."
             )
@@ -68,7 +74,17 @@ def claim(folder: Path) -> None:
         check_ours(folder)
         folder.chmod(0o700)
     except OSError as error:
-        raise RunFolderError(f"{folder} cannot be used: {error.strerror}; choose another run folder.") from None
+        raise RunFolderError(f"{folder} cannot be used: {error.strerror}; choose another folder.") from None
+
+
+def close_empty(folder: Path) -> None:
+    """Take an empty folder of ours from all others: a fresh mount may be written by everybody, and nobody has."""
+    with suppress(OSError):
+        found = folder.lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and found.st_mode & stat.S_IWOTH:
+            folder.chmod(0o700)  # before it is looked into: nothing can be put there any more
+            if any(folder.iterdir()):
+                folder.chmod(stat.S_IMODE(found.st_mode))
 
 
 def open_fresh(path: Path, mode: int = 0o666) -> BinaryIO:
@@ -86,8 +102,8 @@ def write_whole(path: Path, text: str | bytes, mode: int = 0o666) -> None:
 
 
 def copy_fresh(source: Path, target: Path) -> None:
-    """Copy a file into the place of whatever had the name; no link is followed there."""
-    with source.open("rb") as read, open_fresh(target) as written:
+    """Copy a file, and whom it is for, into the place of whatever had the name; no link is followed there."""
+    with source.open("rb") as read, open_fresh(target, stat.S_IMODE(os.fstat(read.fileno()).st_mode)) as written:
         shutil.copyfileobj(read, written, 2**20)
 
 

@@ -145,7 +145,7 @@ def prepare(instance: Instance, archive: Path, seal: Path, chosen: list[str]) ->
     copy = take(archive, seal, Path(instance.temp) / "store")
     workers, most = read_settings(copy)["minWorkers"], 2 * count_most()  # an update tries it on half of the cores
     if workers > most:
-        raise ArchiveError(f"{archive}: minWorkers is {workers}, and this machine can hold {most} at most.")
+        raise ArchiveError(f"{archive}: minWorkers is {workers}; more than {most} are refused on these cores.")
     drawn = instance.canary.with_name("canary.new.png")
     drawn.unlink(missing_ok=True)
     write_png(draw_slice(5), drawn)

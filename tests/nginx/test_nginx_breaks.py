@@ -41,7 +41,7 @@ def connection(nginx):
         yield found
 
 
-def test_a_client_beyond_its_rate_reads_our_words_of_a_body_that_is_none(say, connection):
+def test_a_client_beyond_its_rate_reads_our_words_of_a_body_that_is_none(say):
     head = f"POST /predictions/lung_ct HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
     found = set()
     for _ in range(4):

@@ -18,7 +18,7 @@ def test_a_guard_that_cannot_start_the_supervisor_says_so_and_stays(tmp_path, ca
 
 def test_a_guard_that_ends_at_once_is_not_started_at_every_look(tmp_path, monkeypatch):
     """It cannot be recorded on a full disk, and each start takes a core for a moment."""
-    started = []
+    started, now = [], 1000.0
 
     def start(run):
         started.append(subprocess.Popen([sys.executable, "-c", ""]))
@@ -26,11 +26,11 @@ def test_a_guard_that_ends_at_once_is_not_started_at_every_look(tmp_path, monkey
         return started[-1]
 
     monkeypatch.setattr(guard, "start_guard", start)
+    monkeypatch.setattr(guard.time, "monotonic", lambda: now)
     watch = guard.Watch(tmp_path)
     for _ in range(20):
         watch.tend()
     assert len(started) == 1
-    later = guard.time.monotonic() + 1
-    monkeypatch.setattr(guard.time, "monotonic", lambda: later)
+    now += 1
     watch.tend()
     assert len(started) == 2

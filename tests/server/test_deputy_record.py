@@ -109,13 +109,20 @@ def test_what_gives_way_has_half_of_the_cores_and_gets_all_when_it_need_not(tmp_
     with own.halve().lend(), run_stand_in(tmp_path) as instance:
         modest = Share.read(instance.pid)
     assert Share.read() == own
-    assert len(modest.cores) == max(1, len(own.cores) // 2)
+    assert len(modest.cores) == (len(own.cores) + 1) // 2
     assert modest.niceness == (own.niceness + NICENESS if courtesy.may_take(own.niceness) else own.niceness)
     with run_stand_in(tmp_path) as instance:
         own.lower().give(instance)
         assert Share.read(instance.pid).cores == own.cores, "who is served beside a deputy keeps its cores"
         own.give(instance)
         assert Share.read(instance.pid) == own
+
+
+def test_an_archive_with_as_many_workers_as_fit_the_machine_can_be_tried_on_its_half(monkeypatch):
+    for number in range(1, 9):
+        monkeypatch.setattr(courtesy, "count_cores", lambda number=number: number)
+        half = len(Share(0, frozenset(range(number))).halve().cores)
+        assert 2 * half >= number > half or number == half == 1
 
 
 def test_niceness_that_could_not_be_taken_back_is_not_given(monkeypatch):

@@ -129,6 +129,14 @@ def test_root_who_looks_leaves_nothing_that_keeps_the_owner_from_his_tokens(tmp_
     assert (tmp_path / "key_file.lock").stat().st_uid == 65534
 
 
+@pytest.mark.timeout(20)
+def test_a_pipe_in_the_place_of_the_tokens_lock_is_told_and_not_waited_for(tmp_path):
+    (tmp_path / "key_file.json").write_text('{"inference": {"key": "old"}}')
+    os.mkfifo(tmp_path / "key_file.lock")
+    with pytest.raises(TokenError, match="key_file.lock cannot be written"):
+        Tokens(tmp_path / "key_file.json").renew("inference", "old", "http://127.0.0.1:9")
+
+
 class Recording:
     """What of a client a canary needs: it keeps what it would send."""
 
