@@ -18,7 +18,6 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
-from xdist.scheduler import LoadScopeScheduling
 
 from lungct.engines import choose_engine
 from lungct.model.folder import ModelFolder, load_model_folder
@@ -31,6 +30,7 @@ from lungct_tools.commandline import COMMANDS, compose
 from lungct_tools.phantom.anatomy import draw_slice
 from lungct_tools.server.instance import Instance, find_ports
 from tests.support.pictures import encode
+from tests.support.rooms import Rooms, rank
 from tests.support.watching import Page, exporting
 
 # A busy machine is slow, not wrong.
@@ -40,7 +40,6 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("patient")
 
 MODEL = ROOT / "model_store" / "lung_ct"
-LONG = ("container", "proxy", "modelling", "server", "model", "tests", "bench", "page", "pixels", "engines", "folder")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -54,15 +53,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Rooms that take long first: what is left at the end is short, so that of two processes none waits long."""
-    items.sort(key=lambda item: LONG.index(item.path.parent.name) if item.path.parent.name in LONG else len(LONG))
-
-
-class Rooms(LoadScopeScheduling):
-    """A room at a time for each process, as what the tests of a room share takes long to make."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return nodeid.partition("::")[0].rpartition("/")[0]
+    items.sort(key=rank)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Rooms:

@@ -8,24 +8,19 @@ import time
 import warnings
 import zipfile
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from lungct import NOTICE
 from lungct.gate.checks import GATE_OFF, LITTLE_LUNG, NO_GATE, OTHER_SCAN, SMOOTH, UNLIKE
-from lungct.heatmap.gradcam import activate
-from lungct.heatmap.render import overlay, spread
-from lungct.model.preprocess import place
 from lungct.pipeline import Job
-from lungct.pixels.image import Slice, decode
+from lungct.pixels.image import decode
 from lungct.settings import Settings
 from lungct_client import Local, ServerError, ServerSilent
 from lungct_tools.folder.header import find_place, list_tags
 from lungct_tools.page import markup
 from lungct_tools.page.advice import explain_decision, explain_failure, explain_state
 from lungct_tools.page.overview import find_worst
-from lungct_tools.page.picture import COLOURS, VIEWS, draw_overlay, make_map, make_sheet, sample_colours
+from lungct_tools.page.picture import VIEWS
 from lungct_tools.page.reading import tell_agreement
 from lungct_tools.page.study import Finding, Study, connect, view
 from lungct_tools.page.table import make_csv
@@ -34,51 +29,12 @@ from lungct_tools.page.viewer import describe_input
 from lungct_tools.phantom.anatomy import draw_slice
 from lungct_tools.phantom.files import encode_dicom
 from lungct_tools.server.instance import Instance
-from tests.support.dicoms import build_ct, read
+from tests.support.dicoms import build_ct
 
 
 @pytest.fixture(scope="module")
 def dicom():
     return encode_dicom(draw_slice(3, "spiculated", 256))
-
-
-def test_the_page_draws_what_the_server_draws(pipeline, slices, phantoms):
-    options = {"X-Heatmap": "always", "X-Heatmap-Class": "Malignant", "X-Heatmap-Format": "grid"}
-    reply = json.loads(pipeline.score([Job({"body": slices[0]}, options)]).replies[0].body)
-    options |= {"X-Heatmap-Format": "png", "X-Heatmap-Colormap": "viridis"}
-    row = Job({"body": slices[0]}, {**options, "Accept": "image/png"})
-    served = np.asarray(Image.open(io.BytesIO(pipeline.score([row]).replies[0].body)))
-    drawn = make_map(reply["heatmap"], "Malignant", read(slices[0]), pipeline.contract.geometry)
-    ours = draw_overlay(phantoms[0], drawn, "viridis", 0.5)
-    assert np.abs(ours.astype(int) - served.astype(int)).max() <= 2  # the grid is rounded to five digits
-
-
-def test_a_map_lies_on_the_slice_and_not_on_its_padding():
-    grid = np.zeros((7, 7), np.float32)
-    grid[3, 3] = 1
-    flat = np.zeros((100, 300), np.uint8)
-    drawn = make_map({"grids": {"A": grid.tolist()}}, "A", Slice(flat, "PNG", None, ""), "pad")
-    tall = make_map({"grids": {"A": grid.tolist()}}, "A", Slice(flat, "PNG", None, "", aspect=2.0), "pad")
-    assert (tall.levels == spread(activate(grid).map, place(100, 300, "pad", 2.0))).all()
-    assert drawn.levels.shape == (100, 300)
-    assert np.unravel_index(drawn.levels.argmax(), (100, 300)) == pytest.approx((50, 150), abs=2)
-    assert (drawn.levels == spread(activate(grid).map, place(100, 300, "pad"))).all()
-    assert overlay(flat, drawn.levels, "jet").shape == (100, 300, 3)
-
-
-@pytest.mark.parametrize("colours", COLOURS)
-def test_the_colour_bar_runs_from_low_to_high_and_safe_maps_get_lighter(colours):
-    found = [tuple(map(int, colour[4:-1].split(","))) for colour in sample_colours(colours)]
-    lightness = [0.3 * r + 0.59 * g + 0.11 * b for r, g, b in found]
-    assert len(set(found)) == 9
-    assert (lightness == sorted(lightness)) == (colours != "jet")
-
-
-def test_the_picture_to_keep_carries_the_notice(phantoms):
-    sheet = make_sheet(phantoms[0], None, "jet", ("line",))
-    assert NOTICE.encode() in sheet
-    alone, both = Image.open(io.BytesIO(sheet)), make_sheet(phantoms[0], np.zeros((512, 512, 3), np.uint8), "jet", ())
-    assert Image.open(io.BytesIO(both)).width > 1.9 * alone.width
 
 
 def test_the_csv_carries_the_notice_in_every_line_and_quotes_no_tag(pipeline, slices, dicom):
