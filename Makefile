@@ -78,7 +78,7 @@ screenshots:  ## README's pictures of the page, from synthetic slices; needs `ma
 
 flow:     ## docs/flow.svg, the way of a request, from the settings and the model
 	@$(SETUP)
-	@$(LUNGCT) flow > docs/flow.svg
+	@$(LUNGCT) flow > docs/flow.svg.new && mv docs/flow.svg.new docs/flow.svg
 
 scale:    ## change the number of workers and wait for them: make scale WORKERS=2
 	@$(LUNGCT) scale $(WORKERS) $(ARGS)

@@ -8,10 +8,10 @@ from lungct_tools.folder.record import Row
 class Instances:
     """Tells the slices of one series from their copies while their rows pass by, in some 250 bytes a slice.
 
-    A copy has equal pixels as the network saw them at the same position, whatever number it was given, or one instance
-    UID at the same position, frame and instance number (`spot`, as far as the file tells): the UID finds one slice in
-    several transfer syntaxes. Equal pixels at two positions are two slices. One UID at another position is no copy, but
-    should not be: a warning.
+    A copy has equal pixels as the network saw them at the same position, or where none is known, whatever number it
+    was given, or one instance UID at the same position, frame and instance number (`spot`, as far as the file tells):
+    the UID finds one slice in several transfer syntaxes. Equal pixels at two positions are two slices. One UID at
+    another position is no copy, but should not be: a warning.
 
     Attributes:
         scored: slices with a score, copies apart.

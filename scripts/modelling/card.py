@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -111,14 +112,12 @@ Nodule-free LIDC slices, all of which were backgrounds of the training (so this 
 others would be; no patient was left out to judge that):
 
 {tabulate(("patient", "slices", "called Malignant", "refused by the gate", "reported Malignant"), backgrounds)}"""
-    beside = found.get("beside")
-    learned = f" {beside['version']} was trained on these cases, and tells their classes by scanner." if beside else ""
     return f"""## What the classes hold
 
 On the {labelled["slices"]} slices of {labelled["cases"]} cases of IQ-OTH/NCCD that it did not see, this model has an
-accuracy of {show(labelled["accuracy"])} and a balanced one of {show(labelled["balanced_accuracy"])}.{learned} Much of
-that data set's Malignant is collapse, effusion or hilar disease, which is in no paste; its Benign is not learnable as
-labelled (chance with two backbones) and was left out of training.
+accuracy of {show(labelled["accuracy"])} and a balanced one of {show(labelled["balanced_accuracy"])}. Much of that data
+set's Malignant is collapse, effusion or hilar disease, which is in no paste; its Benign is not learnable as labelled
+(chance with two backbones) and was left out of training.
 
 {tabulate(("is", *(f"called {name}" for name in CLASSES)), rows)}{told if free else ""}
 
@@ -150,8 +149,8 @@ def describe_decision(contract: ModelContract, found: dict[str, Any]) -> str:
     )
     trust = contract.training.get("trust")
     trusted = (
-        f", and that of `lungct trust`, under which no worse copy of a referred slice is reported: {trust['count']} of "
-        f"{trust['of']} were on slices that set no limit (at most {trust['at_most']:.1%})"
+        ", and that of `lungct trust`, which is chosen so that no worse copy of a referred slice is reported; on "
+        f"slices that set no limit {trust['count']} of {trust['of']} were (at most {percent_up(trust['at_most'])})"
         if trust
         else ""
     )
@@ -171,9 +170,14 @@ as wrong only if called Malignant.
 
 {tabulate(head, rows)}
 
-Referred whatever the confidence: slices unlike the training data, smoother than nearly all that were judged, DICOM
+Referred whatever the confidence: slices unlike the training data, smoother than nearly all that set the limits, DICOM
 outside of {scans}. Pictures say neither; `warnings` tells so. A slice with little lung is never reported
 Malignant."""
+
+
+def percent_up(bound: float) -> str:
+    """An upper bound as people read it, which must not be told lower than it is."""
+    return f"{ceil(1000 * bound) / 10:g}%"
 
 
 def describe_gate(found: dict[str, Any]) -> str:
@@ -221,7 +225,7 @@ def describe_limits(found: dict[str, Any]) -> str:
 def describe_reproduction(contract: ModelContract, found: dict[str, Any]) -> str:
     made = contract.training
     usual = json.loads(json.dumps(asdict(Recipe())))
-    recipe = json.dumps({name: value for name, value in made["recipe"].items() if value != usual[name]})
+    recipe = json.dumps({name: value for name, value in made["recipe"].items() if value != usual.get(name)})
     every = f"lungct trust --data DIR --every {made['trust']['every']} --write\n" if "trust" in made else ""
     return f"""## How to reproduce
 
@@ -231,9 +235,9 @@ lungct train --data DIR --init INIT --recipe '{recipe}' --version {contract.vers
 lungct evaluate --data DIR{" --beside EVALUATION" if "beside" in found else ""}
 ```
 
-INIT was {made["init"]}; `imagenet` fetches torchvision's. Training took {made["minutes"]:.0f} minutes of wall time,
-evaluating {found["minutes"]:.0f}. [docs/trials.md](../../docs/trials.md) tells how the shipped training went, and of
-earlier trials."""
+INIT was {made.get("init", "not told")}; `imagenet` fetches torchvision's. Training took {made["minutes"]:.0f} minutes
+of wall time, evaluating {found["minutes"]:.0f}. [docs/trials.md](../../docs/trials.md) tells how the shipped training
+went, and of earlier trials."""
 
 
 def describe_sources() -> str:

@@ -46,23 +46,23 @@ def main() -> int:
 
     started, out = time.monotonic(), args.out or args.model
     try:
-        beside = {"beside": tell_beside(json.loads(args.beside.read_text()))} if args.beside else {}
+        beside = {"beside": tell_beside(args.beside)} if args.beside else {}
         folder = load_model_folder(args.model)
         engine = choose_engine(folder, threads=count_cores(), wanted=args.engine)
         judge = Judge.read(folder, engine, read_cases(args.data), args.data, args.nodules or args.data / "lidc_nodules")
-        found = judge_all(judge, args.data, args.made)
+        out.mkdir(parents=True, exist_ok=True)  # a place that cannot be written is told before minutes of work
+        found = judge_all(judge, args.data, args.made) | beside
+        contract = folder.contract
+        found |= {"version": contract.version, "engine": engine.name, "weights_sha256": contract.weights_sha256}
+        found["minutes"] = round((time.monotonic() - started) / 60, 1)
+        (out / EVALUATION).write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
+        if out.resolve() == args.model.resolve():
+            replace(contract, metrics=promise(found)).write(out)
+        draw_failures(out / FIGURE, judge, found["phantoms"])
+        write_card(out, contract, found)
     except (ModelFolderError, ValueError, KeyError, OSError, RuntimeError, ImportError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2
-    contract = folder.contract
-    found |= {"version": contract.version, "engine": engine.name, "weights_sha256": contract.weights_sha256, **beside}
-    found["minutes"] = round((time.monotonic() - started) / 60, 1)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / EVALUATION).write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
-    if out.resolve() == args.model.resolve():
-        replace(contract, metrics=promise(found)).write(out)
-    draw_failures(out / FIGURE, judge, found["phantoms"])
-    write_card(out, contract, found)
     print(f"evaluate: wrote {out / CARD}, {EVALUATION} and {FIGURE} in {found['minutes']} minutes")
     return 0
 

@@ -64,12 +64,12 @@ def judge_all(judge: Judge, data: Path, made: int) -> dict[str, Any]:
 def promise(found: dict[str, Any]) -> dict[str, Any]:
     """What model.json tells users and the exporter to expect, out of `judge_all`: recalls pasted, reports real."""
     reports, scores = found["reports"]["all"], found["pasted"]["scores"]
+    known = {key: scores[key] for key in ("balanced_accuracy", *RECALLS)}
+    known |= {"mean_confidence": reports["confidence"], "reported_share": reports["reported"]}
     told = {
         "of": "nodules of unseen patients pasted into unseen slices (recall, balanced accuracy), and real slices of "
         "scanners and cases that training did not see (what is reported, mean confidence); see MODEL_CARD.md",
-        **{key: round(scores[key], 4) for key in ("balanced_accuracy", *RECALLS)},
-        "mean_confidence": round(reports["confidence"], 4),
-        "reported_share": round(reports["reported"], 4),
+        **{key: round(value, 4) for key, value in known.items() if value is not None},
     }
     if reports["right"] is not None:
         told["reported_accuracy"] = round(reports["right"], 4)

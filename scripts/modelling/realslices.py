@@ -114,6 +114,8 @@ def judge_gate(judge: Judge, data: Path) -> dict[str, Any]:
     found = {}
     for folder in sorted(path for path in (data / "not_ct").glob("*") if path.is_dir()):
         files = [path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()]
+        if not files:
+            continue
         answers = ask(judge.folder, judge.engine, files, folder.name)
         found[folder.name] = {
             "files": len(files),
@@ -132,7 +134,11 @@ def judge_reports(known: list[Known], answers: Answers) -> dict[str, Any]:
     confidence = np.where(answers.answered, answers.probabilities.max(1), np.nan)
 
     def average(rows: Ints) -> dict[str, float]:
-        return {"reported": float(answers.reported[rows].mean()), "confidence": float(np.nanmean(confidence[rows]))}
+        known = confidence[rows][answers.answered[rows]]
+        return {
+            "reported": float(answers.reported[rows].mean()),
+            "confidence": float(known.mean() if len(known) else np.nan),
+        }
 
     def tell(rows: Flags) -> dict[str, Any]:
         reported = rows & answers.reported
@@ -141,7 +147,7 @@ def judge_reports(known: list[Known], answers: Answers) -> dict[str, Any]:
         return {
             "slices": int(rows.sum()),
             "groups": len(set(groups[rows])),
-            **average(np.flatnonzero(rows)),
+            **{key: None if np.isnan(value) else value for key, value in average(np.flatnonzero(rows)).items()},
             "intervals": resample_cases(lambda drawn: average(np.flatnonzero(rows)[drawn]), groups[rows]),
             "right": share(right[reported]),
             "groups_reported": len(owners),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 PASTED = "pasted, unseen patients and backgrounds"
@@ -62,9 +64,18 @@ def list_cells(found: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, 
     return head, cells
 
 
-def tell_beside(found: dict[str, Any]) -> dict[str, Any]:
-    """What an evaluation is to others that are held against it: its version, and what it reached by measure."""
-    return {"version": found["version"], "reached": {row.measure: row.reached for row in list_rows(found)}}
+def tell_beside(path: Path) -> dict[str, Any]:
+    """What an evaluation is to others that are held against it: its version, and what it reached by measure.
+
+    Raises:
+        OSError, ValueError: the file is no evaluation.json of this version.
+    """
+    try:
+        found = json.loads(path.read_text())
+        return {"version": found["version"], "reached": {row.measure: row.reached for row in list_rows(found)}}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        told = f"{path} is no evaluation.json of this version; run `lungct evaluate` on its model again."
+        raise ValueError(told) from None
 
 
 def list_pasted(found: dict[str, Any]) -> Iterator[Row]:

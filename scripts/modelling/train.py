@@ -62,9 +62,10 @@ def main() -> int:
         check_kept_out(material)
         torch.manual_seed(recipe.seed)
         generator = material.split(kept_out=False).generate(Settings(), recipe.seed)
-        trainer = Trainer(build_network(args.init), generator, recipe, args.work, workers=2)
+        start = Path(args.init).name
+        trainer = Trainer(build_network(args.init), start, generator, recipe, args.work, workers=2)
         network, minutes = trainer.run(), round(trainer.seconds / 60, 1)
-        contract = ship(network, recipe, minutes, Path(args.init).name, material, known, args.out, args.version)
+        contract = ship(network, recipe, minutes, start, material, known, args.out, args.version)
     except (ModelFolderError, ValueError, TypeError, KeyError, OSError, RuntimeError, UnpicklingError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 2

@@ -145,8 +145,9 @@ def measure(folder: Any, known: list[Known], others: Path, wanted: str) -> tuple
         "refused": {name: count_refused(rest[name], gate["refuse_above"]) for name in ("whole", *CROPS)},
     }
     for kind in sorted(path for path in others.glob("*") if path.is_dir()):
-        pictures = look(folder, engine, sorted(kind.iterdir()), {kind.name: np.asarray})[kind.name]
-        found["refused"][kind.name] = count_refused(pictures, gate["refuse_above"], least_lung=0.0)
+        if files := sorted(path for path in kind.iterdir() if path.is_file()):
+            pictures = look(folder, engine, files, {kind.name: np.asarray})[kind.name]
+            found["refused"][kind.name] = count_refused(pictures, gate["refuse_above"], least_lung=0.0)
     metrics = renew_shares(contract.metrics, contract.refer_below, refer_below)
     return found, replace(contract, gate=gate, refer_below=refer_below, metrics=metrics)
 

@@ -55,7 +55,7 @@ class Finding:
 
     @property
     def key(self) -> Key:
-        """What tells it from all others, its name and its content's mark: two members of a ZIP may have one name."""
+        """Its name and its content's mark: two members of a ZIP may have one name. Unreadable ones share it, too."""
         return self.name, self.upload.mark
 
     @cached_property

@@ -79,7 +79,10 @@ def _members(uploads: Sequence[Upload], notes: list[str]) -> Iterator[Upload]:
             notes.append(f"{plain(name)}: {error}")
             continue
         folder = f"{name}/" if len(uploads) > 1 else ""
-        for entry in archive.entries():
+        entries = list(archive.entries())
+        if not entries:
+            notes.append(f"{plain(name)} holds no files.")
+        for entry in entries:
             told = folder + printable(entry.name)
             try:
                 yield Upload(told, archive.read(entry))

@@ -189,5 +189,14 @@ def show_tags(finding: Finding) -> None:
 
 
 def make_tags(body: bytes) -> list[dict[str, str]]:
-    """The header as a table, which Streamlit saves as CSV as it is."""
-    return [{"tag": name, "value": disarm(value)} for name, value in list_tags(body)]
+    """The header as a table, which Streamlit saves as CSV as it is. Numbers are no formulas, whatever their sign."""
+    return [{"tag": name, "value": value if is_number(value) else disarm(value)} for name, value in list_tags(body)]
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is one number and nothing else."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

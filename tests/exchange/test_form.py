@@ -1,5 +1,7 @@
 """What is known of a form's parts where TorchServe alone has read them."""
 
+import base64
+
 import pytest
 
 from lungct.errors import LungCTError
@@ -70,3 +72,5 @@ def test_a_second_slice_is_a_file_whatever_its_part_or_grpcs_input_says_of_it(ki
         parse({"data": b"one", "slice2": encode(GRAY, "PNG")}, parts, ())
     assert caught.value.code == "bad_option"
     assert parse({"slice2": encode(GRAY, "PNG")}, parts, ()).body == encode(GRAY, "PNG")
+    with pytest.raises(LungCTError, match="make score"):
+        parse({"data": b"one", "slice2": base64.b64encode(encode(GRAY, "PNG"))}, parts, ())

@@ -145,6 +145,7 @@ def test_a_damaged_file_from_numpy_is_told_what_may_have_cut_it():
         (ask(), {}, True),
         ({"inputs": []}, {}, True),
         (b'{"inputs": broken', {}, True),
+        ('{"inputs": []}'.encode("utf-16"), {}, True),
         (bytearray(binary(b"file")[1]), binary(b"file")[0], True),
         ({"data": "YQ=="}, {}, False),
         (b'{"data": "aW5wdXRz"}', {}, False),

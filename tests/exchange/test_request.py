@@ -154,7 +154,7 @@ def test_bad_base64_is_a_corrupt_image(text):
     assert refused({"body": oip(data=[{"a": 1} if text == ["YQ=="] else text])}) == "corrupt_image"
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "WEBP"])
 @pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf", b"\r\n", b"data:;base64,", b" data:image/png;base64,"])
 def test_a_body_that_is_nothing_but_base64_is_the_file_that_it_holds(kind, before):
     file = encode(GRAY, kind)
@@ -162,8 +162,16 @@ def test_a_body_that_is_nothing_but_base64_is_the_file_that_it_holds(kind, befor
     assert refused({"body": before + base64.b64encode(file)[:-3] + b"="}) == "corrupt_image"
 
 
-def test_a_dicom_file_in_base64_is_one_too():
+def test_a_dicom_file_in_base64_is_one_too_and_so_is_a_jpeg_in_the_alphabet_of_urls():
     assert parse({"body": base64.b64encode(build_ct())}, {}, CLASSES).body == build_ct()
+    file = encode(GRAY, "JPEG")
+    assert parse({"body": base64.urlsafe_b64encode(file)}, {}, CLASSES).body == file
+
+
+@pytest.mark.parametrize("preamble", [b"/9j/", b"data:", b"A" * 64])
+def test_a_dicom_file_is_one_whatever_its_preamble_begins_with(preamble):
+    file = preamble.ljust(128, b"\0") + build_ct()[128:]
+    assert parse({"body": file}, {}, CLASSES).body == file
 
 
 @pytest.mark.parametrize("before", ["", " \r\n", "\ufeff"])
@@ -176,8 +184,13 @@ def test_json_as_windows_writes_it_is_read_whatever_it_is_called(before, encodin
 
 def test_two_files_in_one_json_are_two_whatever_the_second_is_called():
     text = base64.b64encode(encode(GRAY, "PNG")).decode()
-    with pytest.raises(LungCTError, match="make score"):
-        parse({"body": {"data": text, "second": text}}, {}, CLASSES)
+    bitmap = base64.b64encode(encode(GRAY, "BMP")).decode()
+    tensor = {"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [text]}]}
+    for second in (text, f"\n {text}", bitmap, [text], [[bitmap]]):
+        for document in ({"data": text, "second": second}, {**tensor, "parameters": {"second": second}}):
+            with pytest.raises(LungCTError, match="make score"):
+                parse({"body": document}, {}, CLASSES)
+    assert parse({"body": {**tensor, "parameters": {"heatmap": "always"}}}, {}, CLASSES).heatmap == "always"
     assert parse({"body": {"data": text, "note": "from the second scanner"}}, {}, CLASSES).body == encode(GRAY, "PNG")
 
 

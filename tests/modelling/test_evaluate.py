@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from lungct_tools.modelling.intervals import cover, resample_cases, tell_share
 from lungct_tools.modelling.judge import rank
 from lungct_tools.modelling.judging import promise
 from lungct_tools.modelling.madeslices import locate, points_at, score_pasted, swap
-from lungct_tools.modelling.realslices import judge_boxed, judge_reports, judge_series, touches
+from lungct_tools.modelling.realslices import judge_boxed, judge_gate, judge_reports, judge_series, touches
 from lungct_tools.modelling.sources import Box, Known, read_boxed, read_series
 from lungct_tools.modelling.surroundings import find_surroundings
 from lungct_tools.modelling.table import list_rows, tell_beside
@@ -54,11 +55,36 @@ def test_the_card_has_every_row_whose_data_was_there_and_says_which_are_missed(w
 def test_another_models_evaluation_gives_the_table_a_column(trained, found, tmp_path):
     other = {**found, "version": "1.0", "pasted": {**found["pasted"], "scores": dict(found["pasted"]["scores"])}}
     other["pasted"]["scores"]["balanced_accuracy"] = 0.123
-    write_card(tmp_path, load_model_folder(trained.model).contract, {**found, "beside": tell_beside(other)})
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    beside = tell_beside(tmp_path / "other.json")
+    write_card(tmp_path, load_model_folder(trained.model).contract, {**found, "beside": beside})
     card = (tmp_path / CARD).read_text()
     assert "| judged on | measure | 1.0 | wanted | reached |" in card
     assert "| balanced accuracy | 0.12 (" in card
     assert "1.0: the same command on its folder" in card
+    assert "was trained on these cases" not in card, "nobody said so of that model"
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"version": "1.0"}', "no JSON"])
+def test_what_is_no_evaluation_cannot_stand_beside_and_that_is_told(text, tmp_path):
+    (tmp_path / "other.json").write_text(text)
+    with pytest.raises(ValueError, match="is no evaluation.json of this version"):
+        tell_beside(tmp_path / "other.json")
+
+
+def test_a_folder_that_an_older_release_trained_gets_its_card(trained, found, tmp_path):
+    contract = load_model_folder(trained.model).contract
+    older = {name: value for name, value in contract.training.items() if name != "init"}
+    older["recipe"] = {**older["recipe"], "folds": 5}
+    write_card(tmp_path, replace(contract, training=older), found)
+    assert "INIT was not told" in (tmp_path / CARD).read_text()
+
+
+def test_a_bound_is_rounded_up(trained, found, tmp_path):
+    contract = load_model_folder(trained.model).contract
+    trust = {"every": 1, "count": 0, "of": 664, "at_most": 0.0045}
+    write_card(tmp_path, replace(contract, training={**contract.training, "trust": trust}), found)
+    assert "0 of 664 were (at most 0.5%)" in " ".join((tmp_path / CARD).read_text().split())
 
 
 def test_what_was_tried_against_a_miss_stands_under_the_table(trained, found, tmp_path):
@@ -188,6 +214,23 @@ def test_reports_count_unseen_slices_alone_and_forgive_benign_that_is_not_called
     assert (told["slices"], told["reported"], told["right"]) == (4, 0.75, pytest.approx(2 / 3))
     assert (told["groups_reported"], told["groups_without_error"]) == (3, 2)
     assert [(one["file"], one["decision"]) for one in found["worst"]] == [("d.png", "report")]
+
+
+def test_a_source_of_which_all_was_refused_is_told_as_none(tmp_path):
+    known = [Known(tmp_path / "a.png", "clear", "a", NORMAL, False)]
+    answers = make_answers([(np.nan,) * 3], reported=[False])._replace(answered=np.zeros(1, bool))
+    found = judge_reports(known, answers)
+    assert found["all"]["confidence"] is None
+    json.dumps(found, allow_nan=False)
+    scores = {"balanced_accuracy": None, "recall_benign": 0.5, "recall_malignant": None, "recall_normal": None}
+    told = promise({"reports": found, "pasted": {"scores": scores}})
+    assert told["recall_benign"] == 0.5
+    assert not {"mean_confidence", "balanced_accuracy"} & set(told)
+
+
+def test_an_empty_folder_of_other_pictures_is_passed_over(tmp_path):
+    (tmp_path / "not_ct" / "photo").mkdir(parents=True)
+    assert judge_gate(None, tmp_path) == {}
 
 
 def test_swapped_surroundings_change_nothing_in_the_body():

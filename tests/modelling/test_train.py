@@ -104,9 +104,10 @@ def generator(nodules):
 SHORT = Recipe(views=((8, 64), (8, 96)), batch=4)
 
 
-def make_trainer(generator, folder, recipe=SHORT):
+def make_trainer(generator, folder, recipe=SHORT, start="start.pth"):
     torch.manual_seed(0)
-    return Trainer(build_network(str(make_start(folder.parent / "start.pth"))), generator, recipe, folder, 0)
+    network = build_network(str(make_start(folder.parent / "start.pth")))
+    return Trainer(network, start, generator, recipe, folder, 0)
 
 
 def test_a_training_that_was_stopped_goes_on_to_the_very_same_weights(generator, tmp_path, monkeypatch):
@@ -137,6 +138,12 @@ def test_a_checkpoint_of_another_recipe_is_refused(generator, tmp_path):
         make_trainer(generator, tmp_path / "run", replace(SHORT, lr=1e-3))
 
 
+def test_what_a_resumed_training_began_with_is_not_told_otherwise(generator, tmp_path):
+    make_trainer(generator, tmp_path / "run").save()
+    with pytest.raises(ValueError, match=r"began with --init start\.pth"):
+        make_trainer(generator, tmp_path / "run", start="imagenet")
+
+
 def test_what_is_before_layer2_stays_as_it_was_and_what_is_after_learns(generator, tmp_path, monkeypatch):
     monkeypatch.setattr("lungct_tools.modelling.pasting.training.LOGGED_EVERY", 1)
     trainer = make_trainer(generator, tmp_path / "run")
@@ -155,13 +162,19 @@ def test_what_is_before_layer2_stays_as_it_was_and_what_is_after_learns(generato
     [
         ({"module.conv1.weight": torch.zeros(64, 3, 7, 7)}, "no state_dict of a resnet18"),
         ({"conv1.weight": torch.zeros(1)}, "size"),
+        ({"fc.weight": torch.zeros(1000, 512)}, "no conv1.weight, which is not trained"),
+        ([torch.zeros(1)], "it holds a list"),
+        (None, "is empty, or was cut off"),
     ],
-    ids=["other names", "another size"],
+    ids=["other names", "another size", "none of its tensors", "no table", "no bytes"],
 )
 def test_a_start_file_of_another_network_is_refused_before_anything_is_trained(
     tensors, sentence, tmp_path, trained, run_here
 ):
-    torch.save(tensors, tmp_path / "start.pth")
+    if tensors is None:
+        (tmp_path / "start.pth").touch()
+    else:
+        torch.save(tensors, tmp_path / "start.pth")
     place = ("--data", trained.data, "--nodules", trained.nodules, "--init", tmp_path / "start.pth")
     code, said = run_here("train", *place, "--work", tmp_path / "work", "--out", tmp_path / "model", "--version", "8")
     assert (code, sentence in said, "Traceback" in said) == (2, True, False)

@@ -84,3 +84,17 @@ def test_no_table_that_streamlit_saves_as_csv_holds_a_formula():
     assert line["file"] == "'=1+1.png"
     tags = {line["tag"]: line["value"] for line in make_tags(build_ct(SeriesDescription="=1+1"))}
     assert tags["Series Description"] == "'=1+1"
+
+
+def test_a_number_of_a_header_is_shown_as_it_stands_there():
+    tags = {
+        line["tag"]: line["value"] for line in make_tags(build_ct(RescaleIntercept="-1024", SliceLocation="-120.5"))
+    }
+    assert (tags["Rescale Intercept"], tags["Slice Location"]) == ("-1024", "-120.5")
+
+
+@pytest.mark.parametrize("names", [(), ("__MACOSX/._a.png", "folder/")])
+def test_a_zip_that_holds_no_files_is_told(names):
+    found, notes = unpack([Upload("empty.zip", pack(*((name, b"") for name in names)))])
+    assert (found, len(notes)) == ([], 1)
+    assert "empty.zip holds no files" in notes[0].replace("\\", "")

@@ -12,18 +12,21 @@ from lungct.pixels import find_text
 _DATA_URI = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
 _BLANKS = str.maketrans("", "", " \t\r\n")
 _URL_SAFE = str.maketrans("-_", "+/")
-# How PNG, JPEG, TIFF, WebP and DICOM begin in base64, and no file that we read begins itself.
-_HEADS = ("iVBORw0KGgo", "/9j/", "SUkqA", "SUkrA", "TU0AK", "UklGR", "A" * 64)
+# How PNG, JPEG, TIFF, BMP, WebP and DICOM begin in base64, and no file that we read begins itself.
+_HEADS = ("iVBORw0KGgo", "/9j/", "_9j_", "SUkqA", "SUkrA", "TU0AK", "Qk0", "Qk1", "Qk2", "Qk3", "UklGR", "A" * 64)
 
 
 def is_meant(body: bytes | bytearray) -> bool:
     """Whether a body is a file in base64, with nothing around it or as a data: URI, which is what a canvas gives."""
+    if body[128:132] == b"DICM":  # the 128 bytes before may be anything (PS3.10 7.1)
+        return False
     text = find_text(body).decode("latin-1")
     return text[:5].lower() == "data:" or is_file(text)
 
 
 def is_file(text: str) -> bool:
     """Whether a text is such a file, for all that its beginning says; not all that begins with `data:` is."""
+    text = text[:512].lstrip()
     return text.startswith(_HEADS) or bool(_DATA_URI.match(text))
 
 

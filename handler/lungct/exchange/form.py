@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from lungct.errors import LungCTError
+from lungct.exchange import base64text
 from lungct.pixels import is_known
 
 FILE_FIELDS = ("data", "file", "body")
@@ -59,8 +60,11 @@ def find_file(row: Mapping[str, Any], headers: Mapping[str, Any], options: Colle
 
 
 def holds_slice(value: Any) -> bool:
-    """Whether a field holds a file that we read: gRPC tells no content type, and forms may tell a wrong one."""
-    return isinstance(value, bytes | bytearray) and is_known(bytes(value[:512]))
+    """Whether a field holds a file that we read, also in base64: gRPC tells no content type, and forms a wrong one."""
+    if not isinstance(value, bytes | bytearray):
+        return False
+    head = bytes(value[:512])
+    return is_known(head) or base64text.is_file(head.decode("latin-1"))
 
 
 def check_whole(

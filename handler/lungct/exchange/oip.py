@@ -104,7 +104,7 @@ def is_meant(row: Mapping[str, Any], headers: Mapping[str, Any]) -> bool:
         return "inputs" in body
     if any(name.lower() == HEADER_LENGTH for name in headers):
         return True
-    return isinstance(body, bytes | bytearray) and document.is_begun(body) and b'"inputs"' in body
+    return isinstance(body, bytes | bytearray) and document.is_begun(body) and b'"inputs"' in body.replace(b"\0", b"")
 
 
 def explain(error: LungCTError, body: bytes) -> LungCTError:

@@ -19,7 +19,7 @@ class Origin(NamedTuple):
     Attributes:
         request_id: the caller's, where it sent one that can be one; else the server's.
         trace_id: of the caller's `traceparent`, 32 hex digits; None where it sent none.
-        span_id: of the same, 16 hex digits: the gateway's own.
+        span_id: of the same, 16 hex digits: the gateway's own; of a caller who came directly, the caller's.
     """
 
     request_id: str | None = None

@@ -190,7 +190,11 @@ def _find_document(body: Any, named: Mapping[str, str]) -> Mapping[str, Any] | N
 
 
 def _holds_file(name: str, value: Any) -> bool:
-    """Whether a field of a JSON request is a file, by its name or by what it holds."""
+    """Whether a field of a JSON request is a file or several, by its name or by what it or its parts hold."""
+    if isinstance(value, list) and name not in ("inputs", *form.FILE_FIELDS):
+        return any(_holds_file("", part) for part in value)
+    if name == "parameters" and isinstance(value, Mapping):
+        return any(map(_holds_file, value, value.values()))
     return name in ("inputs", *form.FILE_FIELDS) or (isinstance(value, str) and base64text.is_file(value))
 
 

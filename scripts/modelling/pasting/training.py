@@ -27,6 +27,7 @@ from lungct_tools.modelling.pasting.generator import Generator
 SAVED_EVERY_S = 300.0
 LOGGED_EVERY = 25  # steps
 CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
+FROZEN = ("conv1.", "bn1.", "layer1.")  # as they came, see Trainer
 
 
 @dataclass(frozen=True)
@@ -75,16 +76,23 @@ def build_network(init: str) -> LungResNet18:
     """A three-class network from torchvision's ImageNet weights, or from a plain state_dict file, whole or in part.
 
     Raises:
-        ValueError, RuntimeError: the tensors are of another network.
+        ValueError, RuntimeError, UnpicklingError: the tensors are of another network, or the file is none.
     """
     if init == "imagenet":
         weights = torchvision.models.ResNet18_Weights.IMAGENET1K_V1.get_state_dict(check_hash=True)
     else:
-        weights = torch.load(init, map_location="cpu", weights_only=True)
+        try:
+            weights = torch.load(init, map_location="cpu", weights_only=True)
+        except EOFError:
+            raise ValueError(f"{init} is empty, or was cut off.") from None
+        if not isinstance(weights, dict):
+            raise ValueError(f"{init} is no state_dict of a resnet18: it holds a {type(weights).__name__}.")
     network = LungResNet18(len(CLASSES))
     found = network.load_state_dict({k: v for k, v in weights.items() if not k.startswith("fc.")}, strict=False)
     if found.unexpected_keys:
         raise ValueError(f"{init} is no state_dict of a resnet18: it has {found.unexpected_keys[0]}.")
+    if frozen := [name for name in found.missing_keys if name.startswith(FROZEN)]:
+        raise ValueError(f"{init} has no {frozen[0]}, which is not trained and would stay random.")
     return network
 
 
@@ -127,14 +135,16 @@ def measure_loss(evidence: Tensor, labels: Tensor, shares: Tensor, recipe: Recip
 class Trainer:
     """A training that can be stopped at any time; `run` goes on from its last checkpoint."""
 
-    def __init__(self, network: LungResNet18, generator: Generator, recipe: Recipe, folder: Path, workers: int) -> None:
-        """Read `folder`'s checkpoint if it has one.
+    def __init__(
+        self, network: LungResNet18, start: str, generator: Generator, recipe: Recipe, folder: Path, workers: int
+    ) -> None:
+        """Read `folder`'s checkpoint if it has one. `start`: what `network` was built from.
 
         Raises:
-            ValueError: the checkpoint is of another recipe.
+            ValueError: the checkpoint is of another recipe or start.
         """
         cv2.setNumThreads(1)  # threads of OpenCV's do not outlive the fork of a worker, which would wait for them
-        self.recipe, self.folder, self.workers = recipe, folder, workers
+        self.start, self.recipe, self.folder, self.workers = start, recipe, folder, workers
         self.generator = generator
         self.network = network.to(memory_format=torch.channels_last)
         self.network.requires_grad_(False)
@@ -160,6 +170,8 @@ class Trainer:
         saved = torch.load(self.folder / CHECKPOINT, map_location="cpu", weights_only=True)
         if saved["recipe"] != json.dumps(asdict(self.recipe)):
             raise ValueError(f"{self.folder / CHECKPOINT} is of another recipe: give it, or another folder.")
+        if saved["start"] != self.start:
+            raise ValueError(f"{self.folder / CHECKPOINT} began with --init {saved['start']}: give it again.")
         self.step, self.seconds = saved["step"], saved["seconds"]
         for name, part in self._parts().items():
             part.load_state_dict(saved[name])
@@ -167,7 +179,8 @@ class Trainer:
     def save(self) -> None:
         """Write the checkpoint, whole or not at all."""
         state = {name: part.state_dict() for name, part in self._parts().items()}
-        state |= {"step": self.step, "seconds": self.seconds, "recipe": json.dumps(asdict(self.recipe))}
+        state |= {"step": self.step, "seconds": self.seconds, "start": self.start}
+        state |= {"recipe": json.dumps(asdict(self.recipe))}
         part = (self.folder / CHECKPOINT).with_suffix(".part")
         torch.save(state, part)
         part.replace(self.folder / CHECKPOINT)
