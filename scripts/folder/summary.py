@@ -20,7 +20,7 @@ from lungct_tools.folder.rollup import RULE, Totals, tell_refused
 SHOWN_SERIES = 200
 NUMBERS = ("slices", "copies", "refused", "referred", "suspicion", "peak", "confidence")
 SERIES_COLUMNS = (
-    "series", "slices", "copies", "refused", "referred", "label", "suspicion", "peak", "decision", "warnings",
+    "study", "series", "slices", "copies", "refused", "referred", "label", "suspicion", "peak", "decision", "warnings",
 )  # fmt: skip
 
 

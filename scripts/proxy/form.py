@@ -16,8 +16,10 @@ WHERE = "or send the file itself as the body"
 NO_FORM = (
     f"A multipart body must be multipart/form-data with its boundary in the Content-Type; send such a form, {WHERE}."
 )
-CUT_OFF = (
-    f"The form ends before its last boundary, or its boundary is another than the header says; send it whole, {WHERE}."
+CUT_OFF = f"The form ends before its last boundary; send it whole, {WHERE}."
+ASKEW = (
+    "The form does not begin with the boundary that the header says, or not all lines around its parts end in CR LF "
+    f"(RFC 2046, 5.1.1); let a library make it, {WHERE}."
 )
 ENCODED = f"A part of the form is encoded (Content-Transfer-Encoding); send its bytes as they are, {WHERE}."
 PLAIN = ("", "7bit", "8bit", "binary")  # TorchServe fails on any other; RFC 7578 4.7 has clients use none
@@ -101,7 +103,7 @@ def _read(boundary: bytes, body: bytes) -> list[dict[str, str]]:
         for start in range(0, len(body), CHUNK):
             parser.write(bytes(view[start : start + CHUNK]))
     except FormParserError:
-        raise LungCTError("empty_body", CUT_OFF) from None
+        raise LungCTError("empty_body", ASKEW) from None
     if not parts.ended:
         raise LungCTError("empty_body", CUT_OFF)
     return parts.headers

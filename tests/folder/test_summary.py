@@ -38,6 +38,13 @@ def test_the_page_carries_notice_rule_and_picture_and_loads_nothing(page, slices
     assert "<script>document" not in page
 
 
+def test_one_series_uid_in_two_studies_is_two_lines_that_tell_their_studies():
+    rows = [make_row(f"{study}.dcm", study=study, series="one") for study in ("first", "second")]
+    page = build_summary(add_up(rows, CLASSES, 10), CLASSES, {}, {}, CONTRACT)
+    for study in ("first", "second"):
+        assert re.search(rf"<td[^>]*>{study}</td><td[^>]*>one</td>", page)
+
+
 @pytest.fixture(scope="module")
 def opened(page, tmp_path_factory):
     """The page in Chromium, from its file."""

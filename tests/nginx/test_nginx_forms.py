@@ -65,6 +65,22 @@ def test_a_form_of_which_not_all_would_be_read_is_refused_and_not_sent_on(post, 
 
 
 @pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ((part() + END).replace(b"\r\n", b"\n"), form.ASKEW),
+        (b"This is a form.\r\n" + part() + END, form.ASKEW),
+        ((part() + END).replace(b"--B", b"--X"), form.ASKEW),
+        (part(), form.CUT_OFF),
+    ],
+    ids=["bare LF", "words before it", "another boundary", "cut off"],
+)
+def test_what_is_wrong_with_a_form_is_told(body, sentence):
+    with pytest.raises(LungCTError) as caught:
+        form.check(FORM["Content-Type"], body)
+    assert (caught.value.code, caught.value.message) == ("empty_body", sentence)
+
+
+@pytest.mark.parametrize(
     "kind", ["multipart/form-data", "multipart/mixed; boundary=B", "Multipart/Related; boundary=B"]
 )
 def test_a_body_of_parts_that_is_no_form_is_told_what_to_send(post, upstream, kind):
