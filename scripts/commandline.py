@@ -103,6 +103,13 @@ def positive(text: str) -> int:
     return number
 
 
+def port(text: str) -> int:
+    """A number of a port, for options; 0 is any free one."""
+    if not 0 <= (number := int(text)) < 2**16:
+        raise argparse.ArgumentTypeError("must be 0 to 65535")
+    return number
+
+
 def window(text: str) -> str:
     """A window that the server would take, for options."""
     from lungct.errors import LungCTError

@@ -126,15 +126,37 @@ def test_ctrl_c_ends_predict_with_a_sentence_and_its_rows_are_whole(server, tmp_
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("ports", ["8080,8081,8082,7070,7071", "1 2 3", "0 1 2 3 4", "1 2 3 4 99999", "1 2 3 4 ٥"])
+@pytest.mark.parametrize(
+    "ports", ["8080,8081,8082,7070,7071", "1 2 3", "0 1 2 3 4", "1 1 2 3 4", "1 2 3 4 99999", "1 2 3 4 ٥"]
+)
 def test_ports_that_are_none_are_told_in_a_sentence(ports, monkeypatch):
     monkeypatch.setenv("LUNG_CT_PORTS", ports)
-    with pytest.raises(ServerError, match="five ports with blanks"):
+    with pytest.raises(ServerError, match="five different ports"):
         default_ports()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("serve", "--ports", 99999, 1, 2, 3, 4),
+        ("serve", "--ports", 0, 1, 2, 3, 4),
+        ("serve", "--ports", 1, 1, 2, 3, 4),
+        ("exporter", "--port", 99999),
+        ("exporter", "--port", -1),
+        ("exporter", "--address", "nowhere.invalid"),
+        ("ui", "--port", 99999),
+        ("pacs", "listen", "--port", 99999),
+    ],
+    ids=lambda words: " ".join(map(str, words)),
+)
+def test_a_place_to_listen_at_that_is_none_is_told_without_a_traceback(words, tmp_path):
+    done = run_script(*words, "--run", tmp_path)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert re.search("must be 0 to 65535|five different ports|choose another --port, or --address", done.stderr)
 
 
 def test_commands_tell_of_wrong_ports_without_a_traceback(monkeypatch, tmp_path):
     monkeypatch.setenv("LUNG_CT_PORTS", "8080,8081")
     done = run_script("serve", "--run", tmp_path)
-    assert (done.returncode, "LUNG_CT_PORTS must be five ports" in done.stderr) == (2, True)
+    assert (done.returncode, "LUNG_CT_PORTS must be five different ports" in done.stderr) == (2, True)
     assert "Traceback" not in done.stderr

@@ -16,11 +16,11 @@ RECORD = "instance.json"
 
 
 def default_ports() -> tuple[int, ...]:
-    """Five ports from LUNG_CT_PORTS, else TorchServe's own; ServerError for what are no five ports."""
+    """Five ports from LUNG_CT_PORTS, else TorchServe's own; ServerError for what are no five different ports."""
     words = os.environ.get("LUNG_CT_PORTS", "").split()
     ports = tuple(int(word) for word in words if word.isascii() and word.isdecimal() and 0 < int(word) < 65536)
-    if len(ports) != len(words) or len(ports) not in (0, len(DEFAULT_PORTS)):
-        raise ServerError("LUNG_CT_PORTS must be five ports with blanks between them: 8080 8081 8082 7070 7071.")
+    if len({*ports}) != len(words) or len(ports) not in (0, len(DEFAULT_PORTS)):
+        raise ServerError("LUNG_CT_PORTS must be five different ports, as in 8080 8081 8082 7070 7071.")
     return ports or DEFAULT_PORTS
 
 

@@ -26,7 +26,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from lungct_client import Client, ServerBusy
-from lungct_tools.commandline import add_run_option, make_parser
+from lungct_tools.commandline import add_run_option, make_parser, port
 from lungct_tools.pacs.numbers import describe as describe_spool
 from lungct_tools.pacs.numbers import find_spool
 from lungct_tools.proxy.door import find_door, look
@@ -178,7 +178,7 @@ def describe_gateway(run: Path) -> Iterator[Metric]:
 def main() -> int:
     parser = make_parser(__doc__)
     add_run_option(parser)
-    parser.add_argument("--port", type=int, default=EXPORTER_PORT, help="default: %(default)s")
+    parser.add_argument("--port", type=port, default=EXPORTER_PORT, help="default: %(default)s")
     parser.add_argument("--address", default="127.0.0.1", help="to listen at: it knows no keys (default %(default)s)")
     args = parser.parse_args()
     stopping = {signal.SIGTERM, signal.SIGINT}
@@ -187,10 +187,11 @@ def main() -> int:
     registry.register(ServerCollector(args.run))
     try:
         server, thread = start_http_server(args.port, addr=args.address, registry=registry)
-    except OSError:
-        print(f"exporter: port {args.port} is in use; choose another with --port.", file=sys.stderr)
+    except OSError as error:
+        told = f"{args.address}:{args.port}: {error.strerror}; choose another --port, or --address."
+        print(f"exporter: {told}", file=sys.stderr)
         return 2
-    print(f"exporter: http://{args.address}:{args.port}/metrics", flush=True)
+    print(f"exporter: http://{args.address}:{server.server_port}/metrics", flush=True)
     signal.sigwait(stopping)
     server.shutdown()
     thread.join()

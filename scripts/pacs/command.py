@@ -22,7 +22,7 @@ from pathlib import Path
 
 from lungct import NOTICE
 from lungct_client import RefusedError, ServerError, TokenError
-from lungct_tools.commandline import find_run, make_parser
+from lungct_tools.commandline import find_run, make_parser, port
 from lungct_tools.folder.archive import open_source
 from lungct_tools.folder.journal import JournalError
 from lungct_tools.folder.score import INTERRUPTED, stop_on_signals
@@ -164,7 +164,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
 
     listening = commands.add_parser("listen", help="take slices by C-STORE, send results")
     listening.add_argument("--address", default="127.0.0.1", help="to listen at (default %(default)s)")
-    listening.add_argument("--port", type=int, default=11112, help="default %(default)s; 0: any free one")
+    listening.add_argument("--port", type=port, default=11112, help="default %(default)s; 0: any free one")
     for name, what in (("cert", "our certificate"), ("key", "its key"), ("ca", "who signed the clients'")):
         listening.add_argument(f"--tls-{name}", type=Path, help=f"PEM file: {what}")
     options.add_result_options(listening)

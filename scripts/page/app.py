@@ -13,7 +13,7 @@ import os
 import sys
 
 from lungct_tools import TOOLS
-from lungct_tools.commandline import make_parser
+from lungct_tools.commandline import make_parser, port
 from lungct_tools.page.uploads import MAX_TOTAL
 from lungct_tools.server.choice import ChoiceError, add_server_options, choose_server, write_environment
 
@@ -42,7 +42,7 @@ def make_command(port: int) -> list[str]:
 def main() -> int:
     parser = make_parser(__doc__)
     add_server_options(parser)
-    parser.add_argument("--port", type=int, default=8501, help="port on loopback (default %(default)s)")
+    parser.add_argument("--port", type=port, default=8501, help="port on loopback (default %(default)s)")
     args = parser.parse_args()
     try:
         choose_server(args)

@@ -29,7 +29,7 @@ from lungct.settings import list_given_folders
 from lungct_client import ServerError
 from lungct_client.address import default_ports
 from lungct_tools import ROOT, TOOLS
-from lungct_tools.commandline import add_run_option, make_parser
+from lungct_tools.commandline import add_run_option, make_parser, port
 from lungct_tools.phantom.anatomy import draw_slice
 from lungct_tools.phantom.files import write_png
 from lungct_tools.server import scribe
@@ -209,7 +209,7 @@ def main() -> int:
     parser.add_argument("--seal", type=Path, help="file with the archive's sha256 (default: beside the archive)")
     parser.add_argument(
         "--ports",
-        type=int,
+        type=port,
         nargs=5,
         default=default_ports(),
         metavar=("INFERENCE", "MANAGEMENT", "METRICS", "GRPC_INFERENCE", "GRPC_MANAGEMENT"),
@@ -227,6 +227,8 @@ def main() -> int:
     parser.add_argument("--foreground", action="store_true", help="stay, log to standard output, stop on SIGTERM")
     parser.add_argument("--deadline", type=float, default=180, help="seconds to become ready (default %(default)s)")
     args = parser.parse_args()
+    if 0 in args.ports or len({*args.ports}) < len(args.ports):
+        parser.error("--ports must be five different ports, none of them 0")
     try:
         return start(args)
     except (ArchiveError, ServerError) as error:
