@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -119,10 +120,27 @@ class Spool:
 
 
 def close_empty(root: Path) -> None:
-    """Take an empty folder of ours from all others: a fresh mount may be written by everybody, and nobody has."""
-    with suppress(OSError):
-        if root.lstat().st_uid == os.geteuid() and not root.is_symlink() and not any(root.iterdir()):
-            root.chmod(FOLDER_MODE)
+    """Take an empty folder of ours from all others, who may write to a fresh mount.
+
+    It is closed before anybody looks what is in it, so that nothing comes in between; one that holds something is left
+    as it was, to be refused.
+    """
+    with suppress(OSError), open_folder(root) as folder:
+        found = os.fstat(folder)
+        if found.st_uid == os.geteuid() and found.st_mode & stat.S_IWOTH:
+            os.fchmod(folder, FOLDER_MODE)
+            if os.listdir(folder):  # noqa: PTH208 -- by its handle
+                os.fchmod(folder, stat.S_IMODE(found.st_mode))
+
+
+@contextmanager
+def open_folder(path: Path) -> Iterator[int]:
+    """A folder itself, whatever becomes of its name meanwhile; OSError for a link."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        yield folder
+    finally:
+        os.close(folder)
 
 
 def list_series(root: Path) -> Iterator[SeriesFolder]:
