@@ -167,7 +167,7 @@ lock:     ## pin the newest versions that pyproject.toml allows; make lock KEEP=
 clean:    ## remove what was built and run here (stops the server first); .venv and .run/train, hours of work, stay
 	@test ! -e $(LUNGCT) || $(LUNGCT) stop --quiet
 	@test ! -d .run || find .run -mindepth 1 -maxdepth 1 ! -name train -exec rm -rf {} +
-	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis model_store/*.mar model_store/*.mar.sha256
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis model_store/*.mar model_store/*.mar.sha256 scripts/client/build scripts/client/*.egg-info
 
 findings: ## run every finding about other software (needs the package index; outside CI) and say which no longer hold
 	@PATH="$$PATH:$(CURDIR)/.venv/bin"; failed=; for f in findings/*.sh; do echo "== $$f"; $$f || failed="$$failed $$f"; done; \

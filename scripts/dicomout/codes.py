@@ -47,8 +47,14 @@ NO_UNITS = Code("1", "UCUM", "no units")
 IMAGES = Code("{images}", "UCUM", "images")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
-BASIC_PROFILE = Code("113100", "DCM", "Basic Application Confidentiality Profile")
-RETAIN_UIDS = Code("113110", "DCM", "Retain UIDs Option")
+# How a result is de-identified (context group 7050): what the options keep is ours, and nothing of the source's.
+DEIDENTIFICATION = (
+    Code("113100", "DCM", "Basic Application Confidentiality Profile"),
+    Code("113104", "DCM", "Clean Structured Content Option"),
+    Code("113105", "DCM", "Clean Descriptors Option"),
+    Code("113109", "DCM", "Retain Device Identity Option"),
+    Code("113110", "DCM", "Retain UIDs Option"),
+)
 
 SUSPICION = Code("SUSPICION", SCHEME, "Suspicion of the series by the rule of the roll-up")
 PEAK = Code("PEAK", SCHEME, "Highest probability of the most worrying class")

@@ -17,7 +17,7 @@ from lungct_tools.dicomout import codes, content
 from lungct_tools.dicomout.assessment import Assessment, Slice
 from lungct_tools.dicomout.encoding import encode_code, encode_item, encode_items
 from lungct_tools.dicomout.geometry import Cells, Plane, choose_stack, find_aspect
-from lungct_tools.dicomout.identity import add_sequence, begin
+from lungct_tools.dicomout.identity import add_sequence, begin, tell_compression
 from lungct_tools.dicomout.uids import name_object
 
 SIZES = ("small", "full")
@@ -70,7 +70,8 @@ def _describe_image(data: Dataset, frames: Floats, stack: list[Slice]) -> None:
     data.SamplesPerPixel, data.PhotometricInterpretation, data.BitsAllocated = 1, "MONOCHROME2", 32
     data.NumberOfFrames, data.Rows, data.Columns = frames.shape
     data.PixelPresentation, data.PresentationLUTShape = "MONOCHROME", "IDENTITY"
-    data.LossyImageCompression, data.BurnedInAnnotation, data.RecognizableVisualFeatures = "00", "NO", "NO"
+    data.BurnedInAnnotation, data.RecognizableVisualFeatures = "NO", "NO"
+    tell_compression(data, stack)
     data.ContentQualification, data.ContentLabel = "RESEARCH", "EVIDENCE"
     data.ContentDescription, data.ContentCreatorName = f"Signed evidence. {NOTICE}"[:64], ""
     add_sequence(data, "AcquisitionContextSequence", ())

@@ -10,7 +10,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from lungct import NOTICE
 from lungct_tools.dicomout import codes
-from lungct_tools.dicomout.assessment import PATIENT_KEYWORDS, STUDY_KEYWORDS, Assessment
+from lungct_tools.dicomout.assessment import PATIENT_KEYWORDS, STUDY_KEYWORDS, Assessment, Slice
 from lungct_tools.dicomout.encoding import as_element, encode_code, encode_item
 from lungct_tools.dicomout.uids import IMPLEMENTATION_UID, WRITER, name_device, name_object
 
@@ -25,7 +25,8 @@ def begin(kind: str, sop_class: str, uid: str, assessment: Assessment) -> Datase
     """A data set with the modules that all our objects have: patient, study, series, equipment, SOP common.
 
     De-identified ones leave out or empty what PS3.15's Basic Profile (table E.1-1) names, as far as our objects have
-    the attribute; UIDs stay, by the Retain UIDs Option, so that the result still belongs to its images.
+    the attribute of the source; UIDs stay, so that the result still belongs to its images. What is ours stays as well:
+    the software as a device, our descriptions and the report's content, see `codes.DEIDENTIFICATION`.
 
     Args:
         kind: "report", "map" or "capture".
@@ -56,6 +57,15 @@ def set_capture_date(data: Dataset, assessment: Assessment) -> None:
     data.DateOfSecondaryCapture, data.TimeOfSecondaryCapture = moment.strftime("%Y%m%d"), moment.strftime("%H%M%S")
 
 
+def tell_compression(data: Dataset, sources: Iterable[Slice]) -> None:
+    """C.7.6.1.1.5: what is made of lossy pixels is lossy; of several the first one says how."""
+    lossy = [each.header for each in sources if each.header.get("LossyImageCompression") == "01"]
+    data.LossyImageCompression = "01" if lossy else "00"
+    for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
+        if lossy and keyword in lossy[0]:
+            setattr(data, keyword, lossy[0][keyword].value)
+
+
 def add_sequence(data: Dataset, keyword: str, items: Iterable[bytes]) -> None:
     """Give a data set a sequence of items of `encoding`."""
     element = as_element(keyword, items)
@@ -71,9 +81,8 @@ def _copy_identity(data: Dataset, assessment: Assessment) -> None:
         data.PatientSex = ""
     if assessment.deidentified:
         data.PatientIdentityRemoved = "YES"
-        data.DeidentificationMethod = "Basic profile, UIDs retained"
-        profile = [encode_code(codes.BASIC_PROFILE), encode_code(codes.RETAIN_UIDS)]
-        add_sequence(data, "DeidentificationMethodCodeSequence", profile)
+        data.DeidentificationMethod = "Basic profile; UIDs, device, descriptions and content kept"
+        add_sequence(data, "DeidentificationMethodCodeSequence", map(encode_code, codes.DEIDENTIFICATION))
         data.LongitudinalTemporalInformationModified = "REMOVED"
 
 

@@ -17,7 +17,7 @@ from lungct_tools.dicomout.assessment import Assessment, Slice
 from lungct_tools.dicomout.content import reference
 from lungct_tools.dicomout.encoding import encode_code
 from lungct_tools.dicomout.geometry import find_aspect
-from lungct_tools.dicomout.identity import add_sequence, begin, set_capture_date
+from lungct_tools.dicomout.identity import add_sequence, begin, set_capture_date, tell_compression
 from lungct_tools.dicomout.uids import name_object
 
 _SIDE = 512  # pixels that the writing needs; smaller pictures are enlarged by whole factors
@@ -39,6 +39,7 @@ def build_capture(each: Slice, number: int, picture: bytes, assessment: Assessme
     set_capture_date(data, assessment)
     data.BurnedInAnnotation = "NO"  # C.7.6.1.1: annotation that identifies the patient; ours names none
     data.RecognizableVisualFeatures = "NO"
+    tell_compression(data, [each])
     data.DerivationDescription = f"Grad-CAM over the slice. {NOTICE}"
     source = reference(header.SOPClassUID, each.uid, PurposeOfReferenceCodeSequence=encode_code(codes.SOURCE_IMAGE))
     add_sequence(data, "SourceImageSequence", [source])

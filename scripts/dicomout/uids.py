@@ -10,7 +10,7 @@ from importlib.metadata import version
 from lungct_tools.dicomout.assessment import Assessment
 
 # Counted up whenever the same input gives other bytes; the release counts anyway.
-LAYOUT = 2
+LAYOUT = 3
 WRITER = f"lungct {version('lungct')} layout {LAYOUT}"
 
 

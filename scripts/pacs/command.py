@@ -27,7 +27,7 @@ from lungct_tools.folder.archive import open_source
 from lungct_tools.folder.journal import JournalError
 from lungct_tools.folder.score import INTERRUPTED, stop_on_signals
 from lungct_tools.folder.source import SourceError
-from lungct_tools.pacs import listen, once, options, pull, service
+from lungct_tools.pacs import link, listen, once, options, pull, service
 from lungct_tools.pacs.commitment import Commitments
 from lungct_tools.pacs.dicomweb import ArchiveError, DicomWeb, is_here
 from lungct_tools.pacs.numbers import read_numbers, record_spool
@@ -65,7 +65,7 @@ def run_listen(args: argparse.Namespace) -> int:
     if any(tls) and not all(tls):
         raise SpoolError("TLS needs all of --tls-cert, --tls-key and --tls-ca.")
     listen.check_address(args.address, all(tls), args.trust_network)
-    context = listen.secure(*tls) if all(tls) else None
+    context = link.secure(*tls) if all(tls) else None
     commitments = Commitments()
     destinations = options.open_destinations(args, commitments)
     for away in (each.name for each in destinations if not each.answers()):
@@ -79,7 +79,12 @@ def run_listen(args: argparse.Namespace) -> int:
         ) as keeper,
     ):
         for run in args.run or [find_run()]:
-            record_spool(run, spool.root)
+            if not record_spool(run, spool.root):
+                print(
+                    f"pacs: the exporter beside {run} is not told of this spool: it is no folder of yours alone.",
+                    file=sys.stderr,
+                    flush=True,
+                )
         place = (args.address, args.port)
         listener = listen.Listener(spool, keeper.arrive, commitments, args.title, place, context)
         print(f"pacs: {args.title} listens at {args.address}:{listener.port}. {NOTICE}", flush=True)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import socket
 import ssl
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from pydicom.uid import CTImageStorage
@@ -19,11 +17,12 @@ from lungct_tools.folder.source import MAX_BYTES, UnreadableError
 from lungct_tools.pacs.commitment import PUSH_MODEL, Commitments
 from lungct_tools.pacs.folder import SeriesFolder
 from lungct_tools.pacs.headers import Headers
+from lungct_tools.pacs.link import TIMEOUT_S, Links
 from lungct_tools.pacs.spool import FullError, Spool, SpoolError
 
 MOST_ASSOCIATIONS = 16
+MOST_CONNECTIONS = 256  # those that have asked for no association yet count
 MOST_PDU = 65536
-TIMEOUT_S = 60.0
 # PS3.4 table B.2-1
 SUCCESS, OUT_OF_RESOURCES, WRONG_CLASS, NOT_UNDERSTOOD = 0x0000, 0xA700, 0xA900, 0xC000
 
@@ -42,24 +41,6 @@ def check_address(address: str, secured: bool, trusted: bool) -> None:
             f"At {address} anybody could send or read; give --tls-cert, --tls-key and --tls-ca (clients then need a "
             "certificate), or say --trust-network where the network itself keeps others out."
         )
-
-
-class _Patient(ssl.SSLContext):
-    """Shakes hands where an association reads, not where all are let in: who connects and is silent holds up nobody."""
-
-    def wrap_socket(self, sock: socket.socket, *args: Any, **options: Any) -> ssl.SSLSocket:
-        sock.settimeout(TIMEOUT_S)
-        return super().wrap_socket(sock, *args, **options, do_handshake_on_connect=False)
-
-
-def secure(cert: Path, key: Path, ca: Path) -> ssl.SSLContext:
-    """TLS 1.2 or later with client certificates required."""
-    context = _Patient(ssl.PROTOCOL_TLS_SERVER)
-    context.load_verify_locations(ca)
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(cert, key)
-    return context
 
 
 class Listener:
@@ -83,12 +64,13 @@ class Listener:
         self._spool, self._arrive = spool, arrive
         self._headers = Headers()
         node = self._node = AE(title)
-        node.maximum_associations, node.maximum_pdu_size = MOST_ASSOCIATIONS, MOST_PDU
+        node.maximum_associations, node.maximum_pdu_size = MOST_CONNECTIONS, MOST_PDU
         node.acse_timeout = node.dimse_timeout = node.network_timeout = TIMEOUT_S
         node.add_supported_context(Verification)
         node.add_supported_context(CTImageStorage, sorted(SYNTAXES))
         node.add_supported_context(PUSH_MODEL, scu_role=True, scp_role=True)
         handlers: list[Any] = [(evt.EVT_C_STORE, self._store), (evt.EVT_N_EVENT_REPORT, commitments.hear)]
+        handlers += Links(MOST_ASSOCIATIONS).handlers()
         server: Any = node.start_server(address, block=False, evt_handlers=handlers, ssl_context=context)
         self.port = int(server.server_address[1])
 

@@ -15,17 +15,26 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from lungct_client.address import read_plain
-from lungct_tools.server.runfolder import is_ours, write_whole
+from lungct_tools.server.runfolder import RunFolderError, is_ours, resolve, write_whole
 
 NUMBERS = "numbers.json"
 FRESH_S = 60.0  # older numbers are of a process that ended
 _RECORD = "pacs.json"
 
 
-def record_spool(run: Path, spool: Path) -> None:
-    """Tell the exporter of the server of a run folder where the spool is; nothing is written into another user's."""
-    if is_ours(run):
-        write_whole(run / _RECORD, json.dumps({"spool": str(spool.resolve())}))
+def record_spool(run: Path, spool: Path) -> bool:
+    """Tell the exporter of the server of a run folder where the spool is: whether it is told.
+
+    It is not where there is no such folder, or one that another user could have prepared: nothing is written there.
+    """
+    try:
+        folder = resolve(run)
+    except RunFolderError:
+        return False
+    if not is_ours(folder):
+        return False
+    write_whole(folder / _RECORD, json.dumps({"spool": str(spool.resolve())}))
+    return True
 
 
 def find_spool(run: Path) -> Path | None:

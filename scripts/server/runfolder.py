@@ -6,7 +6,8 @@ import os
 import shutil
 import stat
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -78,13 +79,27 @@ def claim(folder: Path) -> None:
 
 
 def close_empty(folder: Path) -> None:
-    """Take an empty folder of ours from all others: a fresh mount may be written by everybody, and nobody has."""
-    with suppress(OSError):
-        found = folder.lstat()
-        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and found.st_mode & stat.S_IWOTH:
-            folder.chmod(0o700)  # before it is looked into: nothing can be put there any more
-            if any(folder.iterdir()):
-                folder.chmod(stat.S_IMODE(found.st_mode))
+    """Take an empty folder of ours from all others, who may write to a fresh mount.
+
+    It is closed before anybody looks what is in it, so that nothing comes in between; one that holds something is left
+    as it was, to be refused.
+    """
+    with suppress(OSError), _open_folder(folder) as handle:
+        found = os.fstat(handle)
+        if found.st_uid == os.geteuid() and found.st_mode & stat.S_IWOTH:
+            os.fchmod(handle, 0o700)
+            if os.listdir(handle):  # noqa: PTH208 -- by its handle
+                os.fchmod(handle, stat.S_IMODE(found.st_mode))
+
+
+@contextmanager
+def _open_folder(path: Path) -> Iterator[int]:
+    """A folder itself, whatever becomes of its name meanwhile; OSError for a link."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
 
 
 def open_fresh(path: Path, mode: int = 0o666) -> BinaryIO:

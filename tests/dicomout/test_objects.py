@@ -122,7 +122,8 @@ def test_a_deidentified_result_holds_nobodys_name_and_no_day(assessment, picture
     for data in hidden:
         assert not any(word in encode(data) for word in (b"PHANTOM", b"20200101", b"20260304"))
         assert data.PatientIdentityRemoved == "YES"
-        assert [code.CodeValue for code in data.DeidentificationMethodCodeSequence] == ["113100", "113110"]
+        said = [code.CodeValue for code in data.DeidentificationMethodCodeSequence]
+        assert said == ["113100", "113104", "113105", "113109", "113110"]
     assert not uids(hidden) & uids(objects)
 
 
@@ -157,6 +158,26 @@ def test_what_is_made_of_pixels_that_are_not_square_lies_where_the_network_saw_i
     assert [list(data.PixelAspectRatio) for data in captures] == [[1200, 1000]] * 3
     spots = {round(_locate(each, found).outline[2][0] - _locate(each, found).outline[0][0], 3) for each in found.slices}
     assert spots == {round(256 / 7, 3)}  # 200 rows of 6 to 5 are 240 columns high, so that the columns fill the canvas
+
+
+def test_what_is_made_of_lossy_pixels_says_so_as_they_do(assess, overlay):
+    """PS3.3 C.7.6.1.1.5: once lossy, for ever."""
+    said = {
+        "LossyImageCompression": "01",
+        "LossyImageCompressionRatio": "10",
+        "LossyImageCompressionMethod": "ISO_10918_1",
+    }
+    files = (*draw_series(2, name="mixed"), *draw_series(3, name="mixed", **said)[2:])
+    found = assess(files)
+    drawn = {each.uid: overlay(body) for each, body in zip(found.slices, files, strict=True)}
+    *captures, evidence, report = build_objects(found, drawn)
+    assert {keyword: str(evidence[keyword].value) for keyword in said} == said
+    lossy = found.slices[2].uid
+    for data in captures:
+        is_of_it = data.SourceImageSequence[0].ReferencedSOPInstanceUID == lossy
+        assert data.LossyImageCompression == ("01" if is_of_it else "00")
+        assert ("LossyImageCompressionMethod" in data) == is_of_it
+    assert "LossyImageCompression" not in report
 
 
 def test_captures_are_of_the_most_suspicious_slices(objects, assessment):

@@ -30,6 +30,13 @@ SERIES = {
     "oblique": draw_series(3, OBLIQUE, name="oblique"),
     "mirrored": draw_series(3, MIRRORED, name="mirrored"),
     "wide": draw_series(3, rows=200, name="wide"),
+    "lossy": draw_series(
+        3,
+        name="lossy",
+        LossyImageCompression="01",
+        LossyImageCompressionRatio="10",
+        LossyImageCompressionMethod="ISO_10918_1",
+    ),
     "bare": draw_series(
         2, name="bare", ImagePositionPatient=None, SliceThickness=None, PatientSex="X", InstanceNumber=None
     ),

@@ -57,6 +57,9 @@ def test_each_slice_that_was_scored_has_its_probabilities_class_and_decision(rep
         evaluations = {e.name.value: e.value for e in group.get_qualitative_evaluations()}
         assert evaluations["PREDICTED"] == codes.code_class(each.row["label"])
         assert evaluations["DECISION"].value == each.row["decision"].upper()
+        said_of_it = [text for code, text in texts(group[0]) if code == codes.COMMENT.value]
+        assert sorted(said_of_it) == sorted(each.row["warnings"])
+    assert any(each.row["warnings"] for each in scored)
 
 
 def test_the_region_is_the_cell_with_the_strongest_evidence(report, assessment):

@@ -192,18 +192,20 @@ def make_certificate(folder, name):
     return key, cert
 
 
-def test_with_tls_only_a_client_with_a_known_certificate_gets_through(server, tmp_path):
+def test_with_tls_only_a_client_with_a_known_certificate_sends_slices(server, tmp_path, wait_for):
     keys = {name: make_certificate(tmp_path, name) for name in ("us", "friend", "stranger")}
     tls = ("--tls-key", str(keys["us"][0]), "--tls-cert", str(keys["us"][1]), "--tls-ca", str(keys["friend"][1]))
+    files = write(tmp_path / "in", draw_series(2, name="tls"))
     with listening(server.run, tmp_path / "spool", *tls) as found:
-        answers = {}
-        for name, options in (
-            ("friend", ["+tls", *map(str, keys["friend"]), "+cf", str(keys["us"][1])]),
-            ("stranger", ["+tls", *map(str, keys["stranger"]), "+cf", str(keys["us"][1])]),
-            ("plain", []),
-        ):
-            command = ["echoscu", "-to", "5", *options, *found.peer, str(found.port)]
-            answers[name] = subprocess.run(command, check=False, timeout=60, capture_output=True).returncode
-        assert answers["friend"] == 0
-        assert answers["stranger"] != 0
-        assert answers["plain"] != 0
+        trusting = ("+cf", str(keys["us"][1]))
+        senders = {
+            "plain": (),
+            "without a certificate": ("+tla", *trusting),
+            "stranger": ("+tls", *map(str, keys["stranger"]), *trusting),
+            "friend": ("+tls", *map(str, keys["friend"]), *trusting),
+        }
+        sent = {name: found.send(*files, options=("-to", "5", *options)) for name, options in senders.items()}
+        assert {name for name, each in sent.items() if each.returncode == 0} == {"friend"}, sent
+        wait_for(lambda: [line["slices"] for line in found.events("built")] == [2], "a result of the two slices")
+        echo = ["echoscu", "-to", "5", *senders["friend"], *found.peer, str(found.port)]
+        assert subprocess.run(echo, check=False, timeout=60, capture_output=True).returncode == 0

@@ -2,25 +2,18 @@
 
 import json
 import os
-import socket
-import ssl
+import threading
 from argparse import Namespace
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from pynetdicom import AE
-from pynetdicom.sop_class import Verification
 
 from lungct_tools.folder.journal import JournalError
+from lungct_tools.pacs import command
 from lungct_tools.pacs import spool as spools
 from lungct_tools.pacs.command import main, open_spool
-from lungct_tools.pacs.commitment import Commitments
 from lungct_tools.pacs.folder import SeriesFolder
-from lungct_tools.pacs.listen import Listener, secure
 from lungct_tools.pacs.numbers import describe, find_spool, record_spool
 from lungct_tools.pacs.spool import Spool, SpoolError
-from lungct_tools.proxy.nginx import make_certificate
-from tests.support.calls import wait_until
 
 NOBODY = 65534
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can own folders of others")
@@ -58,7 +51,7 @@ def test_in_a_folder_of_another_user_root_writes_nothing_and_changes_no_mode(tmp
     (run / "pacs").unlink()
     with pytest.raises(SpoolError, match="user 65534"):
         open_spool(Namespace(run=[run], spool=None, quota=1, retry_refused=False))
-    record_spool(run, tmp_path)
+    assert not record_spool(run, tmp_path)
     assert [path.name for path in precious.iterdir()] == ["file"]
     assert (precious / "file").read_text() == "precious"
     assert precious.stat().st_mode == mode
@@ -67,16 +60,65 @@ def test_in_a_folder_of_another_user_root_writes_nothing_and_changes_no_mode(tmp
 
 @pytest.mark.parametrize("name", ["lock", "journal.jsonl"])
 def test_no_link_in_a_spool_is_written_through(tmp_path, name):
-    root, precious = tmp_path / "spool", tmp_path / "precious"
-    root.mkdir()
-    precious.write_text("precious")
-    (root / name).symlink_to(precious)
+    root, elsewhere = tmp_path / "spool", tmp_path / "elsewhere"
+    root.mkdir(mode=0o700)
+    (root / name).symlink_to(elsewhere)
     try:
         with Spool(root, 10**6) as spool:
             spool.note("refused")
     except OSError:
         pass  # told by the command
-    assert precious.read_text() == "precious"
+    assert not elsewhere.exists()
+
+
+def test_an_empty_folder_that_everybody_may_write_to_is_closed_before_it_is_looked_into(tmp_path, monkeypatch):
+    """Else somebody puts a link into it between the look and the lock."""
+    root, modes = tmp_path / "fresh", []
+    root.mkdir()
+    root.chmod(0o1777)
+    look = os.listdir
+
+    def watch(folder):
+        modes.append(root.stat().st_mode & 0o7777)
+        return look(folder)
+
+    monkeypatch.setattr(spools.os, "listdir", watch)
+    with Spool(root, 10**6):
+        assert modes[0] == root.stat().st_mode & 0o7777 == 0o700
+
+
+def test_a_folder_that_everybody_may_write_to_and_that_holds_something_is_refused_as_it_is(tmp_path):
+    root = tmp_path / "used"
+    root.mkdir()
+    root.chmod(0o1777)
+    (root / "series").mkdir()
+    with pytest.raises(SpoolError, match="Everybody can write"):
+        Spool(root, 10**6)
+    assert root.stat().st_mode & 0o7777 == 0o1777
+
+
+def test_a_spool_is_recorded_beside_its_server_where_the_run_folder_is_a_link_of_ours(tmp_path):
+    run, link = tmp_path / "run", tmp_path / "link"
+    run.mkdir(mode=0o700)
+    link.symlink_to(run)
+    assert record_spool(link, tmp_path / "spool")
+    assert find_spool(run) == find_spool(link) == tmp_path / "spool"
+
+
+@pytest.mark.parametrize("name", ["none", "everybody"])
+def test_where_a_spool_cannot_be_recorded_the_command_says_so_and_listens(tmp_path, name, capsys, monkeypatch):
+    run = tmp_path / name
+    if name == "everybody":
+        run.mkdir()
+        run.chmod(0o777)
+    ended = threading.Event()
+    ended.set()
+    monkeypatch.setattr(command, "stop_on_signals", lambda: ended)
+    assert main(["listen", "--run", str(run), "--spool", str(tmp_path / "spool"), "--port", "0"]) == 0
+    told = capsys.readouterr()
+    assert f"the exporter beside {run} is not told" in told.err
+    assert "listens at" in told.out
+    assert not (run / "pacs.json").exists()
 
 
 REST = '"oldest_unsent_s": 0, "at": 9e99'
@@ -110,26 +152,3 @@ def test_a_damaged_record_of_a_series_is_told_in_a_sentence(tmp_path, name, text
 def test_a_damaged_row_is_none(tmp_path, line):
     (tmp_path / "rows.jsonl").write_text(f'{{"file": "a"}}\n{line}\n')
     assert SeriesFolder(tmp_path).rows().keys() == {"a"}
-
-
-def test_who_connects_and_says_nothing_holds_up_no_other_sender(tmp_path):
-    certificate, key = make_certificate(tmp_path)
-    context = secure(certificate, key, certificate)
-    with Spool(tmp_path / "spool", 10**6) as spool:
-        listener = Listener(spool, lambda *_: None, Commitments(), "LUNGCT", ("127.0.0.1", 0), context)
-        try:
-            # in this order: silence ends before the pool waits for the other one
-            with ThreadPoolExecutor(1) as pool, socket.create_connection(("127.0.0.1", listener.port)):
-                client = ssl.create_default_context(cafile=str(certificate))
-                client.load_cert_chain(certificate, key)
-                node = AE("SENDER")
-                node.add_requested_context(Verification)
-                node.acse_timeout = node.dimse_timeout = node.connection_timeout = 5
-                asked = pool.submit(node.associate, "127.0.0.1", listener.port, tls_args=(client, "localhost"))
-                wait_until(asked.done, 10, "the second one is let in")
-                link = asked.result()
-                assert link.is_established
-                assert link.send_c_echo().Status == 0
-                link.release()
-        finally:
-            listener.close()

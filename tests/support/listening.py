@@ -27,7 +27,8 @@ class Listening:
         return ("-aec", "LUNGCT", "127.0.0.1")
 
     def journal(self) -> list[dict]:
-        return [json.loads(line) for line in (self.spool / "journal.jsonl").read_text().splitlines()]
+        path = self.spool / "journal.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def events(self, name: str) -> list[dict]:
         return [line for line in self.journal() if line["event"] == name]

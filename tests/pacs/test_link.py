@@ -1,0 +1,162 @@
+"""Connections of senders: who is let in, how long one may be silent, and how much one message may hold."""
+
+import io
+import socket
+import ssl
+import struct
+import subprocess
+import time
+from contextlib import contextmanager
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification
+
+from lungct_tools.pacs import link, listen
+from lungct_tools.pacs.commitment import Commitments
+from lungct_tools.pacs.link import secure
+from lungct_tools.pacs.listen import Listener
+from lungct_tools.pacs.spool import Spool
+from lungct_tools.proxy.nginx import make_certificate
+from tests.support.calls import wait_until
+from tests.support.series import draw_series
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+@contextmanager
+def open_listener(folder, context=None):
+    with Spool(folder / "spool", 10**9) as spool:
+        listener = Listener(spool, lambda *_: None, Commitments(), "LUNGCT", ("127.0.0.1", 0), context)
+        try:
+            yield listener
+        finally:
+            listener.close()
+
+
+def join(port, context=None):
+    """A sender's association."""
+    node = AE("SENDER")
+    node.add_requested_context(Verification)
+    node.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
+    node.acse_timeout = node.dimse_timeout = node.connection_timeout = 5
+    return node.associate("127.0.0.1", port, tls_args=(context, "localhost") if context else None)
+
+
+def trust(authority, certificate=None, key=None):
+    """What a sender with that certificate sends with."""
+    context = ssl.create_default_context(cafile=str(authority))
+    if certificate:
+        context.load_cert_chain(certificate, key)
+    return context
+
+
+def echoes(sender):
+    """Whether an association is one, and works; it is over then."""
+    if not sender.is_established:
+        return False
+    status = sender.send_c_echo().Status
+    sender.release()
+    return status == 0
+
+
+def is_cut_off(sender):
+    """Whether the other side has closed, or does so in time; what was not read makes it a reset."""
+    try:
+        return sender.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+def test_who_connects_and_says_nothing_holds_up_no_other_sender_and_takes_no_place(tmp_path, certificate, monkeypatch):
+    monkeypatch.setattr(listen, "MOST_ASSOCIATIONS", 1)
+    with (
+        open_listener(tmp_path, secure(*certificate, certificate[0])) as listener,
+        socket.create_connection(("127.0.0.1", listener.port)),
+        socket.create_connection(("127.0.0.1", listener.port)),
+    ):
+        assert echoes(join(listener.port, trust(certificate[0], *certificate)))
+
+
+def test_more_associations_than_there_is_room_for_are_rejected_until_one_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(listen, "MOST_ASSOCIATIONS", 2)
+    with open_listener(tmp_path) as listener:
+        first, second = join(listener.port), join(listener.port)
+        assert join(listener.port).is_rejected
+        assert echoes(first)
+        wait_until(lambda: echoes(join(listener.port)), 10, "one is let in")
+        assert echoes(second)
+
+
+@pytest.mark.parametrize("tls", [True, False])
+@pytest.mark.parametrize("began", ["", "a part", "more"])
+def test_who_asks_for_no_association_in_time_is_cut_off(tmp_path, certificate, monkeypatch, tls, began):
+    monkeypatch.setattr(link, "PATIENCE_S", 0.5)
+    context = secure(*certificate, certificate[0]) if tls else None
+    with (
+        open_listener(tmp_path, context) as listener,
+        socket.create_connection(("127.0.0.1", listener.port), timeout=20) as sender,
+    ):
+        if began == "a part":
+            sender.sendall(b"\x16\x03\x01\x02\x00\x01" if tls else b"\x01\x00\x00")
+        elif began and tls:
+            sender = trust(certificate[0], *certificate).wrap_socket(sender, server_hostname="localhost")
+        elif began:
+            sender.sendall(struct.pack(">BBL", 1, 0, 200))
+        started = time.monotonic()
+        assert is_cut_off(sender)
+        assert time.monotonic() - started < 10
+
+
+def test_an_association_that_stands_may_pause_for_longer_than_its_request(tmp_path, certificate):
+    with open_listener(tmp_path, secure(*certificate, certificate[0])) as listener:
+        sender = join(listener.port, trust(certificate[0], *certificate))
+        (taken,) = listener._node.active_associations
+        assert taken.dul.socket.socket.gettimeout() == link.TIMEOUT_S > link.PATIENCE_S
+        assert echoes(sender)
+
+
+def test_of_what_says_that_it_is_larger_than_any_slice_no_more_is_read(tmp_path):
+    with (
+        open_listener(tmp_path) as listener,
+        socket.create_connection(("127.0.0.1", listener.port), timeout=20) as sender,
+    ):
+        sender.sendall(struct.pack(">BBL", 1, 0, 2**32 - 1))
+        assert is_cut_off(sender)
+
+
+def test_a_message_is_cut_off_at_its_limit_and_many_small_ones_are_not(tmp_path, monkeypatch):
+    slices = [dcmread(io.BytesIO(body)) for body in draw_series(3, name="limit")]
+    size = len(slices[0].PixelData)
+    monkeypatch.setattr(link, "MOST_MESSAGE", int(1.5 * size))
+    with open_listener(tmp_path) as listener:
+        sender = join(listener.port)
+        assert [sender.send_c_store(each).Status for each in slices] == [0, 0, 0]
+        slices[0].PixelData *= 2
+        assert "Status" not in sender.send_c_store(slices[0])
+
+
+def run_openssl(*arguments):
+    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+
+def test_a_client_whose_certificate_an_ordinary_authority_of_openssl_signed_is_let_in(tmp_path, certificate):
+    """Neither has more than openssl's defaults; Python 3.13's strict flag would refuse them."""
+    paths = {name: tmp_path / name for name in ("ca.key", "ca.pem", "us.key", "us.csr", "us.pem")}
+    new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    run_openssl("req", "-x509", *new, "-subj", "/CN=ca", "-keyout", paths["ca.key"], "-out", paths["ca.pem"])
+    run_openssl("req", *new, "-subj", "/CN=us", "-keyout", paths["us.key"], "-out", paths["us.csr"])
+    run_openssl("x509", "-req", "-in", paths["us.csr"], "-CA", paths["ca.pem"], "-CAkey", paths["ca.key"],
+                "-CAcreateserial", "-out", paths["us.pem"])  # fmt: skip
+    known = trust(certificate[0], paths["us.pem"], paths["us.key"])
+    for authority in ("ca.pem", "us.pem"):  # whoever signed it, or the certificate itself and no other of the signer's
+        with open_listener(tmp_path, secure(*certificate, paths[authority])) as listener:
+            assert echoes(join(listener.port, known))
+            assert not echoes(join(listener.port, trust(certificate[0], *certificate)))
+            assert not echoes(join(listener.port, trust(certificate[0])))
+            assert not echoes(join(listener.port))
