@@ -25,14 +25,16 @@ from lungct.errors import ModelFolderError
 from lungct.settings import count_cores
 from lungct_client import ServerError
 from lungct_tools.bulk.core import find_model, holding
+from lungct_tools.bulk.faults import BucketError, UnavailableError
 from lungct_tools.bulk.listing import list_series
 from lungct_tools.bulk.manifest import Manifest, ManifestError, write_manifest
 from lungct_tools.bulk.parts import Parts
+from lungct_tools.bulk.place import holds, parse_place, staging
 from lungct_tools.bulk.plan import Plan, read_plan
 from lungct_tools.bulk.scoring import score_shard
 from lungct_tools.bulk.shard import COUNT, Shard, ShardError
+from lungct_tools.bulk.source import open_input
 from lungct_tools.commandline import add_window_option, make_parser, positive
-from lungct_tools.folder.archive import Archive, open_source
 from lungct_tools.folder.journal import JournalError
 from lungct_tools.folder.report import write_report
 from lungct_tools.folder.score import INTERRUPTED, add_format_option, check_format, show, stop_on_signals
@@ -45,11 +47,8 @@ TOLD = 20  # shards that are missing
 
 def run_list(args: argparse.Namespace) -> int:
     """`bulk list`."""
-    source = open_source(args.source)
-    if isinstance(source, Archive):
-        raise SourceError(f"{args.source} is a ZIP; unpack it first, or score it by `lungct score`.")
-    root = (args.source if args.source.is_dir() else args.source.parent).resolve()
-    if args.source.is_dir() and args.manifest.resolve().is_relative_to(root):
+    source, root = open_input(args.source)
+    if args.source.is_dir() and holds(root, args.manifest):
         raise SourceError("MANIFEST lies inside IN, so it would be listed next time; name another place.")
     header = write_manifest(list_series(source, args.processes), root, args.manifest)
     print(f"bulk: {header.files:,} files in {header.series:,} series listed in {args.manifest}. {NOTICE}")
@@ -90,8 +89,9 @@ def run_gather(args: argparse.Namespace) -> int:
     with holding(args.model, args.threads, args.device) as core:  # it draws the summary's pictures
         if core.model_sha256 != plan.model_sha256:
             raise JournalError(f"{args.model} is not the model that {args.out} was made by; name that by --model.")
-        run = Run(manifest, parts, core, plan.order, 1, threading.Event(), core.contract())
-        totals = write_report(run, args.format == "parquet")
+        with staging(args.out) as parts.tables:
+            run = Run(manifest, parts, core, plan.order, 1, threading.Event(), core.contract())
+            totals = write_report(run, args.format == "parquet")
     show(totals, args.out, args.json, "bulk")
     if parts.strayed:
         told = f"bulk: {parts.strayed:,} files had another series when they were listed, which may now have two rows in"
@@ -101,7 +101,8 @@ def run_gather(args: argparse.Namespace) -> int:
 
 def add_core_options(parser: argparse.ArgumentParser) -> None:
     """Options of what holds the model."""
-    parser.add_argument("--in", dest="root", type=Path, metavar="DIR", help="where the files of MANIFEST lie here")
+    told = "where the files of MANIFEST lie here"
+    parser.add_argument("--in", dest="root", type=parse_place, metavar="DIR", help=told)
     model, cores = find_model(), count_cores()
     parser.add_argument("--model", type=Path, default=model, help="folder, or archive with its seal (%(default)s)")
     parser.add_argument("--threads", type=positive, default=cores, help="of decoding and network (default %(default)s)")
@@ -112,14 +113,16 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     """The subcommands of `lungct bulk`."""
     commands = parser.add_subparsers(dest="what", required=True)
     listing = commands.add_parser("list", help="list the files of a folder, grouped by series")
-    listing.add_argument("source", type=Path, metavar="IN", help="folder, list of paths (.txt) or one file")
-    listing.add_argument("manifest", type=Path, metavar="MANIFEST", help="file to write")
+    told = "folder, list of paths (.txt), one file, or s3://BUCKET/PREFIX"
+    listing.add_argument("source", type=parse_place, metavar="IN", help=told)
+    listing.add_argument("manifest", type=parse_place, metavar="MANIFEST", help="file to write, or s3://BUCKET/KEY")
     listing.add_argument("--processes", type=positive, default=count_cores(), help="(default %(default)s)")
     listing.set_defaults(act=run_list)
 
     running = commands.add_parser("run", help="score one shard, or all")
-    running.add_argument("manifest", type=Path, metavar="MANIFEST")
-    running.add_argument("out", type=Path, metavar="OUT", help="folder for what is written; all shards name the same")
+    running.add_argument("manifest", type=parse_place, metavar="MANIFEST")
+    told = "folder or s3://BUCKET/PREFIX for what is written; all shards name the same"
+    running.add_argument("out", type=parse_place, metavar="OUT", help=told)
     running.add_argument(
         "--shard", metavar="I/N", help=f"from 0/N to N-1/N (default: of the Job or array, with ${COUNT}; else 0/1)"
     )
@@ -128,8 +131,8 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     running.set_defaults(act=run_shard)
 
     gathering = commands.add_parser("gather", help="tables, series and summary of all shards")
-    gathering.add_argument("out", type=Path, metavar="OUT")
-    gathering.add_argument("--manifest", type=Path, help="where it lies here, if not where `run` read it")
+    gathering.add_argument("out", type=parse_place, metavar="OUT")
+    gathering.add_argument("--manifest", type=parse_place, help="where it lies here, if not where `run` read it")
     add_core_options(gathering)
     add_format_option(gathering)
     gathering.add_argument("--json", action="store_true", help="print the totals as JSON")
@@ -140,10 +143,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = make_parser(__doc__)
     parser.prog = "lungct bulk"
     add_commands(parser)
-    args = parser.parse_args(arguments)
     try:
+        args = parser.parse_args(arguments)
         return int(args.act(args))
-    except (SourceError, ManifestError, ShardError, JournalError, ModelFolderError, ArchiveError) as error:
+    except UnavailableError as error:
+        print(f"bulk: {error}", file=sys.stderr)
+        return 3
+    except (SourceError, ManifestError, ShardError, JournalError, ModelFolderError, ArchiveError, BucketError) as error:
         print(f"bulk: {error}", file=sys.stderr)
         return 2
     except (ServerError, RuntimeError, ImportError) as error:
