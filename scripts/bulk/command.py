@@ -7,6 +7,7 @@
 
 `run` does the share that a Kubernetes Indexed Job or a Slurm array gives it where --shard is not said. It goes on where
 it was stopped or killed: what a part in OUT/parts holds is not scored again. Rows are those of `lungct score`.
+Each place may be s3://BUCKET/PREFIX, reached by the usual AWS variables (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...).
 
 Exit codes: 0 done (`gather`: 1 some slices were refused), 2 nothing to score or wrong options, 3 the engine is broken
 or shards are missing (run them again), 130 stopped by Ctrl-C (run it again).

@@ -3,7 +3,10 @@
 import csv
 import json
 import os
+import re
+import sys
 import threading
+from collections import Counter
 
 import pytest
 
@@ -21,8 +24,10 @@ from lungct_tools.bulk.shard import Shard
 from lungct_tools.bulk.source import open_input
 from lungct_tools.folder.journal import JournalError
 from lungct_tools.folder.scoring import Order, Run
+from lungct_tools.packages import lacking
 from lungct_tools.phantom.series import draw_volume
 from tests.support.buckets import KEYS, serving
+from tests.support.dicoms import build_ct
 from tests.support.rows import CLASSES
 
 ORDER = Order("none", None, False, CLASSES, "1")
@@ -142,6 +147,31 @@ def test_what_stands_in_a_bucket_is_not_scored_again(buckets, bodies, core, monk
     asked.clear()
     assert list(score(manifest, Address("s3://work", "out"), core).rows()) == whole
     assert len(asked) <= len(bodies) - 4 * standing
+
+
+def test_a_file_costs_one_request_to_list_and_one_to_score(buckets, core, caplog):
+    buckets.fill("scans", {f"a/{number}": build_ct(SeriesInstanceUID="1.2") for number in range(7)})
+    buckets.fill("work", {})
+    caplog.set_level("INFO", "werkzeug")
+
+    def ask(deed):
+        caplog.clear()
+        found = deed()
+        said = " ".join(record.getMessage() for record in caplog.records)
+        return found, Counter((verb, bucket) for verb, bucket in re.findall(r"([A-Z]+) /(\w+)\S* HTTP", said))
+
+    manifest, asked = ask(lambda: list_files(Address("s3://scans"), Address("s3://work", "m")))
+    assert asked[("GET", "scans")] == 7 + 1 + 1, "a list of all, and the look whether there is a root"
+    _, asked = ask(lambda: score(manifest, Address("s3://work", "out"), core))
+    assert (asked[("GET", "scans")], asked[("PUT", "work")]) == (7, 1)
+    assert not [verb for verb, _ in asked if verb == "HEAD"]
+
+
+def test_without_its_package_a_bucket_names_the_extra(buckets, monkeypatch, run_here):
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    monkeypatch.setattr(lacking, "has", lambda package: package != "obstore")
+    code, said = run_here("bulk", "list", "s3://scans", "m")
+    assert (code, said.count("\n"), "`make setup EXTRAS=s3` adds the extra s3" in said) == (2, 1, True), said
 
 
 def test_processes_agree_on_one_plan_in_a_bucket(buckets):
