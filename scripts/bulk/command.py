@@ -3,6 +3,7 @@
     lungct bulk list scans/ scans.manifest             # once: every file, grouped by series
     lungct bulk run scans.manifest scores/             # all of it, here
     lungct bulk run scans.manifest scores/ --shard 2/8 # the third of eight shares; any machine that sees the files
+    lungct bulk ray scans.manifest scores/ --address HEAD:6379  # or all shares as tasks of a Ray cluster
     lungct bulk gather scores/                         # once all shards are done: tables, series, summary
 
 `run` does the share that a Kubernetes Indexed Job or a Slurm array gives it where --shard is not said. It goes on where
@@ -17,33 +18,38 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 from lungct import NOTICE
 from lungct.errors import ModelFolderError
 from lungct.settings import count_cores
 from lungct_client import ServerError
+from lungct_tools.bulk.cluster import ClusterError, joining, locate, score_shards
 from lungct_tools.bulk.core import find_model, holding
 from lungct_tools.bulk.faults import BucketError, UnavailableError
 from lungct_tools.bulk.listing import list_series
 from lungct_tools.bulk.manifest import Manifest, ManifestError, write_manifest
 from lungct_tools.bulk.parts import Parts
 from lungct_tools.bulk.place import holds, parse_place, staging
-from lungct_tools.bulk.plan import Plan, read_plan
-from lungct_tools.bulk.scoring import score_shard
+from lungct_tools.bulk.plan import find_count, read_plan
 from lungct_tools.bulk.shard import COUNT, Shard, ShardError
 from lungct_tools.bulk.source import open_input
+from lungct_tools.bulk.work import Work
 from lungct_tools.commandline import add_window_option, make_parser, positive
 from lungct_tools.folder.journal import JournalError
 from lungct_tools.folder.report import write_report
 from lungct_tools.folder.score import INTERRUPTED, add_format_option, check_format, show, stop_on_signals
-from lungct_tools.folder.scoring import Order, Run
+from lungct_tools.folder.scoring import Run
 from lungct_tools.folder.source import SourceError
 from lungct_tools.server.seal import ArchiveError
 
 TOLD = 20  # shards that are missing
+SHARDS = 64  # of a run by Ray, unless it says so or was begun with others
+STOPPED = "bulk: stopped; run it again to go on."
 
 
 def run_list(args: argparse.Namespace) -> int:
@@ -59,19 +65,38 @@ def run_list(args: argparse.Namespace) -> int:
 def run_shard(args: argparse.Namespace) -> int:
     """`bulk run`."""
     shard = Shard.parse(args.shard) if args.shard else Shard.find(os.environ)
-    manifest = Manifest(args.manifest, args.root)
-    stop = stop_on_signals()
-    with holding(args.model, args.threads, args.device) as core:
-        order = Order.make(core.contract(), "none", args.window, uids=False)
-        args.out.mkdir(parents=True, exist_ok=True)
-        Plan(order, core.model_sha256, manifest.header.sha256, shard.count).keep(args.out, manifest.path)
-        parts = Parts(args.out, manifest, shard.count)
-        meter = score_shard(Run(manifest, parts, core, order, 1, stop), parts, shard)
+    meter = make_work(args).score(shard, stop_on_signals())
     if meter is None:
-        print("bulk: stopped; run it again to go on.", file=sys.stderr)
+        print(STOPPED, file=sys.stderr)
         return INTERRUPTED
     print(f"bulk: shard {shard.index}/{shard.count} is done: {meter.done:,} files, {meter.rate:.0f}/s. {NOTICE}")
     return 0
+
+
+def run_ray(args: argparse.Namespace) -> int:
+    """`bulk ray`."""
+    work = locate(make_work(args))
+    manifest = Manifest(work.manifest, work.root)
+    count = args.shards or find_count(work.out) or SHARDS
+    work.keep(work.plan(manifest, count))
+    missing = [Shard(index, count) for index in Parts(work.out, manifest, count).find_missing()]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with joining(args.address) if missing else nullcontext() as ray:
+            for done, (shard, files) in enumerate(score_shards(ray, work, missing), 1):
+                told = f"{files:,} files; {len(missing) - done:,} shards left"
+                print(f"bulk: shard {shard.index}/{count} is done: {told}.", flush=True)
+    except KeyboardInterrupt:
+        print(STOPPED, file=sys.stderr)
+        return INTERRUPTED
+    print(f"bulk: all {count:,} shards are done; gather them. {NOTICE}")
+    return 0
+
+
+def make_work(args: argparse.Namespace) -> Work:
+    """What the options say; the model that ships is that of whoever scores."""
+    model = None if args.model == find_model() else args.model
+    return Work(args.manifest, args.out, args.root, model, args.threads, args.device, args.window)
 
 
 def run_gather(args: argparse.Namespace) -> int:
@@ -100,13 +125,15 @@ def run_gather(args: argparse.Namespace) -> int:
     return 1 if totals.errors else 0
 
 
-def add_core_options(parser: argparse.ArgumentParser) -> None:
+def add_core_options(parser: argparse.ArgumentParser, threads: int) -> None:
     """Options of what holds the model."""
     told = "where the files of MANIFEST lie here"
     parser.add_argument("--in", dest="root", type=parse_place, metavar="DIR", help=told)
-    model, cores = find_model(), count_cores()
+    model = find_model()
     parser.add_argument("--model", type=Path, default=model, help="folder, or archive with its seal (%(default)s)")
-    parser.add_argument("--threads", type=positive, default=cores, help="of decoding and network (default %(default)s)")
+    parser.add_argument(
+        "--threads", type=positive, default=threads, help="of decoding and network (default %(default)s)"
+    )
     parser.add_argument("--device", default="cpu", help="cpu, or a GPU such as cuda:0 (default %(default)s)")
 
 
@@ -127,14 +154,24 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     running.add_argument(
         "--shard", metavar="I/N", help=f"from 0/N to N-1/N (default: of the Job or array, with ${COUNT}; else 0/1)"
     )
-    add_core_options(running)
+    add_core_options(running, count_cores())
     add_window_option(running)
     running.set_defaults(act=run_shard)
+
+    spreading = commands.add_parser("ray", help="score all shards as tasks of a Ray cluster")
+    spreading.add_argument("manifest", type=parse_place, metavar="MANIFEST")
+    spreading.add_argument("out", type=parse_place, metavar="OUT", help="as of `run`; all nodes must see both")
+    spreading.add_argument("--address", metavar="HOST:PORT", help="of a cluster (default: one on this machine, alone)")
+    told = f"a task each (default: those that OUT was begun with, else {SHARDS})"
+    spreading.add_argument("--shards", type=positive, metavar="N", help=told)
+    add_core_options(spreading, min(2, count_cores()))
+    add_window_option(spreading)
+    spreading.set_defaults(act=run_ray)
 
     gathering = commands.add_parser("gather", help="tables, series and summary of all shards")
     gathering.add_argument("out", type=parse_place, metavar="OUT")
     gathering.add_argument("--manifest", type=parse_place, help="where it lies here, if not where `run` read it")
-    add_core_options(gathering)
+    add_core_options(gathering, count_cores())
     add_format_option(gathering)
     gathering.add_argument("--json", action="store_true", help="print the totals as JSON")
     gathering.set_defaults(act=run_gather)
@@ -150,7 +187,16 @@ def main(arguments: list[str] | None = None) -> int:
     except UnavailableError as error:
         print(f"bulk: {error}", file=sys.stderr)
         return 3
-    except (SourceError, ManifestError, ShardError, JournalError, ModelFolderError, ArchiveError, BucketError) as error:
+    except (
+        SourceError,
+        ManifestError,
+        ShardError,
+        JournalError,
+        ModelFolderError,
+        ArchiveError,
+        BucketError,
+        ClusterError,
+    ) as error:
         print(f"bulk: {error}", file=sys.stderr)
         return 2
     except (ServerError, RuntimeError, ImportError) as error:

@@ -57,3 +57,11 @@ def read_plan(out: Place) -> tuple[Plan, Place]:
         raise JournalError(f"{out} holds no bulk run: {FILE}: {error.strerror}.") from None
     except (ValueError, TypeError, KeyError):
         raise JournalError(f"{out / FILE} is damaged; score into a new folder.") from None
+
+
+def find_count(out: Place) -> int | None:
+    """The number of shards that a run was begun with; None where none was."""
+    try:
+        return read_plan(out)[0].shards
+    except JournalError:
+        return None

@@ -107,13 +107,16 @@ def test_a_run_over_a_bucket_has_the_rows_of_one_over_files_to_the_byte(buckets,
 
     noise = {"": b"", "ct/": b"", "ct/a/": b"", ".hidden/a.png": b"a", "ct/Thumbs.db": b"a"}
     buckets.fill("scans", {f"study/{name}": body for name, body in (bodies | noise).items()} | {"study-2/a.png": b"a"})
-    buckets.fill("work", {})
-    assert run_here("bulk", "list", "s3://scans/study", "s3://work/a/manifest", "--processes", 2) == (0, "")
+    buckets.fill("results", {})
+    assert run_here("bulk", "list", "s3://scans/study", "s3://results/a/manifest", "--processes", 2) == (0, "")
     for index in range(2):
-        assert run_here("bulk", "run", "s3://work/a/manifest", "s3://work/out", "--shard", f"{index}/2") == (0, "")
-    assert run_here("bulk", "gather", "s3://work/out") == (1, ""), "some are refused"
+        assert run_here("bulk", "run", "s3://results/a/manifest", "s3://results/out", "--shard", f"{index}/2") == (
+            0,
+            "",
+        )
+    assert run_here("bulk", "gather", "s3://results/out") == (1, ""), "some are refused"
 
-    written = buckets.read("work")
+    written = buckets.read("results")
     rows = [line for key, body in written.items() if key.endswith(".jsonl") for line in body.splitlines()]
     assert sorted(json.dumps(json.loads(line)) for line in rows) == sorted(expected)
     assert all(json.dumps(json.loads(line), separators=(",", ":")).encode() == line for line in rows)
@@ -128,9 +131,9 @@ def test_what_stands_in_a_bucket_is_not_scored_again(buckets, bodies, core, monk
     monkeypatch.setattr(parts_module, "PART", 4)
     monkeypatch.setattr("lungct_tools.bulk.scoring.CALLERS", 1)
     buckets.fill("scans", bodies)
-    buckets.fill("work", {})
-    manifest = list_files(Address("s3://scans"), Address("s3://work", "m"))
-    whole = list(score(manifest, Address("s3://work", "whole"), core).rows())
+    buckets.fill("results", {})
+    manifest = list_files(Address("s3://scans"), Address("s3://results", "m"))
+    whole = list(score(manifest, Address("s3://results", "whole"), core).rows())
     stop, asked, predict = threading.Event(), [], core.predict
 
     def count(body, **options):
@@ -140,18 +143,18 @@ def test_what_stands_in_a_bucket_is_not_scored_again(buckets, bodies, core, monk
         return predict(body, **options)
 
     monkeypatch.setattr(core, "predict", count)
-    parts = score(manifest, Address("s3://work", "out"), core, stop)
+    parts = score(manifest, Address("s3://results", "out"), core, stop)
     assert parts.find_missing() == [0]
-    standing = len([key for key in buckets.read("work") if key.startswith("out/")])
+    standing = len([key for key in buckets.read("results") if key.startswith("out/")])
     assert standing >= 2
     asked.clear()
-    assert list(score(manifest, Address("s3://work", "out"), core).rows()) == whole
+    assert list(score(manifest, Address("s3://results", "out"), core).rows()) == whole
     assert len(asked) <= len(bodies) - 4 * standing
 
 
 def test_a_file_costs_one_request_to_list_and_one_to_score(buckets, core, caplog):
     buckets.fill("scans", {f"a/{number}": build_ct(SeriesInstanceUID="1.2") for number in range(7)})
-    buckets.fill("work", {})
+    buckets.fill("results", {})
     caplog.set_level("INFO", "werkzeug")
 
     def ask(deed):
@@ -160,10 +163,10 @@ def test_a_file_costs_one_request_to_list_and_one_to_score(buckets, core, caplog
         said = " ".join(record.getMessage() for record in caplog.records)
         return found, Counter((verb, bucket) for verb, bucket in re.findall(r"([A-Z]+) /(\w+)\S* HTTP", said))
 
-    manifest, asked = ask(lambda: list_files(Address("s3://scans"), Address("s3://work", "m")))
+    manifest, asked = ask(lambda: list_files(Address("s3://scans"), Address("s3://results", "m")))
     assert asked[("GET", "scans")] == 7 + 1 + 1, "a list of all, and the look whether there is a root"
-    _, asked = ask(lambda: score(manifest, Address("s3://work", "out"), core))
-    assert (asked[("GET", "scans")], asked[("PUT", "work")]) == (7, 1)
+    _, asked = ask(lambda: score(manifest, Address("s3://results", "out"), core))
+    assert (asked[("GET", "scans")], asked[("PUT", "results")]) == (7, 1)
     assert not [verb for verb, _ in asked if verb == "HEAD"]
 
 
@@ -175,8 +178,8 @@ def test_without_its_package_a_bucket_names_the_extra(buckets, monkeypatch, run_
 
 
 def test_processes_agree_on_one_plan_in_a_bucket(buckets):
-    buckets.fill("work", {})
-    out, plan = Address("s3://work", "out"), Plan(ORDER, "model", "manifest", 4)
+    buckets.fill("results", {})
+    out, plan = Address("s3://results", "out"), Plan(ORDER, "model", "manifest", 4)
     with pytest.raises(JournalError, match="no bulk run"):
         read_plan(out)
     plan.keep(out, Address("s3://scans", "m"))
