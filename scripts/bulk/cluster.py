@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -25,8 +26,10 @@ from lungct_tools.packages.lacking import explain_lacking
 RETRIES = 3  # of a shard whose node or process was lost, or that another node may do better
 STORE = 80 << 20  # bytes for what tasks hand on, about the least that Ray takes; ours hand on a number
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-# Ray turns 127.0.0.1 into the address by which others reach this machine, unless it believes that nobody may.
-ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
+LOOPBACK = "127.0.0.1"
+# Ray turns LOOPBACK into the address by which others reach this machine, unless it believes that nobody may.
+ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+ANSWERS_S = 5.0  # Ray itself would try for two minutes
 
 
 class ClusterError(Exception):
@@ -45,9 +48,11 @@ def joining(address: str | None) -> Iterator[Any]:
     os.environ.update(QUIET)
     common = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     with tempfile.TemporaryDirectory(prefix="lung-ct-") as private:  # Ray opens its own folder to all
-        if not address:
-            os.environ.update(ALONE, RAY_AUTH_TOKEN=secrets.token_hex(32))
-            own = {"_node_ip_address": "127.0.0.1", "_temp_dir": f"{private}/ray", "object_store_memory": STORE}
+        if address:
+            os.environ.update(ALONE if _find(address) == LOOPBACK else {})
+        else:
+            os.environ.update(ALONE, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+            own = {"_node_ip_address": LOOPBACK, "_temp_dir": f"{private}/ray", "object_store_memory": STORE}
             common |= {"address": "local", "include_dashboard": False, **own}
         import ray  # reads the environment
 
@@ -61,6 +66,16 @@ def joining(address: str | None) -> Iterator[Any]:
             yield ray
         finally:
             ray.shutdown()
+
+
+def _find(address: str) -> str:
+    """The host of an address; ClusterError where nothing listens there."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), ANSWERS_S).close()
+    except (OSError, ValueError, OverflowError):
+        raise ClusterError(f"Nothing answers at {address}; name a cluster by HOST:PORT of its head.") from None
+    return host
 
 
 def score_shards(ray: Any, work: Work, shards: Sequence[Shard]) -> Iterator[tuple[Shard, int]]:

@@ -51,7 +51,7 @@ def environment(tmp_path_factory):
     without = tmp_path_factory.mktemp("without")
     (without / "rfc3987_syntax.py").write_text("raise ImportError\n")
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    alone = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+    alone = {"RAY_USAGE_STATS_ENABLED": "0"}
     return os.environ | token | alone | {"PYTHONPATH": str(without)}
 
 
@@ -126,7 +126,10 @@ def test_one_of_two_nodes_is_killed_and_every_file_has_the_row_of_score(scans, e
 
 def test_a_driver_that_is_killed_is_started_again_and_does_what_is_missing(scans, expected, environment, tmp_path):
     out = tmp_path / "out"
-    with tempfile.TemporaryDirectory() as room, driving(scans, out, {**environment, "TMPDIR": room}) as driver:
+    closed = tempfile.TemporaryDirectory(
+        ignore_cleanup_errors=True
+    )  # two of Ray's processes outlive the others by a minute
+    with closed as room, driving(scans, out, {**environment, "TMPDIR": room}) as driver:
         wait_until(lambda: driver.poll() is not None or list_parts(out), DEADLINE_S, "a part")
         assert driver.poll() is None, (tmp_path / "said").read_text()
         assert list_listeners(driver.pid) == {"127.0.0.1"}
