@@ -69,13 +69,13 @@ def joining(address: str | None) -> Iterator[Any]:
 
 
 def _find(address: str) -> str:
-    """The host of an address; ClusterError where nothing listens there."""
+    """The number of an address' host; ClusterError where nothing listens there."""
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), ANSWERS_S).close()
+        with socket.create_connection((host, int(port)), ANSWERS_S) as connection:
+            return str(connection.getpeername()[0])
     except (OSError, ValueError, OverflowError):
         raise ClusterError(f"Nothing answers at {address}; name a cluster by HOST:PORT of its head.") from None
-    return host
 
 
 def score_shards(ray: Any, work: Work, shards: Sequence[Shard]) -> Iterator[tuple[Shard, int]]:
