@@ -21,7 +21,7 @@ import os
 import signal
 import sys
 import threading
-from contextlib import nullcontext
+from collections.abc import Sequence
 from pathlib import Path
 
 from lungct import NOTICE
@@ -79,18 +79,23 @@ def run_ray(args: argparse.Namespace) -> int:
     manifest = Manifest(work.manifest, work.root)
     count = args.shards or find_count(work.out) or SHARDS
     work.keep(work.plan(manifest, count))
-    missing = [Shard(index, count) for index in Parts(work.out, manifest, count).find_missing()]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with joining(args.address) if missing else nullcontext() as ray:
-            for done, (shard, files) in enumerate(score_shards(ray, work, missing), 1):
-                told = f"{files:,} files; {len(missing) - done:,} shards left"
-                print(f"bulk: shard {shard.index}/{count} is done: {told}.", flush=True)
+        if missing := [Shard(index, count) for index in Parts(work.out, manifest, count).find_missing()]:
+            spread(args.address, work, missing)
     except KeyboardInterrupt:
         print(STOPPED, file=sys.stderr)
         return INTERRUPTED
     print(f"bulk: all {count:,} shards are done; gather them. {NOTICE}")
     return 0
+
+
+def spread(address: str | None, work: Work, missing: Sequence[Shard]) -> None:
+    """Have shards done by a cluster, and tell of each; SIGTERM ends it as Ctrl-C does."""
+    with joining(address) as ray:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for done, (shard, files) in enumerate(score_shards(ray, work, missing), 1):
+            told = f"{files:,} files; {len(missing) - done:,} shards left"
+            print(f"bulk: shard {shard.index}/{shard.count} is done: {told}.", flush=True)
 
 
 def make_work(args: argparse.Namespace) -> Work:
