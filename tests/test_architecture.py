@@ -95,7 +95,7 @@ TOOL_ARROWS = {
     "proxy": {"client", "server"},
     "operate": {"client", "phantom", "server", "proxy", "pacs"},
     "folder": {"client", "packages", "server"},
-    "bulk": {"client", "server", "folder"},
+    "bulk": {"client", "packages", "server", "folder"},
     "dicomout": {"folder"},
     "pacs": {"client", "server", "folder", "dicomout"},
     "page": {"client", "phantom", "server", "folder"},

@@ -22,8 +22,9 @@ from typing import IO
 
 from lungct import NOTICE
 from lungct_tools.bulk.listing import Listed
+from lungct_tools.bulk.place import Place, parse_place, read_whole, writing
 from lungct_tools.bulk.shard import Shard
-from lungct_tools.folder.source import Entry, Files, locate
+from lungct_tools.folder.source import Entry, locate, stamp_path
 
 SORTED_AT_ONCE = 500_000  # lines
 READ_AT_ONCE = 65536  # bytes of each portion while they are merged
@@ -55,15 +56,18 @@ class Header:
     notice: str = NOTICE
 
 
-def write_manifest(listed: Iterable[Listed], root: Path, path: Path) -> Header:
+def write_manifest(listed: Iterable[Listed], root: Place, path: Place) -> Header:
     """Sort what was listed by series and write it, in memory that does not grow with it.
 
     Raises:
         ManifestError: nothing was listed, or what can be no path.
-        OSError: it cannot be written; while it is made, hidden files beside `path` take twice its room.
+        OSError: it cannot be written; while it is made, hidden files beside `path`, or where temporary files lie when
+            that is in a bucket, take twice its room.
+        BucketError: the bucket of `path` cannot be used.
     """
     with ExitStack() as stack:
-        spool, body = (stack.enter_context(tempfile.TemporaryFile(dir=path.parent)) for _ in range(2))
+        room = path.parent if isinstance(path, Path) else None
+        spool, body = (stack.enter_context(tempfile.TemporaryFile(dir=room)) for _ in range(2))
         digest, files, series, before = hashlib.sha256(), 0, 0, b""
         states = _States()
         for line in _sort(map(_encode, map(states.add, listed)), spool):
@@ -77,18 +81,14 @@ def write_manifest(listed: Iterable[Listed], root: Path, path: Path) -> Header:
         digest.update(states.total.to_bytes(_States.BYTES, "big"))
         header = Header(str(root), files, series, body.tell(), digest.hexdigest())
         body.seek(0)
-        new = path.with_name(f"{path.name}.new")
-        with new.open("wb") as file:
+        with writing(path) as file:
             file.write(json.dumps(asdict(header)).encode("ascii") + b"\n")
             while portion := body.read(1 << 20):
                 file.write(portion)
-            file.flush()
-            os.fsync(file.fileno())
-    new.replace(path)
     return header
 
 
-class Manifest(Files):
+class Manifest:
     """A manifest as a source of files; may be shared by threads.
 
     Args:
@@ -97,9 +97,10 @@ class Manifest(Files):
 
     Raises:
         ManifestError: it is none, was cut short, or there is no such root.
+        BucketError: the bucket of one of them cannot be used.
     """
 
-    def __init__(self, path: Path, root: Path | None = None) -> None:
+    def __init__(self, path: Place, root: Place | None = None) -> None:
         self.path = path
         try:
             with path.open("rb") as file:
@@ -112,7 +113,7 @@ class Manifest(Files):
             raise ManifestError(f"{path} is no manifest; make one with `lungct bulk list IN MANIFEST`.") from None
         if not whole or self.header.format != FORMAT:
             raise ManifestError(f"{path} is not whole, or of another version; make it again with `lungct bulk list`.")
-        self.root = root or Path(self.header.root)
+        self.root = root or parse_place(self.header.root)
         if not self.root.is_dir():
             raise ManifestError(f"There is no folder {self.root}; name where its files lie here with --in.")
 
@@ -122,7 +123,14 @@ class Manifest(Files):
 
     def open(self, listed: Listed) -> Entry:
         """A file of this manifest as an entry."""
-        return Entry(listed.name, locate(self.root, listed.name))
+        at = locate(self.root, listed.name) if isinstance(self.root, Path) else self.root / listed.name
+        return Entry(listed.name, at)
+
+    def read(self, entry: Entry) -> bytes:
+        return read_whole(entry.at)
+
+    def stamp(self, entry: Entry) -> str:
+        return stamp_path(entry.at) if isinstance(entry.at, Path) else ""  # to ask would be a request for each
 
     def read_shard(self, shard: Shard) -> Iterator[Listed]:
         """The files of a shard, a whole number of series; none where one series spans more than a shard."""

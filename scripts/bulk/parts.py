@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -14,6 +11,7 @@ from typing import NamedTuple
 
 from lungct_tools.bulk.listing import Listed
 from lungct_tools.bulk.manifest import Manifest
+from lungct_tools.bulk.place import Place, list_names, writing
 from lungct_tools.bulk.shard import Shard
 from lungct_tools.folder.journal import JournalError, encode_row
 from lungct_tools.folder.naming import printable
@@ -25,58 +23,53 @@ PART = 1000  # rows: what a process that is killed has to do again, at most
 class Part(NamedTuple):
     """Some files of a shard, and where their rows go."""
 
-    path: Path
+    path: Place
     files: Sequence[Listed]
 
 
 @dataclass
 class Parts:
-    """The rows in the folder `out`; read as a Journal is.
+    """The rows below the place `out`; read as a Journal is.
 
     Attributes:
+        tables: the folder of the tables where that is not `out`.
         count: shards of this run.
         strayed: files that had another series when they were scored than when they were listed; counted by `rows`.
     """
 
-    out: Path
+    out: Place
     manifest: Manifest
     count: int
+    tables: Path | None = None
     strayed: int = 0
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Place:
         """Beside which the tables are written."""
-        return self.out / "parts"
+        return (self.tables or self.out) / "parts"
 
     def divide(self, shard: Shard) -> Iterator[Part]:
         """A shard in parts, in its order; every process divides it in the same way."""
         files = self.manifest.read_shard(shard)
         number = 0
         while some := list(islice(files, PART)):
-            yield Part(self.path / f"{shard.index:06}" / f"{number:06}.jsonl", some)
+            yield Part(self._locate(shard) / f"{number:06}.jsonl", some)
             number += 1
 
     def write(self, part: Part, rows: Iterable[Row]) -> None:
         """Have a part, once its rows are on the disk."""
-        part.path.parent.mkdir(parents=True, exist_ok=True)
-        new = part.path.with_name(f".{uuid.uuid4().hex}")  # two processes may do one shard: their rows are the same
-        try:
-            with new.open("xb") as file:
-                file.writelines(map(encode_row, rows))
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(part.path)
-        finally:
-            new.unlink(missing_ok=True)
-        folder = os.open(part.path.parent, os.O_RDONLY)
-        with suppress(OSError):  # not every mounted file system can
-            os.fsync(folder)
-        os.close(folder)
+        with writing(part.path) as file:  # two processes may do one shard: their rows are the same
+            file.writelines(map(encode_row, rows))
 
     def find_missing(self) -> list[int]:
         """The shards of which a part is not there yet."""
         shards = (Shard(index, self.count) for index in range(self.count))
-        return [shard.index for shard in shards if not all(part.path.exists() for part in self.divide(shard))]
+        return [shard.index for shard in shards if not all(stands for _, stands in self.compare(shard))]
+
+    def compare(self, shard: Shard) -> Iterator[tuple[Part, bool]]:
+        """The parts of a shard, and whether each stands; asked once for all, since a bucket is paid by the question."""
+        standing = list_names(self._locate(shard))
+        return ((part, part.path.name in standing) for part in self.divide(shard))
 
     def groups(self) -> Iterator[Iterator[Row]]:
         """The rows of each shard; no series is in two of them, but for files that strayed."""
@@ -87,11 +80,13 @@ class Parts:
         """All rows, in the order of the manifest; JournalError where they are not those of its files."""
         return chain.from_iterable(self.groups())
 
+    def _locate(self, shard: Shard) -> Place:
+        return self.out / "parts" / f"{shard.index:06}"
+
     def _read(self, shard: Shard) -> Iterator[Row]:
         for part in self.divide(shard):
             try:
-                with part.path.open("rb") as lines:
-                    rows = [dict(json.loads(line)) for line in lines]
+                rows = [dict(json.loads(line)) for line in part.path.read_bytes().splitlines()]
                 same = [row["file"] for row in rows] == [printable(each.name) for each in part.files]
             except (OSError, ValueError, TypeError, KeyError):
                 same = False

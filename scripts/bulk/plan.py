@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
+from lungct_tools.bulk.place import Place, create, parse_place
 from lungct_tools.folder.journal import JournalError
 from lungct_tools.folder.scoring import Order
 
@@ -30,21 +28,13 @@ class Plan:
     manifest_sha256: str
     shards: int
 
-    def keep(self, out: Path, manifest: Path) -> None:
+    def keep(self, out: Place, manifest: Place) -> None:
         """Write the plan into `out`, unless it is there; JournalError when there is another one.
 
         `manifest` is noted beside it, for `read_plan`.
         """
         document = self._document() | {"manifest": str(manifest.resolve())}
-        new = out / f".{uuid.uuid4().hex}"
-        new.write_text(json.dumps(document, indent=1))
-        try:
-            os.link(new, out / FILE)  # fails where there is one, however many processes come at once
-        except OSError:
-            if not (out / FILE).exists():  # a mounted bucket knows no links
-                new.replace(out / FILE)
-        finally:
-            new.unlink(missing_ok=True)
+        create(out / FILE, json.dumps(document, indent=1).encode("ascii"))
         found = read_plan(out)[0]._document()
         if changed := [name for name, value in self._document().items() if found[name] != value]:
             raise JournalError(
@@ -56,14 +46,22 @@ class Plan:
         return {**own.pop("order"), **own}
 
 
-def read_plan(out: Path) -> tuple[Plan, Path]:
+def read_plan(out: Place) -> tuple[Plan, Place]:
     """The plan of a run and its manifest; JournalError where there is none."""
     try:
-        document = dict(json.loads((out / FILE).read_text()))
-        manifest = Path(document.pop("manifest"))
+        document = dict(json.loads((out / FILE).read_bytes()))
+        manifest = parse_place(document.pop("manifest"))
         own = {name: document.pop(name) for name in ("model_sha256", "manifest_sha256", "shards")}
         return Plan(Order(**{**document, "classes": tuple(document["classes"])}), **own), manifest
     except OSError as error:
         raise JournalError(f"{out} holds no bulk run: {FILE}: {error.strerror}.") from None
     except (ValueError, TypeError, KeyError):
         raise JournalError(f"{out / FILE} is damaged; score into a new folder.") from None
+
+
+def find_count(out: Place) -> int | None:
+    """The number of shards that a run was begun with; None where none was."""
+    try:
+        return read_plan(out)[0].shards
+    except JournalError:
+        return None

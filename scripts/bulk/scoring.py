@@ -26,8 +26,8 @@ def score_shard(run: Run, parts: Parts, shard: Shard) -> Meter | None:
             return part, run.settle(entry, {})[1]
 
         def find_work() -> Iterator[tuple[Part, str]]:
-            for part in parts.divide(shard):
-                if part.path.exists():
+            for part, stands in parts.compare(shard):
+                if stands:
                     for _ in part.files:
                         meter.advance(fresh=False)
                 else:

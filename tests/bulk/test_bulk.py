@@ -59,13 +59,6 @@ def manifest(scans, tmp_path):
     return Manifest(tmp_path / "manifest")
 
 
-@pytest.fixture
-def core(pipeline):
-    held = Core(pipeline, "model")
-    yield held
-    held.close()
-
-
 def score(manifest, out, core, count=1, only=None, stop=None):
     """Score the shards `only`, or all, one after the other; the parts."""
     parts = Parts(out, manifest, count)
@@ -123,28 +116,19 @@ def test_every_file_has_one_row_and_each_refusal_its_sentence(manifest, core, pi
     assert (parts.find_missing(), parts.strayed) == ([], 0)
 
 
-def test_what_stands_is_not_scored_again_and_what_was_stopped_goes_on(manifest, core, tmp_path, monkeypatch):
+def test_what_stands_is_not_scored_again_and_what_was_stopped_goes_on(manifest, core, stopping, tmp_path, monkeypatch):
     monkeypatch.setattr(parts_module, "PART", 4)
-    whole = list(score(manifest, tmp_path / "whole", core).rows())
-    stop, asked, predict = threading.Event(), [], core.predict
-
-    def count(body, **options):
-        asked.append(body)
-        if len(asked) == 9:
-            stop.set()
-        return predict(body, **options)
-
-    monkeypatch.setattr(core, "predict", count)
-    monkeypatch.setattr("lungct_tools.bulk.scoring.CALLERS", 1)
+    stop, asked = stopping
     parts = score(manifest, tmp_path / "out", core, stop=stop)
     assert parts.find_missing() == [0]
     standing = {path: path.stat().st_mtime_ns for path in parts.path.rglob("*.jsonl")}
     assert len(standing) >= 2
     assert not list(parts.path.rglob(".*")), "nothing half is left"
     asked.clear()
-    assert list(score(manifest, tmp_path / "out", core).rows()) == whole
+    rows = list(score(manifest, tmp_path / "out", core).rows())
     assert len(asked) <= 21 - 4 * len(standing)
     assert {path: path.stat().st_mtime_ns for path in standing} == standing
+    assert rows == list(score(manifest, tmp_path / "whole", core).rows())
 
 
 def test_a_killed_process_leaves_whole_parts_and_another_ends_its_shard(core, tmp_path):
