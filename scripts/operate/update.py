@@ -162,6 +162,8 @@ def settle(instance: Instance, promote: bool, deadline_s: float) -> int:
     if not is_divided(instance.run):
         return refuse("the canary has just ended.")
     if not promote:
+        with suppress(OSError):  # a full disk; else it is this process that ends the server, and not the gateway as well
+            note(instance.run, asked=False)
         hand_back(instance)
         return 0
     if find(instance.run) is None:
