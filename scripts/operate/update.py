@@ -162,7 +162,7 @@ def settle(instance: Instance, promote: bool, deadline_s: float) -> int:
     if not is_divided(instance.run):
         return refuse("the canary has just ended.")
     if not promote:
-        with suppress(OSError):  # a full disk; else it is this process that ends the server, and not the gateway as well
+        with suppress(OSError):  # a full disk; else this process ends the server, and the gateway does not
             note(instance.run, asked=False)
         hand_back(instance)
         return 0
