@@ -4,7 +4,6 @@ import json
 import os
 import signal
 
-import psutil
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -109,7 +108,23 @@ def test_a_supervisor_that_is_killed_changes_nothing(site, answers, slices):
     assert read_metrics(site)["lung_ct_candidate_share",] == PERCENT / 100
 
 
-def test_a_canary_that_is_promoted_loses_no_request(site, begun, answers, load, slices, versions):
+def test_a_canary_whose_server_dies_loses_no_request_and_can_be_taken_back(site, answers, load, slices, versions):
+    with load("the server of a canary of 40 % killed") as raw:
+        os.killpg(Instance.read(site.run / RUN).pid, signal.SIGKILL)
+    assert not raw.failures()
+    assert site.door.ask("GET", "/readyz").status_code == 200
+    assert set(ask_all(site, slices).values()) == {(None, versions[0])}, "the supervisor has seen it"
+    assert "its server has ended" in run_script("status", "--run", site.run).stdout
+    refused = update(site, "--promote")
+    assert (refused.returncode, "`lungct update --back` ends it" in refused.stderr) == (1, True)
+    ended = update(site, "--back")
+    assert (ended.returncode, "the archive of before serves all requests" in ended.stdout) == (0, True), ended.stderr
+    assert not (site.run / FOLDER).exists()
+
+
+def test_a_canary_that_is_promoted_loses_no_request(site, begun, load, slices, versions):
+    again = update(site, begun, "--canary", f"{PERCENT}%")
+    assert again.returncode == 0, again.stderr
     with load("a canary of 40 % promoted") as raw:
         promoted = update(site, "--promote")
         assert promoted.returncode == 0, promoted.stderr
@@ -118,31 +133,3 @@ def test_a_canary_that_is_promoted_loses_no_request(site, begun, answers, load, 
     assert {version for _, version in ask_all(site, slices, IDS[:4]).values()} == {versions[1]}
     assert (site.store / "lung_ct.mar").read_bytes() == begun.read_bytes()
     assert read_metrics(site)["lung_ct_candidate_share",] == 0
-
-
-def test_a_canary_whose_server_dies_loses_no_request_and_can_be_taken_back(site, load, slices, versions):
-    begun = update(site, site.store / "lung_ct.mar.previous", "--canary", f"{PERCENT}%")
-    assert begun.returncode == 0, begun.stderr
-    with load("the server of a canary of 40 % killed") as raw:
-        os.killpg(Instance.read(site.run / RUN).pid, signal.SIGKILL)
-    assert not raw.failures()
-    assert site.door.ask("GET", "/readyz").status_code == 200
-    assert set(ask_all(site, slices).values()) == {(None, versions[1])}, "the supervisor has seen it"
-    assert "its server has ended" in run_script("status", "--run", site.run).stdout
-    refused = update(site, "--promote")
-    assert (refused.returncode, "`lungct update --back` ends it" in refused.stderr) == (1, True)
-    ended = update(site, "--back")
-    assert (ended.returncode, "the canary has ended" in ended.stdout) == (0, True), ended.stderr
-    assert not (site.run / FOLDER).exists()
-
-
-def test_a_canary_that_is_taken_back_ends_its_server_and_loses_no_request(site, load, slices, versions):
-    begun = update(site, site.store / "lung_ct.mar.previous", "--canary", f"{PERCENT}%")
-    assert begun.returncode == 0, begun.stderr
-    candidate = psutil.Process(Instance.read(site.run / RUN).pid)
-    with load("a canary of 40 % taken back") as raw:
-        ended = update(site, "--back")
-        assert ended.returncode == 0, ended.stderr
-    assert not raw.failures()
-    assert not candidate.is_running()
-    assert {version for _, version in ask_all(site, slices, IDS[:4]).values()} == {versions[1]}

@@ -109,6 +109,13 @@ def test_it_is_taken_back_on_a_full_disk_and_beside_a_server_that_is_gone(stored
     assert not (stored.run / FOLDER).exists()
 
 
+def test_taken_back_it_is_ended_by_the_update_and_not_by_the_gateway_as_well(stored, divided, run, monkeypatch):
+    seen = []
+    monkeypatch.setattr(trial, "wait_turned", lambda *_: seen.append(find_deputy(stored.run).orphaned))
+    assert run("--back") == (0, "")
+    assert seen == [False]
+
+
 def test_promoted_its_archive_takes_the_place(stored, divided, run, monkeypatch):
     monkeypatch.setattr(update, "check_ready", lambda _: None)
     monkeypatch.setattr(update, "restart", lambda *_: None)
