@@ -131,6 +131,8 @@ def test_answers_are_counted_by_whom_they_were_for_and_who_gave_them(divided, se
     assert send(divided, chosen).headers["X-Answered-By"] == "serving"
     refused = requests.post(f"https://{divided.listen}/predictions/lung_ct", verify=divided.certificate, timeout=20)
     assert refused.status_code == 401
+    form = send(divided, chosen, files=[("data", b"one"), ("data", b"two")])
+    assert (form.status_code, "X-Answered-By" in form.headers) == (400, False)
     wanted = Counter({("serving", "serving"): 1, ("candidate", "candidate"): tried, ("candidate", "serving"): 1})
     wait_until(lambda: count() - before == +wanted, 10, "each is counted once, a refusal not")
 
