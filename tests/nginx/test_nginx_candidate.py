@@ -1,8 +1,6 @@
 """A share of the requests is for a candidate: which ones, who answers them, and that none is lost when it is gone."""
 
-import threading
 from collections import Counter
-from http.server import ThreadingHTTPServer
 
 import pytest
 import requests
@@ -10,7 +8,7 @@ import requests
 from lungct_tools.proxy.tally import ask as ask_tally
 from lungct_tools.server.instance import Instance, find_ports
 from tests.nginx.callers import KEY, KEYS
-from tests.nginx.conftest import Recorder
+from tests.nginx.conftest import recording
 from tests.support.calls import wait_until
 from tests.support.gateways import run_nginx, skip_without_nginx
 
@@ -22,10 +20,8 @@ OWN, SECOND = "Bearer of the hour", "Bearer of the candidate"
 @pytest.fixture(scope="module")
 def second():
     """What listens where the candidate does."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Recorder) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with recording() as server:
         yield server
-        server.shutdown()
 
 
 def open_divided(folder, upstream, port):
