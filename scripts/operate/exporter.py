@@ -166,13 +166,31 @@ def describe_gateway(run: Path) -> Iterator[Metric]:
             "When the certificate that the gateway shows ends, as Unix time",
             sight.expiry,
         )
-    if counts := ask(run):
+    if told := ask(run):
         answered = CounterMetricFamily(
             "lung_ct_gateway_responses", "Answers of the gateway, its own refusals included", labels=("status",)
         )
-        for status, count in counts.items():
+        for status, count in told["responses"].items():
             answered.add_metric((status,), count)
         yield answered
+        yield from describe_candidate(told)
+
+
+def describe_candidate(told: Mapping[str, Any]) -> Iterator[Metric]:
+    """The canary that is under way (lungct update --canary), and the answers since it began."""
+    yield GaugeMetricFamily(
+        "lung_ct_candidate_share",
+        "Share of the gateway's requests that is for the candidate; 0: none runs",
+        told["share"],
+    )
+    answers = CounterMetricFamily(
+        "lung_ct_candidate_answers",
+        "Answers of a model since the canary began: whom the request was for, and who answered",
+        labels=("chosen", "answered"),
+    )
+    for chosen, answered, count in told["answers"]:
+        answers.add_metric((chosen, answered), count)
+    yield answers
 
 
 def main() -> int:

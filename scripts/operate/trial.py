@@ -12,7 +12,7 @@ from lungct_client import Client, RefusedError, ServerError, TokenError
 from lungct_tools.commandline import compose
 from lungct_tools.proxy.turning import wait_turned
 from lungct_tools.server.courtesy import Share
-from lungct_tools.server.deputy import RUN, dismiss, note
+from lungct_tools.server.deputy import FOLDER, RUN, dismiss, note
 from lungct_tools.server.instance import Instance, find_ports
 from lungct_tools.server.scale import wait_workers
 from lungct_tools.server.seal import find_seal
@@ -48,7 +48,20 @@ def hand_over(instance: Instance, deadline_s: float) -> bool:
     Share.read(instance.pid).give(tried)
     note(instance.run, asked=True)
     with Console(stderr=True).status("update: the gateway goes over to the server that was tried"):
-        if wait_turned(instance.run, tried):
+        if wait_turned(instance.run, tried.run):
+            return True
+    dismiss(instance.run)
+    return False
+
+
+def share_out(instance: Instance, percent: float) -> bool:
+    """Have the gateway ask the server that was tried for so many per cent of the requests; False if it does not turn.
+
+    Nobody has to stay for it: it answers until it is promoted or taken back.
+    """
+    note(instance.run, asked=False, percent=percent)
+    with Console(stderr=True).status("update: the gateway gives the new archive its share"):
+        if wait_turned(instance.run, instance.run / FOLDER):
             return True
     dismiss(instance.run)
     return False
@@ -58,4 +71,4 @@ def hand_back(instance: Instance) -> None:
     """Have the gateway ask the server itself again, and wait until the one that was tried has no request any more."""
     dismiss(instance.run)
     with Console(stderr=True).status("update: the gateway comes back to the server"):
-        wait_turned(instance.run, instance)
+        wait_turned(instance.run, instance.run)

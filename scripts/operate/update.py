@@ -3,6 +3,8 @@
     make archive ARGS='--model my_model --out new'
     make update MAR=new/lung_ct.mar
     make update ARGS=--back          # to the archive of before
+    make update MAR=new/lung_ct.mar ARGS='--canary 10%'  # first a share of the gateway's requests: a canary, then
+    make update ARGS=--promote       # all of them, or --back to none
 
 A second server starts from the new archive, on other ports and giving way to the first, and must score a canary;
 callers notice nothing. Then the archive takes its place in the model store (the old one stays beside it, as
@@ -10,14 +12,18 @@ lung_ct.mar.previous) and the server restarts. Where a gateway runs, it asks the
 is lost; without one, callers find nobody for some seconds. Beside each archive its seal has to lie, as `lungct archive`
 writes it.
 
-Exit codes: 0 the new archive serves, 1 it did not become ready, could not be put in its place, finds no room beside the
-old one, or another update or the gateway is in its way: the old one serves on; 2 that file is no archive or not the one
-that was sealed, or there is no archive of before, 3 no server runs, 4 in its place it was not ready after all: the old
-one is back there, or the message says why not.
+A canary needs a gateway. The second server, half of the threads and niced until it is promoted, answers that share of
+the requests by their id; what it does not answer the first one does. `lungct status` tells of it, `make stop` ends it.
+
+Exit codes: 0 the new archive serves, or has its share, 1 it did not become ready, could not be put in its place, finds
+no room beside the old one, or another update or canary or the gateway is in its way: the old one serves on; 2 that file
+is no archive or not the one that was sealed, or there is no archive of before, or no canary, 3 no server runs, 4 in its
+place it was not ready after all: the old one is back there, or the message says why not.
 """
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import signal
 import sys
@@ -27,39 +33,23 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lungct_tools.commandline import add_run_option, make_parser
-from lungct_tools.operate.trial import hand_back, hand_over, serve, try_out
+from lungct_tools.operate.order import find_archive, read_options, say_done
+from lungct_tools.operate.place import put
+from lungct_tools.operate.trial import hand_back, hand_over, serve, share_out, try_out
 from lungct_tools.proxy.record import find, find_guard
 from lungct_tools.proxy.turning import HiddenError, list_asked
 from lungct_tools.server.courtesy import Share
-from lungct_tools.server.deputy import FOLDER, RUN, end_deputy, find_asked, find_deputy, note
+from lungct_tools.server.deputy import FOLDER, RUN, end_deputy, find_deputy, find_route, is_divided, note
 from lungct_tools.server.health import check_ready
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.memory import check_room
 from lungct_tools.server.polling import poll
-from lungct_tools.server.runfolder import check_ours, copy_fresh, is_strange, resolve, write_whole
+from lungct_tools.server.runfolder import check_ours, resolve
 from lungct_tools.server.seal import NAME, ArchiveError, check_seal, find_seal, take, write_seal
 from lungct_tools.server.shutdown import send, stop
 
 NOBODY = "no server runs; start one with `make serve`."
-
-
-def put(archive: Path, store: Path, seal: Path) -> None:
-    """Give a sealed archive its place in one stroke, and its seal; the one before stays as .previous, with its own.
-
-    What may fail for want of room or leave comes first: OSError leaves the one that is there as it is. No link that
-    another user prepared in the store is followed; one of our own in its place gives way to the archive.
-    """
-    fresh, place, previous = store / f"{NAME}.new", store / NAME, store / f"{NAME}.previous"
-    vouched = seal.with_name(f"{seal.name}.next")
-    copy_fresh(archive, fresh)
-    write_whole(vouched, find_seal(archive).read_text())
-    if place.is_file() and not is_strange(place):
-        copy_fresh(place, store / f"{NAME}.previous.new")
-        (store / f"{NAME}.previous.new").replace(previous)
-        write_whole(find_seal(previous), seal.read_text() if seal.is_file() and not is_strange(seal) else "")
-    fresh.replace(place)
-    vouched.replace(seal)
+UNDIVIDED = "a canary needs a running gateway, which divides the requests; start one with `make gateway`."
 
 
 def restart(instance: Instance, deadline_s: float, share: Share | None = None) -> str | None:
@@ -120,10 +110,12 @@ def check_start(instance: Instance) -> str | None:
     """None where a second server can be started, else why not; one that is left and that nobody asks is ended."""
     run = instance.run
     try:
-        busy = run / RUN in list_asked(run)
+        busy = {run / RUN, run / FOLDER} & list_asked(run)
     except HiddenError as error:
         return str(error)
     left = find_deputy(run)
+    if left and left.percent:
+        return "a canary is under way; `lungct update --promote` or `--back` comes first"
     if busy or (left and left.asked and (find(run) or find_guard(run))):
         return "an update was ended half-way, and its server answers until the first is ready; try again then"
     end_deputy(run)
@@ -132,21 +124,59 @@ def check_start(instance: Instance) -> str | None:
 
 def leave(instance: Instance) -> None:
     """End the second server, unless callers may still depend on it: then the gateway ends it, see turning.relieve."""
-    if find_asked(instance) is not instance:  # the server does not start, and somebody has to answer
+    if find_route(instance).server is not instance:  # the server does not start, and somebody has to answer
+        return
+    if is_divided(instance.run):
         return
     done = False
     with suppress(HiddenError):
-        done = instance.run / RUN not in list_asked(instance.run)
+        done = not {instance.run / RUN, instance.run / FOLDER} & list_asked(instance.run)
     if done:
         end_deputy(instance.run)
     else:
         print("update: the gateway is not done with the second server yet, and ends it then.", file=sys.stderr)
 
 
-def change(instance: Instance, archive: Path, deadline_s: float) -> int:
-    """Try a sealed archive in a folder of ours, then put it in its place; the exit code."""
-    if not try_out(archive, instance, deadline_s):
+def bring(instance: Instance, archive: Path, percent: float | None, deadline_s: float) -> int:
+    """Try a sealed archive, then put it in its place, or give it so many per cent of the requests; the exit code.
+
+    Raises:
+        ArchiveError: it is no archive, or not the one that was sealed.
+        HiddenError: see `list_asked`.
+        OSError: a file cannot be written.
+    """
+    note(instance.run, asked=False)
+    candidate = take(archive, find_seal(archive), instance.run / FOLDER)  # what is tried is what is put there
+    write_seal(candidate)
+    if not try_out(candidate, instance, deadline_s):
         return refuse("the new archive does not work, see above; the old one serves on.")
+    if percent is None:
+        return change(instance, candidate, deadline_s)
+    if not share_out(instance, percent):
+        return refuse("the gateway divides nothing; stop it and start it again. The old archive serves on.")
+    return 0
+
+
+def settle(instance: Instance, promote: bool, deadline_s: float) -> int:
+    """Put a canary's archive in its place, or take its share back; the exit code. Raises what `bring` raises."""
+    if not is_divided(instance.run):
+        return refuse("the canary has just ended.")
+    if not promote:
+        with suppress(OSError):  # a full disk; else this process ends the server, and the gateway does not
+            note(instance.run, asked=False)
+        hand_back(instance)
+        return 0
+    if find(instance.run) is None:
+        return refuse(UNDIVIDED)
+    if reason := check_ready(Instance.read(instance.run / RUN)):
+        return refuse(f"the canary's server is not ready: {reason}; `lungct update --back` ends it.")
+    archive = instance.run / FOLDER / NAME
+    check_seal(archive, find_seal(archive))
+    return change(instance, archive, deadline_s)
+
+
+def change(instance: Instance, archive: Path, deadline_s: float) -> int:
+    """Put a sealed archive in its place that a second server was tried with; the exit code."""
     guarded, share = find(instance.run) is not None, Share.read(instance.pid)
     if not guarded:
         print("update: no gateway runs, so callers find nobody while the server restarts.", file=sys.stderr)
@@ -177,45 +207,40 @@ def change(instance: Instance, archive: Path, deadline_s: float) -> int:
     return 0
 
 
+def act(args: argparse.Namespace, instance: Instance, archive: Path | None) -> int:
+    """Update to an archive, or settle the canary that is under way; the exit code. One at a time, see `locking`."""
+    if archive and (reason := check_start(instance)):
+        return refuse(f"{reason}; the old archive serves on.")
+    try:
+        if archive:
+            return bring(instance, archive, args.canary, args.deadline)
+        return settle(instance, args.promote, args.deadline)
+    except ArchiveError as error:
+        return refuse(error, 2)
+    except (OSError, HiddenError) as error:  # a full disk, above all
+        return refuse(f"{error}.")
+    finally:
+        leave(instance)
+
+
 def main() -> int:
-    parser = make_parser(__doc__)
-    add_run_option(parser)
-    parser.add_argument("archive", type=Path, nargs="?", help="the new lung_ct.mar")
-    parser.add_argument("--back", action="store_true", help="the archive of before, lung_ct.mar.previous, instead")
-    parser.add_argument("--deadline", type=float, default=180, help="seconds to become ready (default %(default)s)")
-    args = parser.parse_args()
-    if args.back == bool(args.archive):
-        parser.error("name an archive, or give --back")
+    args = read_options(__doc__)
     run = resolve(args.run)
     check_ours(run)
     instance = Instance.read(run)
-    if args.back and not instance.options:  # which name the place of the archives
+    settling = is_divided(run) and not args.archive
+    if args.back and not (settling or instance.options):  # which name the place of the archives
         return refuse(NOBODY, 3)
-    archive = args.archive or instance.store / f"{NAME}.previous"
-    if args.back and not archive.is_file():
-        return refuse(f"there is no {archive}: no update has changed the archive yet.", 2)
     try:
-        check_seal(archive, find_seal(archive))
+        archive = None if settling else find_archive(args, instance)
     except ArchiveError as error:
         return refuse(error, 2)
-    if not instance.running:
+    if not instance.running and not (settling and args.back):
         return refuse(NOBODY, 3)
+    if args.canary and not (find(run) or find_guard(run)):
+        return refuse(UNDIVIDED)
     with locking(run) as only:
-        if not only:
-            return refuse("another update is under way.")
-        if reason := check_start(instance):
-            return refuse(f"{reason}; the old archive serves on.")
-        try:
-            note(run, asked=False)
-            candidate = take(archive, find_seal(archive), run / FOLDER)  # what is tried is what is put there
-            write_seal(candidate)
-            code = change(instance, candidate, args.deadline)
-        except ArchiveError as error:
-            return refuse(error, 2)
-        except (OSError, HiddenError) as error:  # a full disk, above all
-            return refuse(f"{error}.")
-        finally:
-            leave(instance)
+        code = act(args, instance, archive) if only else refuse("another update is under way.")
     if code == 0:
-        print(f"update: {'the archive of before' if args.back else archive} serves")
+        print(f"update: {say_done(args, settling)}")
     return code

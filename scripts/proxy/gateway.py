@@ -23,7 +23,6 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from lungct_client import ServerError
@@ -36,7 +35,7 @@ from lungct_tools.proxy.plain import WARNING, check_address, read_proxies
 from lungct_tools.proxy.record import Record, find, reload
 from lungct_tools.proxy.supervisor import Supervisor
 from lungct_tools.server import scribe
-from lungct_tools.server.deputy import find_asked
+from lungct_tools.server.deputy import find_route
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.polling import poll
 from lungct_tools.server.processes import read_birth
@@ -156,7 +155,7 @@ def set_up(args: argparse.Namespace, run: Path) -> tuple[Nginx, Record, tuple[st
             if not answers(*door):
                 break
     check_change(None if args.foreground else find(run), nginx, door, record)
-    replace(nginx, instance=find_asked(instance)).write()
+    nginx.take(find_route(instance)).write()
     warn(host, args.plain)
     return nginx, record, door
 

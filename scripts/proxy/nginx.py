@@ -8,11 +8,12 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lungct_client import ServerError, Tokens
 from lungct_tools import ROOT
+from lungct_tools.server.deputy import Route
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.modelconfig import read_settings
 from lungct_tools.server.runfolder import SOCKET_PATH_LIMIT, write_whole
@@ -21,7 +22,8 @@ from lungct_tools.server.seal import NAME, ArchiveError
 PLACES = 216  # jobQueueSize, and a batch, of config/model-config.yaml
 TEMPLATE = ROOT / "config" / "nginx" / "nginx.conf"
 TLS, PLAIN = TEMPLATE.with_name("tls.conf"), TEMPLATE.with_name("plain.conf")  # how callers come in
-UPSTREAM = TEMPLATE.with_name("upstream.conf")  # of it: what is another for another server
+UPSTREAM, SHARE = TEMPLATE.with_name("upstream.conf"), TEMPLATE.with_name("share.conf")  # of it: what a route changes
+SERVING, CANDIDATE = "serving", "candidate"  # the upstreams, and what a reply says of who answered it
 
 
 class GatewayError(Exception):
@@ -42,6 +44,7 @@ class Nginx:
         uploads: private folder for large files while they arrive.
         console: log to standard output and error instead of files.
         proxies: addresses and networks that may name the caller in X-Forwarded-For; without TLS alone.
+        candidate, percent: a second server, and how many of the requests are for it, see Route.
     """
 
     instance: Instance
@@ -54,6 +57,8 @@ class Nginx:
     uploads: Path
     console: bool = False
     proxies: tuple[str, ...] = ()
+    candidate: Instance | None = None
+    percent: float = 0.0
 
     @property
     def socket(self) -> Path:
@@ -65,16 +70,12 @@ class Nginx:
         return self.folder / "nginx.conf"
 
     @property
-    def places(self) -> int:
-        """Half of the requests that one worker and the queue can hold: it stands in the settings twice.
+    def route(self) -> Route:
+        return Route(self.instance, self.candidate, self.percent)
 
-        More workers hold more, and these keep them busy; but after a scaling down TorchServe must not have to refuse.
-        """
-        try:
-            settings = read_settings(self.instance.store / NAME)
-        except (ArchiveError, ServerError):  # by now it is another one; or none was recorded
-            return PLACES // 2
-        return int(settings["jobQueueSize"] + settings["batchSize"]) // 2
+    def take(self, route: Route) -> Nginx:
+        """The same with another route."""
+        return replace(self, instance=route.server, candidate=route.candidate, percent=route.percent)
 
     @property
     def logs(self) -> list[Path]:
@@ -129,21 +130,26 @@ class Nginx:
         fresh.replace(self.settings)
 
     def write_route(self) -> None:
-        """The server that is asked, its token, and its run folder, for nginx to include.
+        """The servers that are asked, their tokens, and the place of that route, for nginx to include.
 
-        Workers stand in that folder, so that one can see whom each of them asks (scripts/proxy/turning.py). It comes
+        Workers stand in that place, so that one can see whom each of them asks (scripts/proxy/turning.py). It comes
         last: settings that are read half-way must not claim the new server and ask the old one.
         """
-        values = {"torchserve": self.instance.url("inference").removeprefix("http://"), "places": self.places}
+        servers = {SERVING: self.instance} | ({CANDIDATE: self.candidate} if self.candidate else {})
+        upstreams = [fill(UPSTREAM, describe_upstream(name, each)) for name, each in servers.items()]
+        divided = {"share": f"{self.percent:g}% {CANDIDATE};", "told": "$answered"} if self.candidate else {}
         self.write_token()
-        write_whole(self.folder / "upstream.conf", fill(UPSTREAM, values))
-        write_whole(self.folder / "place.conf", f'working_directory "{self.instance.run}";\n')
+        upstreams.append(fill(SHARE, {"share": "", "told": ""} | divided))
+        write_whole(self.folder / "upstream.conf", "".join(upstreams))
+        write_whole(self.folder / "place.conf", f'working_directory "{self.route.place}";\n')
 
     def write_token(self) -> bool:
-        """TorchServe's present token for nginx to include; True if it is another than before."""
+        """TorchServe's present tokens for nginx to include; True if they are others than before."""
         target = self.folder / "token.conf"
         token = Tokens(self.instance.keys).read("inference")
-        line = f'map "" $torchserve_authorization {{ default "Bearer {token}"; }}\n'
+        second = Tokens(self.candidate.keys).read("inference") if self.candidate else None
+        kept = f'{CANDIDATE} "Bearer {second}"; ' if second else ""
+        line = f'map $asked $torchserve_authorization {{ volatile; {kept}default "Bearer {token}"; }}\n'
         if not token or (target.is_file() and target.read_text() == line):
             if not target.is_file():
                 raise GatewayError(f"No server has run from {self.instance.run} yet; start one with `make serve`.")
@@ -160,6 +166,24 @@ class Nginx:
         (self.folder / "pace.sock").unlink(missing_ok=True)  # a killed nginx leaves it, and another would not start
         command = [find_program("setpriv", "util-linux"), "--pdeathsig", "TERM", *self.command(self.settings)]
         return subprocess.Popen(command, start_new_session=True)
+
+
+def count_places(instance: Instance) -> int:
+    """Half of the requests that one worker and the queue of a server can hold: it stands in the settings twice.
+
+    More workers hold more, and these keep them busy; but after a scaling down TorchServe must not have to refuse.
+    """
+    try:
+        settings = read_settings(instance.store / NAME)
+    except (ArchiveError, ServerError):  # by now it is another one; or none was recorded
+        return PLACES // 2
+    return int(settings["jobQueueSize"] + settings["batchSize"]) // 2
+
+
+def describe_upstream(name: str, instance: Instance) -> dict[str, object]:
+    """What a server has in the place of the @names@ of config/nginx/upstream.conf."""
+    address = instance.url("inference").removeprefix("http://")
+    return {"name": name, "torchserve": address, "places": count_places(instance)}
 
 
 def fill(template: Path, values: Mapping[str, object]) -> str:

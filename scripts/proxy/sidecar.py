@@ -10,7 +10,7 @@ import json
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from importlib.metadata import version
@@ -22,13 +22,15 @@ from lungct.errors import LungCTError
 from lungct.exchange.form import is_form
 from lungct_client import Client, RefusedError, ServerBusy, ServerError, TokenError
 from lungct_tools.proxy import form
+from lungct_tools.proxy.nginx import CANDIDATE, SERVING
 from lungct_tools.proxy.tally import Tally
+from lungct_tools.server.deputy import Route
 from lungct_tools.server.health import check_live
-from lungct_tools.server.instance import Instance
 
 OPEN = ("/predictions/lung_ct", "/explanations/lung_ct", "/v2/models/lung_ct/infer")  # as in config/nginx/nginx.conf
-OURS = {"host", "connection", "authorization", "content-length"}  # headers that the second attempt sets itself
+OURS = {"host", "connection", "authorization", "content-length", "x-asked"}  # what the second attempt sets itself
 KEPT = ("Content-Type", "X-Research-Use-Only")  # of the reply
+NOBODY = {"X-Answered-By": "gateway"}  # no model has answered
 
 
 @dataclass
@@ -49,18 +51,20 @@ class Sidecar(ThreadingMixIn, UnixStreamServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, socket: Path, instance: Instance, readiness: Readiness, renewed: Callable[[], None]) -> None:
+    def __init__(self, socket: Path, route: Route, readiness: Readiness, renewed: Callable[[], None]) -> None:
         """Args: `renewed` is called before and after a second attempt: TorchServe's key may be another one."""
         socket.unlink(missing_ok=True)
         super().__init__(str(socket), _Answer)
         socket.chmod(0o600)
         self.readiness, self.renewed = readiness, renewed
         self.tally = Tally(socket.with_name("tally.sock"))
-        self.turn_to(instance)
+        self.turn_to(route)
 
-    def turn_to(self, instance: Instance) -> None:
-        """Ask this server from now on; what another one has been asked is waited for."""
-        self.instance, self.client = instance, Client(instance, deadline_s=0, timeout_s=120)
+    def turn_to(self, route: Route) -> None:
+        """Take this route from now on; what another server has been asked is waited for."""
+        self.instance, self.client = route.server, Client(route.server, deadline_s=0, timeout_s=120)
+        self.candidate = Client(route.candidate, deadline_s=0, timeout_s=120) if route.candidate else None
+        self.tally.share(route.percent)
 
     def handle_error(self, *_: object) -> None:
         """A caller that went away is no fault of ours; anything else is told."""
@@ -81,7 +85,7 @@ class _Answer(BaseHTTPRequestHandler):
             "/healthz": self._live,
             "/readyz": self._ready,
             "/model": self._describe,
-            "/tally": lambda: self._send(200, self.server.tally.read()),  # for the exporter; nginx has no way to it
+            "/tally": lambda: self._send(200, self.server.tally.describe()),  # for the exporter; nginx has no way to it
             # Open Inference Protocol v2; TorchServe has none of these, and would call itself ready at all times
             "/v2": lambda: self._send(200, {"name": "LungServe", "version": version("lungct"), "extensions": []}),
             "/v2/health/live": self._live,
@@ -128,28 +132,36 @@ class _Answer(BaseHTTPRequestHandler):
         self.server.renewed()
 
     def _forward(self, body: bytes, headers: dict[str, str], again: bool) -> None:
-        """Ask TorchServe; once more where a worker was lost on the way and that was the first attempt."""
-        try:
-            answer = self.server.client.call("POST", "inference", self.path, data=body, headers=headers)
-        except RefusedError as error:
-            self._refuse(error.status, error.code, str(error))
-        except (ServerError, TokenError) as error:
-            if again and not isinstance(error, ServerBusy):
-                self._forward(body, headers, again=False)
-                return
-            self.close_connection = True  # nginx makes its 503 of it
-        else:
-            kept = {name: answer.headers[name] for name in KEPT if name in answer.headers}
-            self._send_bytes(answer.status_code, kept, answer.content)
+        """Ask TorchServe; once more where a worker was lost on the way and that was the first attempt.
 
-    def _refuse(self, status: int, code: str, message: str) -> None:
+        What is for the candidate and not answered there, the server is asked.
+        """
+        own, candidate = self.server.client, self.server.candidate
+        clients = [candidate] if candidate and self.headers.get("X-Asked") == CANDIDATE else []
+        for client in (*clients, own, *([own] if again else [])):
+            told = {"X-Answered-By": SERVING if client is own else CANDIDATE}
+            try:
+                answer = client.call("POST", "inference", self.path, data=body, headers=headers)
+            except RefusedError as error:
+                self._refuse(error.status, error.code, str(error), told)
+            except (ServerError, TokenError) as error:
+                if client is own and isinstance(error, ServerBusy):
+                    break
+                continue
+            else:
+                kept = {name: answer.headers[name] for name in KEPT if name in answer.headers}
+                self._send_bytes(answer.status_code, {**kept, **told}, answer.content)
+            return
+        self.close_connection = True  # nginx makes its 503 of it
+
+    def _refuse(self, status: int, code: str, message: str, told: Mapping[str, str] = NOBODY) -> None:
         """In the body of our errors, with the id that nginx gave the request."""
         error = f"{code}: {message}" if self.path.startswith("/v2") else code  # what the protocol's clients show
         document = {"error": error, "message": message, "request_id": self.headers.get("X-Request-Id")}
-        self._send(status, {**document, "research_use_only": True})
+        self._send(status, {**document, "research_use_only": True}, told)
 
-    def _send(self, status: int, document: dict[str, Any]) -> None:
-        headers = {"Content-Type": "application/json"}
+    def _send(self, status: int, document: dict[str, Any], told: Mapping[str, str] = NOBODY) -> None:
+        headers = {"Content-Type": "application/json", **told}
         if "request_id" in document:
             headers["X-Research-Use-Only"] = "true"
         self._send_bytes(status, headers, json.dumps(document).encode())

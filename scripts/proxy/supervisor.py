@@ -18,7 +18,7 @@ from lungct_tools.proxy.sidecar import Readiness, Sidecar
 from lungct_tools.proxy.staff import Staff
 from lungct_tools.proxy.turning import relieve
 from lungct_tools.proxy.watchdog import Watchdog, restart
-from lungct_tools.server.deputy import find_asked
+from lungct_tools.server.deputy import Route, find_route
 from lungct_tools.server.health import UNREADY, check_ready
 from lungct_tools.server.instance import Instance
 
@@ -33,7 +33,7 @@ class Supervisor:
         `guarded`: nobody else starts this process again that has been killed, see scripts/proxy/guard.py.
         """
         self._nginx, self._known = nginx, nginx.instance
-        self._asked = find_asked(self._known)  # the server, or its deputy
+        self._route = find_route(self._known)  # to the server, or to its deputy
         self._record = record
         self._watchdog = Watchdog(record.patience_s, record.supervised)
         self._staff = Staff()
@@ -46,7 +46,7 @@ class Supervisor:
     def run(self) -> int:
         """0 after a drain, 1 when nginx could not start, or after a fault of our own."""
         run = self._nginx.instance.run
-        self._sidecar = Sidecar(self._nginx.socket, self._asked, self._readiness, self._renew)
+        self._sidecar = Sidecar(self._nginx.socket, self._route, self._readiness, self._renew)
         self._sidecar.start()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._ended.set())
@@ -85,14 +85,14 @@ class Supervisor:
             sick: str | None = None
             while not self._ended.wait(LOOK_S):
                 now, instance = time.monotonic(), self._read_instance()
-                running, turned = instance.running, self._turn(find_asked(instance))
+                running, turned = instance.running, self._turn(find_route(instance))
                 if not running:
                     reason = sick = "TorchServe does not run"
                 elif turned or now - checked >= CHECK_S or reason is not None:
                     (reason, sick), checked = self._check(instance), now
-                deputised = self._asked.run != instance.run
+                deputised = self._route.server.run != instance.run
                 if deputised and (turned or now - looked >= CHECK_S):
-                    acting, looked = check_ready(self._asked), now
+                    acting, looked = check_ready(self._route.server), now
                 self._readiness.reason = acting if deputised else reason
                 relieve(instance, ready=reason is None)
                 if self._watchdog.is_due(sick, running, now):
@@ -116,14 +116,14 @@ class Supervisor:
                 self._staff.keep(instance)
         return reason, sick
 
-    def _turn(self, asked: Instance) -> bool:
-        """Have nginx and the sidecar ask this server; whether they asked another one before."""
-        if (asked.run, asked.ports) == (self._asked.run, self._asked.ports):
+    def _turn(self, route: Route) -> bool:
+        """Have nginx and the sidecar take this route; whether they had another one before."""
+        if route.leads_as(self._route):
             return False
         with self._renewing, suppress(OSError):  # a full disk: at the next look
-            replace(self._nginx, instance=asked).write_route()
-            self._asked = asked
-            self._sidecar.turn_to(asked)
+            self._nginx.take(route).write_route()
+            self._route = route
+            self._sidecar.turn_to(route)
             self._keeper.send(signal.SIGHUP)
             return True
         return False
@@ -147,7 +147,7 @@ class Supervisor:
     def _renew(self) -> None:
         """Give nginx the token of the TorchServe that it asks, if that has another one now."""
         with self._renewing, suppress(OSError):  # on a full disk the sidecar's second attempts go on
-            if replace(self._nginx, instance=self._asked).write_token():
+            if self._nginx.take(self._route).write_token():
                 self._keeper.send(signal.SIGHUP)
 
     def _drain(self) -> int:

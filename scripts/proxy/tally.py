@@ -1,4 +1,4 @@
-"""How many requests the gateway answered, by status: nginx tells of each in a datagram, as it would tell a syslog.
+"""How many requests the gateway answered, by status and model: nginx tells of each in a datagram, as to a syslog.
 
 It has no such counter itself, and its log may go to a container's engine. Datagrams that find no room are lost; no
 request waits for them.
@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 REFUSALS = (
     "400",
@@ -37,23 +38,36 @@ class Tally:
         self._socket.bind(str(address))
         address.chmod(0o600)
         self._counts = Counter(dict.fromkeys(REFUSALS, 0))
+        self._answers: Counter[tuple[str, str]] = Counter()
+        self._percent = 0.0
 
     def start(self) -> None:
         threading.Thread(target=self._count, daemon=True).start()
 
-    def read(self) -> dict[str, int]:
-        """Status -> answers so far."""
-        return dict(self._counts)
+    def share(self, percent: float) -> None:
+        """Count who answers while so many per cent of the requests are for a candidate; anew for another one."""
+        if percent and not self._percent:
+            self._answers = Counter()
+        self._percent = percent
+
+    def describe(self) -> dict[str, Any]:
+        """Answers so far by status, the candidate's share as a fraction, and whose the requests were that it was about:
+        for whom, by whom, how many."""
+        answers = [[chosen, answered, count] for (chosen, answered), count in dict(self._answers).items()]
+        return {"responses": dict(self._counts), "share": self._percent / 100, "answers": answers}
 
     def _count(self) -> None:
         while True:
-            status = self._socket.recv(4096)[-3:].decode(errors="replace")
-            if status.isdecimal():
+            told = self._socket.recv(4096).decode(errors="replace").rpartition(" ")[2].split("/")
+            if len(told) == 3 and told[2].isdecimal():
+                chosen, answered, status = told
                 self._counts[status] += 1
+                if self._percent and answered:
+                    self._answers[chosen, answered] += 1
 
 
-def ask(run: Path) -> dict[str, int]:
-    """The counts of this run folder's gateway; {} where none runs."""
+def ask(run: Path) -> dict[str, Any]:
+    """What the tally of this run folder's gateway describes; {} where none runs."""
     with suppress(OSError, ValueError), socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(TIMEOUT_S)
         connection.connect(str(run / "gateway" / "sidecar.sock"))

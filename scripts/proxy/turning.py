@@ -1,7 +1,8 @@
 """How nginx turns from one server to another: which ones its workers ask now, and what becomes of a deputy left alone.
 
-A worker stands in the run folder of the server that it asks (`working_directory`, see scripts/proxy/nginx.py). Those
-of the settings before finish what they have where they stood: once all stand elsewhere, nobody asks that server.
+A worker stands in the run folder of the server that it asks, or in the deputy's folder if it asks both
+(`working_directory`, see Route.place). Those of the settings before finish what they have where they stood: once all
+stand elsewhere, nobody asks that server.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class HiddenError(ServerError):
 
 
 def list_asked(run: Path) -> set[Path]:
-    """Run folders of the servers that nginx's workers ask; empty where there is no nginx.
+    """Where nginx's workers stand, which tells whom they ask; empty where there is no nginx.
 
     Raises:
         HiddenError: nginx has what this process has not, a capability or another user: see ptrace(2), access mode.
@@ -50,17 +51,17 @@ def list_asked(run: Path) -> set[Path]:
     return found
 
 
-def wait_turned(run: Path, asked: Instance) -> bool:
-    """Wait until the gateway asks this server and is done with another; False when it does not turn to it at all."""
+def wait_turned(run: Path, place: Path) -> bool:
+    """Wait until the gateway's route is the one of this place alone; False when it does not turn to it at all."""
     for _ in poll(BEGIN_S, 0.05):
-        if asked.run in list_asked(run):
+        if place in list_asked(run):
             break
         if find(run) is None and find_guard(run) is None:
             return False
     else:
         return False
     for _ in poll(FINISH_S, 0.05):
-        if list_asked(run) <= {asked.run}:
+        if list_asked(run) <= {place}:
             break
     return True
 

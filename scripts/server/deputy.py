@@ -1,8 +1,9 @@
-"""The deputy: a second server, which answers the gateway's callers while that of a run folder starts again.
+"""A second server beside that of a run folder: its deputy, or the candidate of a canary.
 
-`lungct update` brings it up and appoints it (scripts/operate/update.py); the gateway asks it while it is appointed and
-runs. All that it has lies in one folder within the run folder of the server that it stands for, where the gateway of a
-systemd unit sees it, too, and where others find it and can end it, should the update be killed.
+`lungct update` brings it up (scripts/operate/update.py). A deputy answers all callers of the gateway while the first
+server starts again, a candidate a share of them until it is promoted or taken back. All that it has lies in one folder
+within the run folder of the first, where the gateway of a systemd unit sees it, too, and where others find it and can
+end it, should the update be killed.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from lungct_tools.server.shutdown import stop
 FOLDER = "deputy"  # in the run folder: the archive that is tried
 RUN, RECORD = f"{FOLDER}/run", f"{FOLDER}/deputy.json"  # the deputy's own run folder
 ASKED = f"{FOLDER}/asked"  # there while it is appointed: it can be taken away on a full disk, too
+SHARE = f"{FOLDER}/share"  # there while it is a candidate, with the per cent of the requests that are for it
 
 
 @dataclass(frozen=True)
@@ -32,17 +34,19 @@ class Deputy:
 
     Attributes:
         asked: whether it is appointed: the gateway's requests are for it.
-        pid, birth: of the process that brought it up and is to end it, see `read_birth`.
+        pid, birth: of the process that brought it up and is to end it, see `read_birth`; nobody has to end a candidate.
+        percent: of the gateway's requests that are for it while it is a candidate; 0: it is none.
     """
 
     asked: bool
     pid: int
     birth: str
+    percent: float = 0.0
 
     @property
     def orphaned(self) -> bool:
         """Whether nobody is left who would end it."""
-        return not lives(self.pid, self.birth)
+        return not self.percent and not lives(self.pid, self.birth)
 
     def write(self, run: Path) -> None:
         write_whole(run / RECORD, json.dumps({"pid": self.pid, "birth": self.birth}))
@@ -50,42 +54,89 @@ class Deputy:
             (run / ASKED).touch()
         else:
             (run / ASKED).unlink(missing_ok=True)
+        if self.percent:
+            write_whole(run / SHARE, f"{self.percent:g}")
+        else:
+            (run / SHARE).unlink(missing_ok=True)
 
 
-def note(run: Path, asked: bool) -> None:
-    """Record that this process has a second server up for that of `run`, and whether the gateway is to ask it."""
+@dataclass(frozen=True)
+class Route:
+    """Whom the gateway asks.
+
+    Attributes:
+        server: the one that answers what is not for the candidate.
+        candidate: a second one that runs; None: there is none.
+        percent: of the requests that are for the candidate, over 0 and under 100; 0 without one.
+    """
+
+    server: Instance
+    candidate: Instance | None = None
+    percent: float = 0.0
+
+    @property
+    def place(self) -> Path:
+        """Folder where nginx's workers stand while they have this route, see scripts/proxy/turning.py."""
+        return self.candidate.run.parent if self.candidate else self.server.run
+
+    def leads_as(self, other: Route) -> bool:
+        """Whether nginx would do the same: a server that has only started again is asked where it was."""
+        return self._places == other._places
+
+    @property
+    def _places(self) -> tuple[object, ...]:
+        second = (self.candidate.ports, self.percent) if self.candidate else ()
+        return (self.place, self.server.ports, *second)
+
+
+def note(run: Path, asked: bool, percent: float = 0.0) -> None:
+    """Record that this process has a second server up for that of `run`, and which requests the gateway has for it."""
     claim(run / FOLDER)
-    Deputy(asked, os.getpid(), read_birth(os.getpid())).write(run)
+    Deputy(asked, os.getpid(), read_birth(os.getpid()), percent).write(run)
 
 
 def find_deputy(run: Path) -> Deputy | None:
     """The deputy of a run folder; None if there is none, or if its folder is not ours: what it says is not believed."""
     with suppress(OSError, ValueError, TypeError):
-        record = Deputy((run / ASKED).is_file(), **json.loads(read_plain(run / RECORD)))
-        if (type(record.pid), type(record.birth)) == (int, str) and is_ours(run) and is_ours(run / FOLDER):
+        percent = float(read_plain(run / SHARE)) if (run / SHARE).is_file() else 0.0
+        record = Deputy((run / ASKED).is_file(), **json.loads(read_plain(run / RECORD)), percent=percent)
+        whole = (type(record.pid), type(record.birth), 0 <= percent < 100) == (int, str, True)
+        if whole and is_ours(run) and is_ours(run / FOLDER):
             return record
     return None
 
 
+def is_divided(run: Path) -> bool:
+    """Whether a canary is under way."""
+    deputy = find_deputy(run)
+    return deputy is not None and deputy.percent > 0
+
+
 def find_asked(instance: Instance) -> Instance:
-    """Whom the gateway is to ask: the deputy of this server while it is appointed and runs, else the server itself."""
+    """Who answers in general: the deputy of this server while it is appointed and runs, else the server itself."""
+    return find_route(instance).server
+
+
+def find_route(instance: Instance) -> Route:
+    """Whom the gateway is to ask in the place of this server, or beside it."""
     deputy = find_deputy(instance.run)
-    if deputy and deputy.asked:
+    if deputy and (deputy.asked or deputy.percent):
         with suppress(ServerError):
-            acting = Instance.read(instance.run / RUN)
-            if acting.running:
-                return acting
-    return instance
+            second = Instance.read(instance.run / RUN)
+            if second.running:
+                return Route(second) if deputy.asked else Route(instance, second, deputy.percent)
+    return Route(instance)
 
 
 def dismiss(run: Path) -> None:
-    """Have the gateway ask the server itself again; the deputy goes on with what it has."""
+    """Have the gateway ask the server itself alone again; the second one goes on with what it has."""
     if find_deputy(run):
         (run / ASKED).unlink(missing_ok=True)
+        (run / SHARE).unlink(missing_ok=True)
 
 
 def end_deputy(run: Path) -> None:
-    """End what there is of a deputy, and remove its folder.
+    """End what there is of a second server, and remove its folder.
 
     Raises:
         ServerError: its record is damaged, or its folder another user's.

@@ -1,4 +1,4 @@
-"""Show the server: ready or not and why, model, engine, workers.
+"""Show the server: ready or not and why, model, engine, workers; and a canary that is under way.
 
     lungct status [--json]
 
@@ -8,6 +8,7 @@ Exit codes: 0 ready, 1 not ready.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from rich.table import Table
 
 from lungct_client import Client, Gateway, Local, RefusedError, ServerError, TokenError
 from lungct_tools.commandline import add_run_option, make_parser
-from lungct_tools.server.deputy import find_asked
+from lungct_tools.server.deputy import find_asked, find_deputy, find_route
 from lungct_tools.server.health import check_live, check_ready
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.processes import read_resident
@@ -42,6 +43,27 @@ def describe(server: Local | Gateway) -> dict[str, Any]:
     except (ServerError, RefusedError, TokenError) as error:
         return {**document, "reason": document["reason"] or str(error)}
     return {**document, **{k: contract[k] for k in ("version", "engine", "classes") if k in contract}}
+
+
+def describe_candidate(run: Path) -> dict[str, Any]:
+    """The canary that is under way, if one is: its share, whether its server runs, its model's version if told."""
+    deputy = find_deputy(run)
+    if deputy is None or not deputy.percent:
+        return {}
+    state: dict[str, Any] = {"percent": deputy.percent, "running": False}
+    with suppress(ServerError, RefusedError, TokenError):
+        if candidate := find_route(Instance.read(run)).candidate:
+            state["running"] = True
+            state["version"] = Client(candidate, deadline_s=0, timeout_s=5).contract()["version"]
+    return {"candidate": state}
+
+
+def show_candidate(state: dict[str, Any]) -> str:
+    """A sentence for people."""
+    if not state["running"]:
+        return "canary: [yellow]its server has ended[/], so all requests go to the model above; `lungct update --back`"
+    model = f"model {state['version']}" if "version" in state else "a model that does not answer"
+    return f"canary: {state['percent']:g} % of the gateway's requests go to {escape(model)}"
 
 
 def describe_remote(client: Client) -> dict[str, Any]:
@@ -85,7 +107,7 @@ def main() -> int:
     add_run_option(parser)
     parser.add_argument("--json", action="store_true", help="print the state as JSON")
     args = parser.parse_args()
-    document = describe(Local(args.run))
+    document = {**describe(Local(args.run)), **describe_candidate(args.run)}
     if args.json:
         print(json.dumps(document))
     else:
@@ -94,6 +116,8 @@ def main() -> int:
         console.print(state, soft_wrap=True)  # a path in it stays whole
         if "engine" in document:
             console.print(f"model {document['version']} on {document['engine']}: {', '.join(document['classes'])}")
+        if "candidate" in document:
+            console.print(show_candidate(document["candidate"]), soft_wrap=True)
         if document["workers"]:
             console.print(show_workers(document["workers"]))
     return 0 if document["ready"] else 1

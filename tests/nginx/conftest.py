@@ -4,6 +4,7 @@ import http.client
 import socket
 import ssl
 import threading
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -60,12 +61,19 @@ def holding():
         server.shutdown()
 
 
-@pytest.fixture(scope="module")
-def upstream():
+@contextmanager
+def recording():
+    """What TorchServe would be, listening."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Recorder) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def upstream():
+    with recording() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

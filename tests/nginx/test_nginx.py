@@ -167,14 +167,14 @@ def test_the_sidecar_itself_answers_its_probes_and_the_open_routes_only(nginx, u
 
 
 def test_answers_are_counted_by_status_refusals_included(nginx, post):
-    before = ask_tally(nginx.folder.parent)
+    before = ask_tally(nginx.folder.parent)["responses"]
     assert set(REFUSALS) <= set(before)
     assert post().status_code == 200
     assert [post(key="0" * 64).status_code for _ in range(3)] == [403] * 3
     assert post(plan=[422]).status_code == 422
 
     def grown():
-        now = ask_tally(nginx.folder.parent)
+        now = ask_tally(nginx.folder.parent)["responses"]
         return {status: now[status] - before.get(status, 0) for status in now if now[status] != before.get(status, 0)}
 
     wait_until(lambda: grown() == {"200": 1, "403": 3, "422": 1}, 10, "all are counted")

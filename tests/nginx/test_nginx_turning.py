@@ -56,4 +56,4 @@ def test_requests_in_flight_are_answered_by_the_server_that_has_them_and_new_one
 
 def test_where_no_gateway_runs_nothing_turns_and_nobody_waits(tmp_path):
     assert list_asked(tmp_path) == set()
-    assert not wait_turned(tmp_path, Instance(tmp_path))
+    assert not wait_turned(tmp_path, tmp_path)

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from lungct_tools.operate.update import put
+from lungct_tools.operate.place import put
 from lungct_tools.server import runfolder
 from lungct_tools.server.seal import find_seal, fits
 from tests.support.standins import make_archive

@@ -146,10 +146,10 @@ def test_a_disk_that_is_full_when_the_archive_is_put_leaves_the_old_one_and_a_se
         write_whole()
 
     monkeypatch.setattr(update, "hand_back", trial.hand_back)
-    monkeypatch.setattr(trial, "wait_turned", lambda _, asked: turned.append(asked))
+    monkeypatch.setattr(trial, "wait_turned", lambda _, place: turned.append(place))
     monkeypatch.setattr(update, "put", fill)
     assert update.main() == 1
-    assert turned == [deputy, server]
+    assert turned == [deputy, server.run]
     assert not deputy.running
     assert "No space left on device; the old archive serves on" in capsys.readouterr().err
 
@@ -233,6 +233,7 @@ def test_a_deputy_that_has_to_answer_is_not_ended_by_the_next_update(stored, mon
 
 def test_a_deputy_that_no_gateway_asks_makes_room_for_the_next_update(stored, monkeypatch):
     note(stored.run, asked=True)
+    monkeypatch.setattr(update, "try_out", lambda *_: True)
     monkeypatch.setattr(update, "change", lambda *_: int(find_deputy(stored.run).asked))
     assert update.main() == 0
 
@@ -257,6 +258,7 @@ def test_an_nginx_that_hides_whom_it_asks_is_told_of_before_anything_starts(stor
 
 def test_going_back_serves_the_archive_of_before_and_needs_one(stored, monkeypatch, capsys):
     tried = []
+    monkeypatch.setattr(update, "try_out", lambda *_: True)
     monkeypatch.setattr(update, "change", lambda _, archive, __: tried.append(archive.read_bytes()) or 0)
     monkeypatch.setattr(sys, "argv", ["update", "--back", "--run", str(stored.run)])
     assert update.main() == 2

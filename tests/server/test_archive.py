@@ -9,7 +9,7 @@ import pytest
 
 from lungct.model.folder import load_model_folder
 from lungct_tools import ROOT
-from lungct_tools.operate.update import put
+from lungct_tools.operate.place import put
 from lungct_tools.server.archive import holds
 from lungct_tools.server.seal import find_seal, write_seal
 from tests.conftest import MODEL, run_script

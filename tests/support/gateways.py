@@ -82,17 +82,22 @@ def open_gateway(server: Instance, names=("alice",), *options):
 
 
 @contextmanager
-def run_nginx(folder: Path, port: int, keys: dict, rate: int = 1000, plain: bool = False, proxies: tuple = ()):
-    """nginx and its sidecar alone before whatever listens at `port`; the `keys` of clients by name."""
+def run_nginx(
+    folder: Path, port: int, keys: dict, rate: int = 1000, plain: bool = False, proxies: tuple = (), **second
+):
+    """nginx and its sidecar alone before whatever listens at `port`; the `keys` of clients by name.
+
+    `second`: a candidate, and its per cent of the requests.
+    """
     (folder / "key_file.json").write_text('{"inference": {"key": "of the hour"}}')
     write_clients(folder / "clients.map", keys)
     instance = Instance(folder, (port, 9, 9, 9, 9))
     listen = find_ports(1)[0]
     pair = (None, None) if plain else make_certificate(folder)
     place = (instance, folder, f"127.0.0.1:{listen}", folder / "clients.map", *pair, rate)
-    made = Nginx(*place, uploads=folder / "uploads", proxies=proxies)
+    made = Nginx(*place, uploads=folder / "uploads", proxies=proxies, **second)
     made.write()
-    sidecar = Sidecar(made.socket, instance, Readiness(), lambda: None)
+    sidecar = Sidecar(made.socket, made.route, Readiness(), lambda: None)
     sidecar.start()
     process = made.start()
     try:
