@@ -11,7 +11,8 @@ from lungct_tools import ROOT, TOOLS
 
 PACKAGE = ROOT / "handler" / "lungct"
 FILES = sorted(PACKAGE.rglob("*.py"))
-# What each room may import. "top" is the ground that all stand on; pipeline, reception and arrivals are the roof.
+# What each room may import. "top" is the ground that all stand on; pipeline, reception and arrivals are the roof;
+# serving is what fronts stand on it.
 GROUND = {"lungct", "errors", "settings", "window"}
 ARROWS = {
     "pixels": set(),
@@ -24,6 +25,7 @@ ARROWS = {
     "arrivals": {"pixels", "gate", "exchange"},
     "reception": {"pixels", "model", "heatmap", "exchange"},
     "pipeline": {"pixels", "model", "gate", "heatmap", "engines", "exchange", "arrivals", "reception"},
+    "serving": {"pixels", "model", "engines", "exchange", "traces", "pipeline"},
 }
 HEAVY = {"lungct.model.network"}  # loads torch, so its room's door does not hand it on
 
@@ -89,7 +91,7 @@ TOOL_ARROWS = {
     "documents": set(),
     "packages": set(),
     "phantom": set(),
-    "server": {"client", "phantom"},
+    "server": {"client", "packages", "phantom"},
     "proxy": {"client", "server"},
     "operate": {"client", "phantom", "server", "proxy", "pacs"},
     "folder": {"client", "packages", "server"},
