@@ -1,0 +1,87 @@
+"""What stands around a server, around the front without TorchServe: gateway, update, exporter, timeouts."""
+
+import os
+import shutil
+import signal
+
+import psutil
+import pytest
+import yaml
+
+from lungct_client import Client
+from lungct_tools.server.instance import Instance, find_ports
+from tests.conftest import run_script, serving
+from tests.faults.site import change_archive, copy_archive
+from tests.support.calls import post, wait_until
+from tests.support.gateways import open_gateway
+from tests.support.traffic import Traffic
+from tests.support.watching import exporting
+
+pytestmark = [pytest.mark.server, pytest.mark.ops]
+HANGS_S = 3
+
+
+@pytest.fixture(scope="module")
+def own(store, tmp_path_factory):
+    """A front without TorchServe with an archive of its own, a short patience, and a gateway before it."""
+    place = tmp_path_factory.mktemp("own")
+    shutil.copytree(store, place / "store")
+
+    def shorten(text):
+        return yaml.safe_dump({**yaml.safe_load(text), "responseTimeout": HANGS_S}).encode()
+
+    change_archive(place / "store" / "lung_ct.mar", {"model-config.yaml": shorten})
+    with serving(place / "store", place / "run", "--front", "asgi") as instance, open_gateway(instance) as door:
+        wait_until(lambda: door.ask("GET", "/readyz").status_code == 200, 30, "the gateway finds it")
+        yield instance, door
+
+
+def test_an_update_behind_a_gateway_loses_no_request(own, slices, tmp_path):
+    instance, door = own
+    version = Client(instance).describe()["modelVersion"]
+    renamed = copy_archive(instance.store, tmp_path, {"model.json": lambda text: text})
+    with Traffic(door.client(deadline_s=0, timeout_s=90), slices, 4) as traffic:
+        wait_until(lambda: traffic.answered > 8, 60, "traffic flows")
+        updated = run_script("update", renamed, "--run", instance.run)
+        before = traffic.answered
+        wait_until(lambda: traffic.answered > before + 8, 60, "traffic flows on")
+    assert updated.returncode == 0, updated.stderr
+    assert not traffic.failures()
+    after = Instance.read(instance.run)
+    assert after.pid != instance.pid
+    assert (after.front, after.options) == ("asgi", instance.options)
+    assert Client(after).describe()["modelVersion"] == version
+
+
+def test_a_worker_that_hangs_is_given_up_after_the_timeout_and_another_one_answers(own, slices):
+    instance = Instance.read(own[0].run)
+    client = Client(instance, deadline_s=90)
+    victim = client.describe()["workers"][0]["pid"]
+    os.kill(victim, signal.SIGSTOP)
+    answer = post(instance, slices[0])
+    assert (answer.status_code, answer.json()["message"]) == (500, "Worker died.")
+    assert answer.elapsed.total_seconds() < HANGS_S + 5
+    assert client.predict(slices[0])["label"]
+    assert not psutil.pid_exists(victim)
+
+
+def test_the_exporter_tells_of_workers_queue_and_memory_by_part(own, tmp_path):
+    instance = Instance.read(own[0].run)
+    with exporting(instance.run, tmp_path, find_ports(1)[0]) as page:
+        wait_until(lambda: page.value("lung_ct_ready") == 1, 60, "ready")
+        parts = {labels["part"]: value for labels, value in page.read()["lung_ct_server_memory_bytes"]}
+        assert page.value("lung_ct_workers_ready") == page.value("lung_ct_gateway_up") == 1
+        assert page.value("lung_ct_queue_capacity") == 200
+    worker = Client(instance).describe()["workers"][0]
+    assert parts["worker"] == pytest.approx(worker["memoryUsage"], rel=0.2)
+    assert parts["front"] == pytest.approx(psutil.Process(instance.pid).memory_info().rss, rel=0.2)
+    assert parts["java"] == 0
+
+
+def test_a_killed_front_leaves_no_worker(own):
+    instance = Instance.read(own[0].run)
+    family = psutil.Process(instance.pid).children(recursive=True)
+    assert family
+    os.kill(instance.pid, signal.SIGKILL)
+    wait_until(lambda: not any(each.is_running() and each.status() != "zombie" for each in family), 20, "all ended")
+    wait_until(lambda: Instance.read(instance.run).pid not in (0, instance.pid), 60, "the watchdog starts another one")

@@ -1,0 +1,82 @@
+"""Keys, counters and settings of the front without TorchServe."""
+
+import json
+
+import pytest
+
+from lungct_client import Tokens
+from lungct_tools import ROOT
+from lungct_tools.server.counters import Counters
+from lungct_tools.server.gpus import count_gpus
+from lungct_tools.server.instance import Instance
+from lungct_tools.server.keyfile import KeyFile
+from lungct_tools.server.properties import read_properties, write_settings
+
+
+def test_each_key_opens_its_own_api_and_our_client_reads_it(tmp_path):
+    keys, tokens = KeyFile(tmp_path / "key_file.json", 60), Tokens(tmp_path / "key_file.json")
+    kinds = ("inference", "management", "API")
+    for kind in kinds:
+        for other in kinds:
+            assert keys.allows(kind, [f"Bearer {tokens.read(other)}"]) == (kind == other)
+        assert keys.allows(kind, [f"bearer  {tokens.read(kind)} "])
+        for wrong in ([], ["Bearer"], [tokens.read(kind)], [f"Bearer {tokens.read(kind)}"] * 2, ["Bearer \xe9"]):
+            assert not keys.allows(kind, wrong)
+    assert (tmp_path / "key_file.json").stat().st_mode & 0o077 == 0
+
+
+def test_a_renewed_key_ends_the_one_before_and_one_that_expired_opens_nothing(tmp_path):
+    path = tmp_path / "key_file.json"
+    keys, tokens = KeyFile(path, 60), Tokens(path)
+    old, other = tokens.read("inference"), tokens.read("management")
+    assert keys.renew("inference")
+    assert not keys.allows("inference", [f"Bearer {old}"])
+    assert keys.allows("inference", [f"Bearer {tokens.read('inference')}"])
+    assert tokens.read("management") == other
+    assert not keys.renew("API")
+    assert not keys.renew("")
+    expired = KeyFile(path, 0)
+    assert not expired.allows("inference", [f"Bearer {tokens.read('inference')}"])
+    assert expired.allows("API", [f"Bearer {tokens.read('API')}"])
+    assert "expiration time" in json.loads(path.read_text())["inference"]
+
+
+def test_counters_have_the_declared_labels_and_nothing_else_is_counted():
+    counters = Counters(ROOT / "config" / "metrics.yaml")
+    for _ in range(2):
+        counters.add("lung_ct_requests_total", "Normal", "report")
+        counters.add("lung_ct_stage_seconds_sum", "decode", by=0.5)
+    counters.add("nobody_declared_this")
+    with pytest.raises(ValueError, match="Outcome"):
+        counters.add("lung_ct_requests_total", "Normal")
+    counters.add("lung_ct_rejections_total", 'a"b\\c\nd')
+    page = counters.show()
+    assert 'lung_ct_requests_total{Label="Normal",Outcome="report",ModelName="lung_ct",Level="Model",' in page
+    assert page.count(" 2.0\n") == 1
+    assert page.count(" 1.0\n") == 2
+    assert r'Code="a\"b\\c\nd"' in page
+    assert "nobody" not in page
+
+
+def test_the_settings_that_are_written_for_java_are_read_again(tmp_path):
+    run = tmp_path / "läuft 𝛼"
+    run.mkdir()
+    found = read_properties(write_settings(Instance(run), run / "store", ["job_queue_size=7"]).read_text())
+    assert found["model_store"] == str(run / "store")
+    assert found["inference_address"] == "http://127.0.0.1:8080"
+    assert found["job_queue_size"] == "7"
+    assert found["blacklist_env_vars"].startswith(".*(")
+
+
+def test_gpus_are_counted_as_torchserve_counts_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert count_gpus(None) == 0
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'GPU 0: H'\necho 'GPU 1: H'\n")
+    tool.chmod(0o755)
+    assert [count_gpus(limit) for limit in (None, "0", "1", "8")] == [2, 0, 1, 2]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert count_gpus(None) == 1
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert count_gpus(None) == 0
