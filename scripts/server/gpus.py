@@ -1,8 +1,9 @@
-"""How many GPUs the workers share, counted as TorchServe does."""
+"""The GPUs that workers share: how many, counted as TorchServe does, and those that it could not read."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -19,3 +20,9 @@ def count_gpus(limit: str | None) -> int:
         done = subprocess.run([program, "-L"], capture_output=True, text=True, check=False)
         seen = sum(line.startswith("GPU ") for line in done.stdout.splitlines())
     return min(seen, int(limit)) if limit else seen
+
+
+def find_unreadable_gpus() -> list[str]:
+    """Entries of CUDA_VISIBLE_DEVICES that end TorchServe 0.12 at its start, which reads numbers alone."""
+    names = filter(None, os.environ.get("CUDA_VISIBLE_DEVICES", "").split(","))
+    return [name for name in names if not re.fullmatch(r"-?[0-9]+", name)]

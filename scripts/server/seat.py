@@ -120,7 +120,11 @@ class Seat:
     async def _keep(self) -> None:
         tries = 0
         while not self._leaving:
-            served = await self._employ()
+            try:
+                served = await self._employ()
+            except OSError as fault:  # no room for another process
+                logger.error("Worker %d cannot be started: %s.", self._number, fault.strerror)
+                served = False
             tries = 0 if served else tries + 1
             self._failing = None if served else self._failing or time.monotonic()
             if tries > 1:
@@ -173,7 +177,7 @@ class Seat:
                     self._idle = True
                     for request in batch:
                         request.fail()  # those that have no answer
-        except (TimeoutError, asyncio.IncompleteReadError, ConnectionError) as fault:
+        except Exception as fault:  # noqa: BLE001 -- a late, ended or confused worker: in all cases another one
             logger.error("Worker %d does not answer: %s.", self._number, type(fault).__name__)
 
     async def _score(self, batch: list[Request], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -3,6 +3,7 @@
 lungct serve                       # in the background; `make stop` ends it
 lungct serve --foreground          # for containers and supervisors
 lungct serve --run /tmp/b --ports 9080 9081 9082 9070 9071
+lungct serve --front asgi          # the same API without TorchServe, see docs/leaving-torchserve.md
 
 TorchServe runs what the archive holds, so an archive is served only if its sha256 is that of its seal, the file that
 `lungct archive` wrote beside it. --seal FILE takes one that is kept where others cannot write.
@@ -15,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -35,6 +35,7 @@ from lungct_tools.packages.lacking import explain_lacking
 from lungct_tools.phantom.anatomy import draw_slice
 from lungct_tools.phantom.files import write_png
 from lungct_tools.server import scribe
+from lungct_tools.server.gpus import find_unreadable_gpus
 from lungct_tools.server.instance import ASGI, FRONTS, Instance
 from lungct_tools.server.jsonlines import follow
 from lungct_tools.server.modelconfig import read_settings
@@ -107,12 +108,6 @@ def answers(host: str, port: int) -> bool:
 def find_busy(ports: tuple[int, ...]) -> list[int]:
     """Those of the ports that something on loopback listens on already."""
     return [port for port in ports if answers("127.0.0.1", port)]
-
-
-def find_unreadable_gpus() -> list[str]:
-    """Entries of CUDA_VISIBLE_DEVICES that end TorchServe 0.12 at its start, which reads numbers alone."""
-    names = filter(None, os.environ.get("CUDA_VISIBLE_DEVICES", "").split(","))
-    return [name for name in names if not re.fullmatch(r"-?[0-9]+", name)]
 
 
 def find_difference(running: Instance, wished: Instance) -> str | None:

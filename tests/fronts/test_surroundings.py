@@ -10,6 +10,7 @@ import yaml
 
 from lungct_client import Client
 from lungct_tools.server.instance import Instance, find_ports
+from lungct_tools.server.seal import write_seal
 from tests.conftest import run_script, serving
 from tests.faults.site import change_archive, copy_archive
 from tests.support.calls import post, wait_until
@@ -76,6 +77,20 @@ def test_the_exporter_tells_of_workers_queue_and_memory_by_part(own, tmp_path):
     assert parts["worker"] == pytest.approx(worker["memoryUsage"], rel=0.2)
     assert parts["front"] == pytest.approx(psutil.Process(instance.pid).memory_info().rss, rel=0.2)
     assert parts["java"] == 0
+
+
+def test_a_model_that_does_not_load_ends_the_start_with_the_reason(store, tmp_path):
+    (tmp_path / "bad").mkdir()
+    copy_archive(store, tmp_path / "bad", {"model.json": lambda text: text.replace(b"lung_ct", b"lung_cs", 1)})
+    (tmp_path / "bad" / "candidate.mar").rename(tmp_path / "bad" / "lung_ct.mar")
+    write_seal(tmp_path / "bad" / "lung_ct.mar")
+    place = ("--run", tmp_path / "run", "--store", tmp_path / "bad", "--ports", *find_ports(5))
+    started = run_script("serve", "--front", "asgi", *place)
+    assert started.returncode == 1, started.stderr
+    assert "not ready: the model does not load" in started.stderr
+    assert "ModelFolderError" in started.stderr
+    assert "Traceback" not in started.stderr
+    assert not Instance.read(tmp_path / "run").running
 
 
 def test_a_killed_front_leaves_no_worker(own):

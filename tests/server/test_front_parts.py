@@ -1,6 +1,7 @@
 """Keys, counters and settings of the front without TorchServe."""
 
 import json
+import re
 
 import pytest
 
@@ -8,9 +9,10 @@ from lungct_client import Tokens
 from lungct_tools import ROOT
 from lungct_tools.server.counters import Counters
 from lungct_tools.server.gpus import count_gpus
-from lungct_tools.server.instance import Instance
+from lungct_tools.server.instance import Instance, find_ports
 from lungct_tools.server.keyfile import KeyFile
 from lungct_tools.server.properties import read_properties, write_settings
+from tests.support.standins import make_archive
 
 
 def test_each_key_opens_its_own_api_and_our_client_reads_it(tmp_path):
@@ -68,6 +70,14 @@ def test_the_settings_that_are_written_for_java_are_read_again(tmp_path):
     assert found["blacklist_env_vars"].startswith(".*(")
 
 
+def test_an_archive_without_the_worker_is_told_to_be_built_anew(tmp_path, run_here):
+    make_archive(tmp_path / "store")
+    place = ("--run", tmp_path / "run", "--store", tmp_path / "store", "--ports", *find_ports(5))
+    code, said = run_here("serve", "--front", "asgi", *place)
+    assert (code, "make archive ARGS=--force" in said) == (2, True)
+    assert not (tmp_path / "run").exists()
+
+
 def test_gpus_are_counted_as_torchserve_counts_them(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -80,3 +90,13 @@ def test_gpus_are_counted_as_torchserve_counts_them(tmp_path, monkeypatch):
     assert count_gpus(None) == 1
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert count_gpus(None) == 0
+
+
+def test_the_page_on_leaving_torchserve_counts_the_lines_that_are_new():
+    page = (ROOT / "docs" / "leaving-torchserve.md").read_text()
+    rows = re.findall(r"^\|.*\| (.*) \| (\d+) \|$", page, re.MULTILINE)
+    assert len(rows) == 5
+    for parts, told in rows:
+        first, *others = re.findall(r"`([\w/]+\.py)`", parts)
+        files = [ROOT / first, *((ROOT / first).with_name(name) for name in others)]
+        assert sum(len(file.read_text().splitlines()) for file in files) == int(told), parts
