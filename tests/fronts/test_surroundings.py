@@ -3,14 +3,17 @@
 import os
 import shutil
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
 import yaml
 
 from lungct_client import Client
+from lungct_tools.server.health import check_ready
 from lungct_tools.server.instance import Instance, find_ports
 from lungct_tools.server.seal import write_seal
+from lungct_tools.server.shutdown import send
 from tests.conftest import run_script, serving
 from tests.faults.site import change_archive, copy_archive
 from tests.support.calls import post, wait_until
@@ -19,7 +22,7 @@ from tests.support.traffic import Traffic
 from tests.support.watching import exporting
 
 pytestmark = [pytest.mark.server, pytest.mark.ops]
-HANGS_S = 3
+HANGS_S = 6
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +94,22 @@ def test_a_model_that_does_not_load_ends_the_start_with_the_reason(store, tmp_pa
     assert "ModelFolderError" in started.stderr
     assert "Traceback" not in started.stderr
     assert not Instance.read(tmp_path / "run").running
+
+
+def test_what_is_in_flight_is_answered_before_the_server_ends(own, slices):
+    instance = Instance.read(own[0].run)
+    described = Client(instance).describe()
+    held, pid = described["batchSize"], described["workers"][0]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    with ThreadPoolExecutor(2 * held) as pool:
+        asked = [pool.submit(post, instance, slices[0]) for _ in range(2 * held)]
+        wait_until(lambda: Client(instance).describe()["jobQueueStatus"]["pendingRequests"] >= held, 30, "all wait")
+        assert send(instance, signal.SIGTERM)
+        os.kill(pid, signal.SIGCONT)
+        assert {each.result().status_code for each in asked} == {200}
+    wait_until(lambda: not instance.running, 20, "it ends")
+    wait_until(lambda: Instance.read(instance.run).running, 60, "the watchdog starts another one")
+    wait_until(lambda: check_ready(Instance.read(instance.run)) is None, 60, "it is ready")
 
 
 def test_a_killed_front_leaves_no_worker(own):
