@@ -69,7 +69,7 @@ class Front:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         api = self._ports[scope["server"][1]]
         scope["request_id"] = str(uuid4())
-        begun, ended = False, False
+        ended = False
 
         async def take() -> Any:
             nonlocal ended
@@ -78,9 +78,7 @@ class Front:
             return message
 
         async def give(message: Any) -> None:
-            nonlocal begun
             if message["type"] == "http.response.start":
-                begun = True
                 self._counters.add(f"Requests{message['status'] // 100}XX")
                 named = (b"x-request-id", scope["request_id"].encode())
                 message["headers"] = [*message.get("headers", ()), named, UNCACHED]
@@ -93,11 +91,9 @@ class Front:
                 await self._routes.answer(api, scope, take, give)
             else:
                 await say(400, "InvalidKeyException", NO_KEY)(scope, take, give)
-        except Exception as fault:  # noqa: BLE001 -- the last boundary; its message could quote a client
+        except Exception as fault:  # noqa: BLE001 -- Routes answered it; its message could quote a client
             places = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(fault.__traceback__)]
             logger.error("Request %s failed: %s in %s", scope["request_id"], type(fault).__name__, " > ".join(places))
-            if not begun:
-                await say(500, "InternalServerException", "Internal server error.")(scope, take, give)
 
     def _allows(self, api: str, scope: Scope) -> bool:
         given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]

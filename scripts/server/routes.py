@@ -58,7 +58,7 @@ class Routes:
         self.max_bytes = max_bytes
         self._crew, self._keys, self._counters, self._held = crew, keys, counters, 0
         scoring = ["POST", "PUT"]
-        self._apps = {
+        apps = {
             "inference": [
                 Route("/ping", self._ping),
                 Route("/predictions/{model}", self._score, methods=scoring),
@@ -75,10 +75,10 @@ class Routes:
             ],
             "metrics": [Route("/metrics", self._show)],
         }
-        handlers: Any = {HTTPException: self._miss}
-        self._starlettes = {
-            api: Starlette(routes=rows, exception_handlers=handlers) for api, rows in self._apps.items()
-        }
+        handlers: Any = {HTTPException: self._miss, Exception: self._fail}
+        self._starlettes = {api: Starlette(routes=rows, exception_handlers=handlers) for api, rows in apps.items()}
+        for each in self._starlettes.values():
+            each.router.redirect_slashes = False  # it would repeat whatever Host a caller sent
 
     async def answer(self, api: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request of an API."""
@@ -90,6 +90,10 @@ class Routes:
         if status == 405:
             return say(405, "MethodNotAllowedException", "Requested method is not allowed.", **(error.headers or {}))
         return say(404, "ResourceNotFoundException", "Requested resource is not found.")
+
+    @staticmethod
+    async def _fail(_: Request, __: Exception) -> Response:
+        return say(500, "InternalServerException", "Internal server error.")
 
     async def _ping(self, _: Request) -> Response:
         healthy = self._crew.healthy

@@ -1,17 +1,22 @@
 """Keys, counters and settings of the front without TorchServe."""
 
+import asyncio
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from lungct_client import Tokens
 from lungct_tools import ROOT
+from lungct_tools.server.asgi import Front
 from lungct_tools.server.counters import Counters
 from lungct_tools.server.gpus import count_gpus
 from lungct_tools.server.instance import Instance, find_ports
 from lungct_tools.server.keyfile import KeyFile
 from lungct_tools.server.properties import read_properties, write_settings
+from lungct_tools.server.routes import Routes
+from lungct_tools.server.seat import Plan
 from tests.support.standins import make_archive
 
 
@@ -58,6 +63,47 @@ def test_counters_have_the_declared_labels_and_nothing_else_is_counted():
     assert page.count(" 1.0\n") == 2
     assert r'Code="a\"b\\c\nd"' in page
     assert "nobody" not in page
+
+
+class Broken:
+    """In place of a crew: has a fault of ours with every request."""
+
+    plan = Plan(Path(), {}, "", 0, "2.0")
+
+    async def ask(self, *_):
+        raise RuntimeError("PATIENT^NAME")
+
+
+def call(front, port, key, path="/predictions/lung_ct"):
+    """Status, headers and body of a POST, without a network."""
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
+             "root_path": "", "server": ("127.0.0.1", port), "scheme": "http", "http_version": "1.1",
+             "headers": [(b"authorization", f"Bearer {key}".encode()), (b"host", b"elsewhere.example")]}  # fmt: skip
+    sent = []
+
+    async def receive():
+        return {"type": "http.request", "body": b"a slice", "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(front(scope, receive, send))
+    headers = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
+    return sent[0]["status"], headers, b"".join(message.get("body", b"") for message in sent[1:])
+
+
+def test_a_fault_of_ours_is_a_500_that_quotes_nothing_here_or_in_the_log(tmp_path, caplog):
+    keys, counters = KeyFile(tmp_path / "key_file.json", 60), Counters(ROOT / "config" / "metrics.yaml")
+    front = Front(Routes(Broken(), keys, counters, 1000), {8080: "inference"}, keys, counters, Broken())
+    key = Tokens(tmp_path / "key_file.json").read("inference")
+    status, headers, body = call(front, 8080, key)
+    assert (status, json.loads(body)["type"]) == (500, "InternalServerException")
+    assert headers["x-request-id"] in caplog.text
+    assert "RuntimeError in" in caplog.text
+    assert "PATIENT" not in caplog.text + body.decode() + str(headers)
+    assert "Requests5XX{" in counters.show()
+    status, headers, _ = call(front, 8080, key, "/predictions/lung_ct/")
+    assert (status, "location" in headers) == (404, False)
 
 
 def test_the_settings_that_are_written_for_java_are_read_again(tmp_path):
