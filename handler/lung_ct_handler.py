@@ -6,19 +6,16 @@ TorchServe's model loader wants exactly one class in this module.
 import logging
 import os
 import sys
-from collections import Counter
 from pathlib import Path
 from time import time
 
 from ts.handler_utils.utils import send_intermediate_predict_response
 
-from lungct import pixels, traces
-from lungct.engines import choose_engine
+from lungct import traces
 from lungct.errors import PHRASES
-from lungct.exchange import band, oip, read_origin, split
-from lungct.model import load_model_folder
-from lungct.pipeline import Batch, Job, Pipeline
-from lungct.settings import Settings, count_cores
+from lungct.exchange import read_origin, split
+from lungct.pipeline import Batch, Job
+from lungct.serving import count_series, list_calls, load
 
 logger = logging.getLogger(__name__)
 
@@ -58,21 +55,14 @@ class LungCTHandler:
         self._traces = traces.open_sender(
             os.environ.get("LUNG_CT_TRACES", "")
         )  # first: a wrong one need not load a model
-        properties, config = context.system_properties, context.model_yaml_config
-        settings = Settings.read(config.get("handler") or {})
-        threads = settings.threads or max(1, count_cores() // config.get("minWorkers", 1))
-        gpu_id = properties.get("gpu_id")
-        if gpu_id is None and config.get("deviceType") == "gpu":
-            raise RuntimeError("model-config.yaml asks for a GPU and TorchServe found none (is nvidia-smi on PATH?).")
-        device = "cpu" if gpu_id is None else f"cuda:{gpu_id}"
-        pixels.warm()  # its imports take as long as the model's
-        folder = load_model_folder(Path(properties["model_dir"]))
-        engine = choose_engine(folder, device, threads, settings.engine, properties["batch_size"])
-        self._pipeline = Pipeline(folder, engine, settings, threads)
-        pixels.prove()
-        self._engine_name = engine.name
+        properties = context.system_properties
+        loaded = load(
+            Path(properties["model_dir"]), context.model_yaml_config, properties.get("gpu_id"), properties["batch_size"]
+        )
+        self._pipeline, self._engine_name = loaded.pipeline, loaded.engine
         quieten()
-        logger.info("Ready: model %s, engine %s, %d threads.", folder.contract.version, engine.name, threads)
+        version = loaded.pipeline.contract.version
+        logger.info("Ready: model %s, engine %s, %d threads.", version, loaded.engine, loaded.threads)
 
     def handle(self, data, context):
         """Rows of one batch -> replies, one a row, bytes or str."""
@@ -111,32 +101,12 @@ class LungCTHandler:
 
     def _tell(self, batch: Batch, jobs, began, metrics):
         """Hand the batch's times to the collector, and count what it could not take."""
-        calls = []
-        for reply, job in zip(batch.replies, jobs, strict=True):
-            route = "infer" if oip.is_meant(job.row, job.headers) else "predictions"
-            if job.headers.get("explain") == "True":  # TorchServe's word for /explanations
-                route = "explanations"
-            facts = {"route": route, "status": reply.status, "format": reply.format or "none"}
-            facts |= {"batch": len(jobs), "engine": self._engine_name}
-            sent = traces.read_stamp(job.headers, began)
-            calls.append(traces.Call(job.origin.trace_id, job.origin.span_id, sent, began, batch.seconds, facts))
-        self._traces.tell(calls)
+        self._traces.tell(list_calls(batch, jobs, began, self._engine_name))
         if dropped := self._traces.take_dropped():
             metrics.get_metric("lung_ct_traces_dropped_total").add_or_update(dropped, [metrics.model_name, "Model"])
 
     @staticmethod
     def _count(batch: Batch, metrics):
         """Emit the batch's metrics, each series once: TorchServe parses one log line for every emission."""
-        series = Counter()
-        for reply in batch.replies:
-            if reply.outcome == "error":
-                series["lung_ct_rejections_total", reply.label] += 1
-            elif reply.outcome != "canary":  # the same slice over and over would hide drift
-                series["lung_ct_confidence_total", reply.label, band(reply.confidence)] += 1
-                series["lung_ct_confidence_sum", reply.label] += reply.confidence
-            series["lung_ct_requests_total", reply.label, reply.outcome] += 1
-        for stage, seconds in batch.seconds.items():
-            series["lung_ct_stage_seconds_sum", stage] = round(seconds, 6)
-        series["lung_ct_batches_total",] = 1
-        for (name, *dimensions), value in series.items():
+        for (name, *dimensions), value in count_series(batch).items():
             metrics.get_metric(name).add_or_update(value, [*dimensions, metrics.model_name, "Model"])

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
@@ -222,15 +223,34 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def server(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
-    """TorchServe with the shipped model on free ports, ready."""
-    run = tmp_path_factory.mktemp("run")
-    started = run_script("serve", "--run", run, "--store", store, "--ports", *find_ports(5))
+@contextmanager
+def serving(store: Path, run: Path, *options: str) -> Iterator[Instance]:
+    """A server with the shipped model on free ports, ready, until the block ends."""
+    started = run_script("serve", "--run", run, "--store", store, "--ports", *find_ports(5), *options)
     assert started.returncode == 0, started.stdout + started.stderr
     yield Instance.read(run)
     stopped = run_script("stop", "--run", run)
     assert stopped.returncode == 0, stopped.stderr
+
+
+@pytest.fixture(scope="session")
+def torchserve(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    """TorchServe with the shipped model."""
+    with serving(store, tmp_path_factory.mktemp("run")) as instance:
+        yield instance
+
+
+@pytest.fixture(scope="session")
+def asgi(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    """The front without TorchServe, with the same model."""
+    with serving(store, tmp_path_factory.mktemp("asgi"), "--front", "asgi") as instance:
+        yield instance
+
+
+@pytest.fixture(scope="session")
+def server(torchserve: Instance) -> Instance:
+    """The server that most tests ask; those in tests/fronts ask every front."""
+    return torchserve
 
 
 @pytest.fixture(scope="session")

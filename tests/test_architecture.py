@@ -13,7 +13,8 @@ PACKAGE = ROOT / "handler" / "lungct"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # Not what `pip wheel ./scripts/client` leaves there.
 SCRIPTS = sorted(path for path in TOOLS.rglob("*.py") if TOOLS / "client" / "build" not in path.parents)
-# What each room may import. "top" is the ground that all stand on; pipeline, reception and arrivals are the roof.
+# What each room may import. "top" is the ground that all stand on; pipeline, reception and arrivals are the roof;
+# serving is what fronts stand on it.
 GROUND = {"lungct", "errors", "settings", "window"}
 ARROWS = {
     "pixels": set(),
@@ -26,6 +27,7 @@ ARROWS = {
     "arrivals": {"pixels", "gate", "exchange"},
     "reception": {"pixels", "model", "heatmap", "exchange"},
     "pipeline": {"pixels", "model", "gate", "heatmap", "engines", "exchange", "arrivals", "reception"},
+    "serving": {"pixels", "model", "engines", "exchange", "traces", "pipeline"},
 }
 HEAVY = {"lungct.model.network"}  # loads torch, so its room's door does not hand it on
 
@@ -91,7 +93,7 @@ TOOL_ARROWS = {
     "documents": set(),
     "packages": set(),
     "phantom": set(),
-    "server": {"client", "phantom"},
+    "server": {"client", "packages", "phantom"},
     "proxy": {"client", "server"},
     "operate": {"client", "phantom", "server", "proxy", "pacs"},
     "folder": {"client", "packages", "server"},

@@ -156,7 +156,7 @@ def test_the_engine_is_made_for_the_device_that_torchserve_assigned_and_warm_for
         asked.append(arguments)
         return choose_engine(folder, threads=1)
 
-    monkeypatch.setattr("lung_ct_handler.choose_engine", choose)
+    monkeypatch.setattr("lungct.serving.loading.choose_engine", choose)
     LungCTHandler().initialize(make_context(gpu=gpu, handler={"threads": 3}, deviceType="gpu" if gpu else "cpu"))
     assert asked == [(device, 3, "auto", 4)]
 

@@ -38,6 +38,7 @@ PAGES = "".join(
         "training",
         "bulk",
         "kserve",
+        "leaving-torchserve",
     )  # fmt: skip
 )
 TRAINING = (ROOT / "docs" / "training.md").read_text()

@@ -4,6 +4,7 @@
     make bench ARGS=--quick                 # some minutes, results in .run/bench only
     make bench ARGS='--slices DIR'          # on JPEG files of your own
     make bench ARGS=--cold                  # cold start alone
+    make bench ARGS=--fronts                # TorchServe beside the front without it, alone: about two minutes
     lungct bench --render docs/benchmark.json
 
 Needs wrk (apt-get install wrk), 10 GB of memory and a machine that does nothing else. Rates depend on the machine:
@@ -33,6 +34,7 @@ def parse_arguments() -> Namespace:
     parser.add_argument("--repeats", type=int, default=6, help="after a warm-up round (default %(default)s)")
     parser.add_argument("--slices", type=Path, metavar="DIR", help="JPEG files instead of synthetic slices")
     parser.add_argument("--cold", action="store_true", help="only the time to the first good reply")
+    parser.add_argument("--fronts", action="store_true", help="only what TorchServe and the other front cost")
     parser.add_argument("--render", type=Path, metavar="JSON", help="write page and pictures of an earlier result")
     parser.add_argument("--out", type=Path, help="folder of the results (default: docs, with --quick .run/bench)")
     return parser.parse_args()
@@ -43,11 +45,13 @@ def main() -> int:
     # After the arguments: torch and what draws take seconds to import, which --help need not wait for.
     from lungct.settings import count_cores
     from lungct_tools.bench import coldstart
+    from lungct_tools.bench.fronts import HEADER, list_fronts, measure_fronts
     from lungct_tools.bench.load import WRK_MISSING, find_wrk
     from lungct_tools.bench.measurement import list_errors, measure
     from lungct_tools.bench.rates import Plan
     from lungct_tools.bench.report import publish, write_summary
     from lungct_tools.bench.slices import draw_slices, read_slices
+    from lungct_tools.documents.markdown import tabulate
 
     public = args.out is None and not args.quick
     aside = ROOT / ".run" / "bench"
@@ -72,6 +76,9 @@ def main() -> int:
         plan = Plan(slices, seconds, repeats, count_cores(), Path(scratch), args.quick)
         if args.cold:
             print(json.dumps(coldstart.measure_starts(plan.scratch / "cold", slices[0], repeats), indent=1))
+            return 0
+        if args.fronts:
+            print(tabulate(HEADER, list_fronts(measure_fronts(plan))))
             return 0
         # JSON turns whole numbers that are keys into text: read it back, so that a result is one and the same thing
         result = json.loads(json.dumps(measure(plan, source)))

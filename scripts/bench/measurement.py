@@ -21,6 +21,7 @@ from lungct.settings import count_cores
 from lungct_tools import ROOT
 from lungct_tools.bench import coldstart, endurance, growth, rates, stages
 from lungct_tools.bench.estimate import Sample, estimate, measure_in_turn
+from lungct_tools.bench.fronts import measure_fronts
 from lungct_tools.bench.layouts import serve_better
 from lungct_tools.bench.load import run_open
 from lungct_tools.bench.peers import serve_empty, serve_litserve, serve_stock
@@ -64,6 +65,7 @@ def measure(plan: Plan, source: str) -> dict[str, Any]:
         result["stages"] = stages.measure_stages(instance, plan)
         result["empty_ms"] = measure_empty(plan)
         result["sides"] = summarise_growth(growth.measure_sides(instance, limits[LIMIT].pipeline, plan))
+    result["fronts"] = measure_fronts(plan)
     result["settings"] = summarise_growth(growth.measure_settings(plan))
     with serve(plan.scratch / "endurance", {}) as instance:
         endured, kinds = endurance.endure(instance, plan, 1 if plan.quick else REQUESTS)
@@ -136,6 +138,9 @@ def list_errors(result: Mapping[str, Any]) -> list[str]:
             for name, by_size in result[group].items():
                 for size, found in by_size.items():
                     yield f"{name}, {size}", found["errors"]
+        for name, front in result.get("fronts", {}).items():
+            for callers, found in front["callers"].items():
+                yield f"{name}, {callers} callers", found["errors"]
 
     return [f"errors of {name}: {errors}" for name, errors in count() if errors]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from lungct_tools.bench.charts import draw_charts
 from lungct_tools.bench.estimate import estimate
+from lungct_tools.bench.fronts import HEADER, list_fronts
 from lungct_tools.bench.growth import BATCH, find_best
 from lungct_tools.bench.layouts import choose_fastest
 from lungct_tools.bench.load import LEAD
@@ -95,6 +96,7 @@ def write_page(result: Result) -> str:
         "## Settings, images/s (p50 ms)\n\nAll servers are up; each sleeps but for its turns.\n\n"
         + _grow(result["settings"], "", _count),
         _tell_best(result),
+        _fronts(result),
         "## Growth\n\n![Growth](benchmark-growth.png)\n\n"
         f"p50 is that of a batch of {BATCH} in-process, and of a request among those of {BUSY} callers served.\n\n"
         + _grow(result["sides"], "images/s (p50 ms) by side of the picture", str),
@@ -180,6 +182,14 @@ def _grow(ways: Result, corner: str, name_size: Callable[[str], str]) -> str:
         for name, found in ways.items()
     ]
     return tabulate(header, rows)
+
+
+def _fronts(result: Result) -> str:
+    """Nothing of a result from before there were two."""
+    if "fronts" not in result:
+        return ""
+    said = "Classes, by the number of callers; MB are of all processes of the server, what they share counted once."
+    return f"## Fronts\n\n{said}\n\n{tabulate(HEADER, list_fronts(result['fronts']))}"
 
 
 def _cold(result: Result) -> Iterable[Sequence[str]]:

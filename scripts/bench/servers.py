@@ -29,7 +29,7 @@ OPTIONS: dict[str, dict[str, str]] = {
 
 
 @contextmanager
-def serve(run: Path, changes: Mapping[str, Any]) -> Iterator[Instance]:
+def serve(run: Path, changes: Mapping[str, Any], front: str = "torchserve") -> Iterator[Instance]:
     """A server with `changes` to config/model-config.yaml, ready, on free ports and the CPU; `run` is its folder."""
     run.mkdir(parents=True, exist_ok=True)
     settings = run / "model-config.yaml"
@@ -37,8 +37,8 @@ def serve(run: Path, changes: Mapping[str, Any]) -> Iterator[Instance]:
     handler = {**given["handler"], **changes.get("handler", {})}
     settings.write_text(yaml.safe_dump({**given, **changes, "handler": handler}))
     build(ROOT / "model_store" / "lung_ct", run / "store", settings)
-    command = compose("serve", "--run", run, "--store", run / "store", "--set", CPU, "--ports", *find_ports(5))
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    command = compose("serve", "--run", run, "--store", run / "store", "--set", CPU, "--front", front)
+    subprocess.run([*command, "--ports", *map(str, find_ports(5))], check=True, stdout=subprocess.DEVNULL)
     instance = Instance.read(run)
     try:
         yield instance

@@ -33,14 +33,18 @@ from lungct_tools.proxy.door import find_door, look
 from lungct_tools.proxy.tally import ask
 from lungct_tools.server.deputy import find_asked
 from lungct_tools.server.health import UNREADY, count_ready, score_canary
-from lungct_tools.server.instance import EXPORTER_PORT, Instance
+from lungct_tools.server.instance import ASGI, EXPORTER_PORT, Instance
 from lungct_tools.server.processes import find_processes, read_resident
 
 # The first two together, and the last, stay under the scrape timeout of config/prometheus/prometheus.yml.
 DESCRIBE_TIMEOUT_S = 3
 CANARY_TIMEOUT_S = 10
 GATEWAY_TIMEOUT_S = 4
-PARTS = {"java": b"-Dmodel_server_home", "worker": b"model_service_worker"}  # by their command lines
+PARTS = {  # by their command lines
+    "java": (b"-Dmodel_server_home",),
+    "front": (ASGI.encode(),),
+    "worker": (b"model_service_worker", b"lungct.serving.worker"),
+}
 CANARY_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, CANARY_TIMEOUT_S)
 
 
@@ -136,12 +140,15 @@ def describe_workers(description: Mapping[str, Any]) -> Iterator[Metric]:
 
 
 def describe_memory(group: int) -> Metric:
-    """Memory of the server by part; "other": its launcher, and the readers of uploads and whence they fork."""
+    """Memory of the server by part: who speaks HTTP ("java" or "front"), workers, and what else there is.
+
+    That is TorchServe's launcher, and the readers of uploads and whence they fork.
+    """
     held = Counter(dict.fromkeys((*PARTS, "other"), 0))
     for folder in find_processes(group):
         with suppress(OSError):  # ended meanwhile
             command = (folder / "cmdline").read_bytes()
-            part = next((name for name, mark in PARTS.items() if mark in command), "other")
+            part = next((name for name, marks in PARTS.items() if any(m in command for m in marks)), "other")
             held[part] += read_resident(folder)
     metric = GaugeMetricFamily(
         "lung_ct_server_memory_bytes",

@@ -1,4 +1,4 @@
-"""One running TorchServe: where its files are, on which ports it listens, who may talk to it."""
+"""One running server: where its files are, on which ports it listens, who may talk to it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from lungct_tools.server.runfolder import write_whole
 from lungct_tools.server.seal import NAME, find_seal
 
 EXPORTER_PORT = 8083  # of lungct exporter, beside the metrics that TorchServe has itself
-MARKS = (b"torchserve", b"-Dmodel_server_home")  # in a command line: TorchServe's launcher, and its Java
+FRONTS = ("torchserve", "asgi")
+ASGI = "lungct_tools.server.asgi"  # the module of the front without TorchServe
+# In a command line: TorchServe's launcher, and its Java; the front without it.
+MARKS = (b"torchserve", b"-Dmodel_server_home", ASGI.encode())
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Instance(Local):
 
     @property
     def settings(self) -> Path:
-        """TorchServe's settings, which its launcher and its Java name in their command lines."""
+        """The server's settings, which its processes name in their command lines."""
         return self.run / "config.properties"
 
     @property
@@ -58,6 +61,11 @@ class Instance(Local):
         return Path(kept) if kept else find_seal(self.store / NAME)
 
     @property
+    def front(self) -> str:
+        """One of `FRONTS`."""
+        return self._find_option("--front") or FRONTS[0]
+
+    @property
     def traces(self) -> str:
         """Address of the collector that it sends traces to, "" for none."""
         return self._find_option("--traces")
@@ -72,7 +80,7 @@ class Instance(Local):
 
     @property
     def running(self) -> bool:
-        """Whether a process of the recorded group is TorchServe: its launcher, or Java where that alone was killed."""
+        """Whether a process of the recorded group is the server: TorchServe's launcher or Java, or the other front."""
         return self.owns_group() and any(self._is_server(pid) for pid in list_members(self.pid))
 
     def owns_group(self) -> bool:

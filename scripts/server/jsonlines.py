@@ -6,6 +6,7 @@ A line is {"time": RFC 3339, "level": WORD, "logger": NAME, "message": TEXT}.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import BinaryIO
 
+LINE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) ([A-Z]+) +(\S+) - (.*)", re.DOTALL)  # of the other front
 LONGEST = 2**16  # bytes of a line; a longer one goes on in the next
 REST_S = 5  # for what is left in the pipe of a server that has ended
 
@@ -23,8 +25,11 @@ def convert(line: bytes) -> bytes:
     """A line of a log as JSON with its line end; one that is JSON already as it is."""
     text = line.decode(errors="replace").rstrip()
     if not read(text):
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        text = json.dumps({"time": now, "level": "INFO", "logger": "stdout", "message": text})
+        found = LINE.fullmatch(text)
+        time, level, logger, said = found.groups() if found else (None, "INFO", "stdout", text)
+        moment = datetime.fromisoformat(time.replace(",", ".")).astimezone() if time else datetime.now(UTC)
+        stamp = moment.isoformat(timespec="milliseconds")
+        text = json.dumps({"time": stamp, "level": level, "logger": logger, "message": said})
     return text.encode() + b"\n"
 
 

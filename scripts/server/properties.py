@@ -39,3 +39,10 @@ def escape(text: str) -> str:
         return "".join(f"\\u{unit:04x}" for (unit,) in struct.iter_unpack(">H", letter.encode("utf-16-be")))
 
     return "".join(letter if letter.isascii() else spell(letter) for letter in text)
+
+
+def read_properties(text: str) -> dict[str, str]:
+    """The settings in a file as `write_settings` writes it; of a key that stands twice the last one counts."""
+    plain = text.encode("ascii").decode("raw_unicode_escape").encode("utf-16", "surrogatepass").decode("utf-16")
+    pairs = (line.partition("=") for line in plain.splitlines() if line and line[0] != "#")
+    return {key.strip(): value.strip() for key, _, value in pairs}

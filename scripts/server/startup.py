@@ -12,6 +12,8 @@ from lungct_tools.server.instance import Instance
 from lungct_tools.server.jsonlines import read
 from lungct_tools.server.polling import poll
 
+AGAIN = "Auto recovery failed again"  # what TorchServe logs of a worker that does not load
+
 
 def read_log(path: Path) -> list[str]:
     """Lines of a log without the inner ones of tracebacks; none of what is no file, such as a device."""
@@ -21,8 +23,8 @@ def read_log(path: Path) -> list[str]:
 
 
 def gives_up(log: Path) -> bool:
-    """Whether the log says that workers failed to load, and again: TorchServe would go on trying for minutes."""
-    return sum("Auto recovery failed again" in line for line in read_log(log)) >= 2
+    """Whether the log says that workers failed to load, and again: the server would go on trying for minutes."""
+    return sum(AGAIN in line for line in read_log(log)) >= 2
 
 
 def wait_ready(instance: Instance, process: subprocess.Popen[bytes], deadline_s: float) -> str | None:
@@ -31,7 +33,7 @@ def wait_ready(instance: Instance, process: subprocess.Popen[bytes], deadline_s:
     with Console(stderr=True).status("serve: starting") as status:
         for _ in poll(deadline_s, 0.1):
             if process.poll() is not None:
-                return "TorchServe ended"
+                return "the server ended"
             reason = check_ready(instance)
             if reason is None:
                 return None

@@ -93,6 +93,8 @@ def test_a_quick_run_measures_every_way_and_leaves_the_pages_alone(tmp_path):
     grown = [each for group in ("settings", "sides") for by_size in result[group].values() for each in by_size.values()]
     assert all(each["p50"][0] > 0 for each in grown)
     assert {"served classes, 1 caller", CLASSES, GRIDS} <= set(result["beside"])
+    assert all(front["memory_mb"] > 100 for front in result["fronts"].values())
+    assert all(each["rate"][0] > 0 for front in result["fronts"].values() for each in front["callers"].values())
     assert len(result["cold"]["worker killed"]) == 1
     for picture in ("benchmark.png", "benchmark-stages.png", "benchmark-growth.png"):
         assert (tmp_path / picture).stat().st_size > 5_000

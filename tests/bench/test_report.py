@@ -54,6 +54,13 @@ def test_the_page_shows_rate_and_latency_by_the_side_of_the_picture(result):
     assert drawn == ["in-process", "served"]
 
 
+def test_the_page_holds_the_fronts_against_each_other_and_old_results_have_none(result):
+    row = "| asgi | 90.0 ± 0.0 | 1.12 ± 0.00 | 10.0 ± 0.0 | 0 | 170.0 ± 0.0 | 1.00 ± 0.00 | 10.0 ± 0.0 | 0 | 450 |"
+    assert row in write_page(result)
+    del result["fronts"]
+    assert "Fronts" not in write_page(result)
+
+
 def test_the_page_says_how_often_answers_came_at_a_fixed_rate_of_arrivals_with_an_interval(result):
     page = write_page(result)
     assert "| 85 | 0.5 | 85.0 ± 0.0 | 9.0 / 10.0 / 11.0 | 0 |" in page

@@ -1,10 +1,8 @@
 """The OpenAPI description is what the code says, and the answers are what it says."""
 
-import base64
 import json
 
 import pytest
-import requests
 from jsonschema import Draft202012Validator
 
 from lungct.errors import STATUS
@@ -12,7 +10,6 @@ from lungct.exchange.request import CHOICES, OPTIONS, parse
 from lungct_tools import ROOT
 from lungct_tools.documents.openapi import build, describe_options, read_gateway, render
 from tests.conftest import MODEL
-from tests.support.calls import token
 from tests.support.dicoms import build_ct
 from tests.test_pipeline import score
 
@@ -87,25 +84,3 @@ def test_a_field_that_is_not_described_would_be_found(pipeline, slices):
     document = json.loads(score(pipeline, slices[0])[0].body)
     for changed in (document | {"more": 1}, {key: value for key, value in document.items() if key != "model"}):
         assert not Draft202012Validator(DOCUMENT["components"]["schemas"]["Reply"]).is_valid(changed)
-
-
-@pytest.mark.server
-def test_answers_of_the_server_are_as_described(server, slices):
-    coded = base64.b64encode(slices[0]).decode()
-    tensor = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [coded]}
-    raw = {"Content-Type": "application/octet-stream"}
-    calls = [
-        ("/predictions/lung_ct", {"data": slices[0], "headers": raw}, 200),
-        ("/predictions/lung_ct", {"json": {"data": coded, "heatmap": "always"}}, 200),
-        ("/predictions/lung_ct", {"files": {"data": slices[0]}, "data": {"heatmap_format": "grid"}}, 200),
-        ("/predictions/lung_ct", {"data": b"no picture", "headers": raw}, 415),
-        ("/predictions/lung_ct", {"data": slices[0], "headers": {**raw, "Authorization": "Bearer none"}}, 400),
-        ("/explanations/lung_ct", {"data": slices[0], "headers": raw}, 200),
-        ("/v2/models/lung_ct/infer", {"json": {"id": "7", "inputs": [tensor]}}, 200),
-        ("/v2/models/lung_ct/infer", {"json": {"inputs": []}}, 400),
-    ]
-    for path, arguments, status in calls:
-        headers = {**token(server), **arguments.pop("headers", {})}
-        answer = requests.post(f"{server.url('inference')}{path}", headers=headers, timeout=60, **arguments)
-        assert answer.status_code == status, answer.text
-        check(DOCUMENT["paths"][path]["post"], status, answer.headers["Content-Type"].split(";")[0], answer.text)

@@ -34,6 +34,12 @@ def test_a_line_of_java_stays_as_it_is():
     assert jsonlines.convert(JAVA + b"\n") == JAVA + b"\n"
 
 
+def test_a_line_of_the_front_without_torchserve_keeps_its_level_and_logger():
+    told = json.loads(jsonlines.convert(b"2026-01-01 00:00:00,250 ERROR lungct.pipeline - Request x failed - y\n"))
+    assert (told["level"], told["logger"], told["message"]) == ("ERROR", "lungct.pipeline", "Request x failed - y")
+    assert datetime.fromisoformat(told["time"]) == datetime(2026, 1, 1, microsecond=250_000).astimezone()
+
+
 def test_a_scribe_that_is_asked_for_json_writes_json(tmp_path):
     log = tmp_path / "server.log"
     scribe.begin(log)

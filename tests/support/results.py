@@ -66,6 +66,10 @@ def make_result():
                 "32": {"rate": [175.0, 175.0], "p50": [180.0, 180.0], "errors": 0},
             },
         },
+        "fronts": {
+            front: {"memory_mb": memory, "callers": {"1": measured(alone), "32": measured(170.0)}}
+            for front, memory, alone in (("torchserve", 900.0, 80.0), ("asgi", 450.0, 90.0))
+        },
         "endurance": {"requests": 10_000, "errors": 0, "early_mb": 500.0, "late_mb": 510.0},
         "cold": {"make serve": [8.0, 9.0], "worker killed": [4.0, 5.0]},
     }

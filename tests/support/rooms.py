@@ -5,7 +5,20 @@ from __future__ import annotations
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-LONG = ("container", "proxy", "modelling", "server", "model", "tests", "bench", "page", "pixels", "engines", "folder")
+LONG = (
+    "container",
+    "proxy",
+    "modelling",
+    "server",
+    "fronts",
+    "model",
+    "tests",
+    "bench",
+    "page",
+    "pixels",
+    "engines",
+    "folder",
+)
 
 
 def rank(item: pytest.Item) -> int:

@@ -2,12 +2,14 @@
 
 from lungct.exchange import coding, oip
 from lungct.exchange.delivery import split
+from lungct.exchange.form import LOST
 from lungct.exchange.origin import Origin, read_origin
 from lungct.exchange.request import ScoreRequest, parse
 from lungct.exchange.result import JSON, Heatmap, Reply, band, build_heatmap, build_score, encode_json, refuse
 
 __all__ = [
     "JSON",
+    "LOST",
     "Heatmap",
     "Origin",
     "Reply",

@@ -18,6 +18,7 @@ from PIL import Image
 from lungct_client import RefusedError
 from lungct_client.client import MAX_BYTES
 from lungct_tools import ROOT
+from tests.documents.test_openapi import DOCUMENT, check
 from tests.support.calls import post, token, wait_until
 from tests.support.pictures import encode
 from tests.test_pipeline import score
@@ -180,3 +181,24 @@ def test_a_file_over_the_limit_is_refused_before_it_is_sent(client):
     assert (caught.value.status, caught.value.code) == (413, "too_many_bytes")
     settings = yaml.safe_load((ROOT / "config" / "model-config.yaml").read_text())
     assert settings["handler"]["max_bytes"] == MAX_BYTES
+
+
+def test_answers_of_the_server_are_as_described(server, slices):
+    coded = base64.b64encode(slices[0]).decode()
+    tensor = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [coded]}
+    raw = {"Content-Type": "application/octet-stream"}
+    calls = [
+        ("/predictions/lung_ct", {"data": slices[0], "headers": raw}, 200),
+        ("/predictions/lung_ct", {"json": {"data": coded, "heatmap": "always"}}, 200),
+        ("/predictions/lung_ct", {"files": {"data": slices[0]}, "data": {"heatmap_format": "grid"}}, 200),
+        ("/predictions/lung_ct", {"data": b"no picture", "headers": raw}, 415),
+        ("/predictions/lung_ct", {"data": slices[0], "headers": {**raw, "Authorization": "Bearer none"}}, 400),
+        ("/explanations/lung_ct", {"data": slices[0], "headers": raw}, 200),
+        ("/v2/models/lung_ct/infer", {"json": {"id": "7", "inputs": [tensor]}}, 200),
+        ("/v2/models/lung_ct/infer", {"json": {"inputs": []}}, 400),
+    ]
+    for path, arguments, status in calls:
+        headers = {**token(server), **arguments.pop("headers", {})}
+        answer = requests.post(f"{server.url('inference')}{path}", headers=headers, timeout=60, **arguments)
+        assert answer.status_code == status, answer.text
+        check(DOCUMENT["paths"][path]["post"], status, answer.headers["Content-Type"].split(";")[0], answer.text)

@@ -13,11 +13,12 @@ from PIL import Image
 
 from lungct_client import Client, ServerDown
 from lungct_tools import ROOT
+from lungct_tools.server.gpus import find_unreadable_gpus
 from lungct_tools.server.health import check_live, check_ready, count_batches, count_ready
 from lungct_tools.server.instance import Instance, find_ports
 from lungct_tools.server.runfolder import SOCKET_PATH_LIMIT, make_temp
 from lungct_tools.server.scale import wait_workers
-from lungct_tools.server.serve import find_busy, find_unreadable_gpus
+from lungct_tools.server.serve import find_busy
 from tests.conftest import run_script
 from tests.support.calls import wait_until
 from tests.support.standins import make_archive

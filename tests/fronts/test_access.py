@@ -54,7 +54,7 @@ def test_nothing_can_be_loaded_over_the_network(server):
             listener.accept()
     assert manage("DELETE", "/models/lung_ct").status_code == 405
     assert [model["modelName"] for model in manage("GET", "/models").json()["models"]] == ["lung_ct"]
-    assert manage("GET", "/workflows").json()["workflows"] == []
+    assert not manage("GET", "/workflows").json().get("workflows")
 
 
 def test_the_server_listens_on_loopback_only(server):
@@ -96,11 +96,22 @@ def test_uploads_are_never_quoted_in_the_log_and_requests_leave_no_line(server, 
         post(server, slices[0])
     post(server, b"PATIENT^NAME")
     post(server, b"a=%ZZ PATIENT^NAME", **{"Content-Type": "application/x-www-form-urlencoded"})
-    wait_until(lambda: "request not readable" in server.log.read_text(), 20, "the log line")
+    lines = int(server.front == "torchserve")  # of Java, which cannot read the last one
+    wait_until(lambda: server.log.read_text().count("request not readable") == lines, 20, "the log line")
     added = server.log.read_text().splitlines()[before:]
-    assert sum("request not readable" in line for line in added) == 1
+    assert sum("request not readable" in line for line in added) == lines
     assert not any("Backend received inference" in line or "[METRICS]" in line for line in added)
     assert "PATIENT" not in server.log.read_text()
+
+
+def ask_by_grpc_what_it_cannot_read(server):
+    """Another model, and a message over the limit."""
+    with grpc.insecure_channel(f"127.0.0.1:{server.ports[3]}", [("grpc.max_send_message_length", -1)]) as channel:
+        ask = channel.unary_unary(METHOD)
+        metadata = (("protocol", "gRPC"), ("authorization", token(server)["Authorization"]))
+        for request in (write_request("other", {}), write_request("lung_ct", {"data": bytes(36_000_000)})):
+            with pytest.raises(grpc.RpcError):
+                ask(request, metadata=metadata, timeout=60)
 
 
 def test_bodies_that_cannot_be_read_leave_no_stack_trace(server, slices):
@@ -109,14 +120,15 @@ def test_bodies_that_cannot_be_read_leave_no_stack_trace(server, slices):
         for body in (slices[0], b"{PATIENT^NAME", b"PATIENT^NAME"):
             post(server, body, **{"Content-Type": kind})
     post(server, slices[0], "/predictions/other")
-    with grpc.insecure_channel(f"127.0.0.1:{server.ports[3]}", [("grpc.max_send_message_length", -1)]) as channel:
-        ask = channel.unary_unary(METHOD)
-        metadata = (("protocol", "gRPC"), ("authorization", token(server)["Authorization"]))
-        for request in (write_request("other", {}), write_request("lung_ct", {"data": bytes(36_000_000)})):
-            with pytest.raises(grpc.RpcError):
-                ask(request, metadata=metadata, timeout=60)
+    if server.front == "torchserve":
+        ask_by_grpc_what_it_cannot_read(server)
     post(server, b"a=%ZZ", **{"Content-Type": "application/x-www-form-urlencoded"})
-    wait_until(lambda: "request not readable" in "".join(server.log.read_text().splitlines()[before:]), 20, "the last")
-    added = server.log.read_text().splitlines()[before:]
+
+    def read_added():
+        return server.log.read_text().splitlines()[before:]
+
+    lines = int(server.front == "torchserve")
+    wait_until(lambda: sum("request not readable" in line for line in read_added()) >= lines, 20, "the last")
+    added = read_added()
     assert len(added) <= 3, added  # one line each of two that TorchServe itself could not read
     assert not any("Traceback" in line or line.startswith("\tat ") for line in added)
