@@ -13,7 +13,8 @@ from lungct_client import ServerError
 from lungct_client.address import default_ports
 from lungct_tools import ROOT, TOOLS
 from lungct_tools.commandline import COMMANDS, add_scoring_options, compose, make_parser
-from tests.conftest import run_script, show_help
+from tests.conftest import run_script
+from tests.support.help import show_help
 
 SYNONYMS = {"--output", "--timeout", "--run-dir", "--folder", "--workdir", "--as-json", "--dir"}  # of names we have
 SERVER_COMMANDS = (

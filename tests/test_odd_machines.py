@@ -16,7 +16,8 @@ from lungct_tools.commandline import compose
 from lungct_tools.server import archive
 from lungct_tools.server.instance import Instance, find_ports
 from lungct_tools.server.properties import escape, write_settings
-from tests.conftest import MODEL, outside_make, run_script
+from tests.conftest import MODEL, run_script
+from tests.support.help import outside_make
 from tests.support.pictures import encode
 
 LETTERS = "Lünge 肺 𝕊"

@@ -23,7 +23,8 @@ from lungct_tools import ROOT
 from lungct_tools.commandline import COMMANDS
 from lungct_tools.documents.formats import format_table
 from lungct_tools.server.instance import find_ports
-from tests.conftest import MODEL, outside_make, show_help
+from tests.conftest import MODEL
+from tests.support.help import outside_make, show_help
 
 README = (ROOT / "README.md").read_text()
 PAGES = "".join(

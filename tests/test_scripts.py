@@ -22,7 +22,8 @@ from lungct_tools.server.instance import Instance, find_ports
 from lungct_tools.server.processes import read_birth
 from lungct_tools.server.runfolder import SOCKET_PATH_LIMIT, make_temp
 from lungct_tools.server.seal import write_seal
-from tests.conftest import MODEL, outside_make, run_script, show_help
+from tests.conftest import MODEL, run_script
+from tests.support.help import outside_make, show_help
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -45,7 +45,8 @@ def main() -> int:
     from lungct_tools.modelling.pasting.backgrounds import read_clear, take_normal
     from lungct_tools.modelling.pasting.nodules import read_nodules
     from lungct_tools.modelling.pasting.settings import Settings
-    from lungct_tools.modelling.pasting.training import CHECKPOINT, Trainer, build_network, read_recipe
+    from lungct_tools.modelling.pasting.start import build_network
+    from lungct_tools.modelling.pasting.training import CHECKPOINT, Trainer, read_recipe
     from lungct_tools.modelling.shipping import Material, check_kept_out, ship
     from lungct_tools.modelling.sources import read_sources
 

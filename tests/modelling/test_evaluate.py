@@ -2,17 +2,15 @@
 
 import json
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from lungct.model import to_input
-from lungct.model.folder import load_model_folder
 from lungct.window import LUNG
 from lungct_tools.modelling.asking import Answers, ask, encode
-from lungct_tools.modelling.card import CARD, EVALUATION, FIGURE, TRIED, write_card
+from lungct_tools.modelling.card import CARD, EVALUATION, FIGURE, TRIED
 from lungct_tools.modelling.dataset import BENIGN, MALIGNANT, NORMAL
 from lungct_tools.modelling.intervals import cover, resample_cases, tell_share
 from lungct_tools.modelling.judge import rank
@@ -21,25 +19,11 @@ from lungct_tools.modelling.madeslices import locate, points_at, score_pasted, s
 from lungct_tools.modelling.realslices import judge_boxed, judge_gate, judge_reports, judge_series, touches
 from lungct_tools.modelling.sources import Box, Known, read_boxed, read_series
 from lungct_tools.modelling.surroundings import find_surroundings
-from lungct_tools.modelling.table import list_rows, tell_beside
+from lungct_tools.modelling.table import list_rows
 from lungct_tools.phantom.anatomy import draw_slice
-from tests.conftest import MODEL, run_script
+from tests.conftest import MODEL
 
 PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm"}
-
-
-@pytest.fixture(scope="module")
-def written(trained, tmp_path_factory):
-    out = tmp_path_factory.mktemp("evaluation")
-    place = ("--data", trained.data, "--nodules", trained.nodules, "--model", trained.model, "--out", out)
-    done = run_script("evaluate", *place, "--made", 36)
-    assert done.returncode == 0, done.stderr
-    return out
-
-
-@pytest.fixture(scope="module")
-def found(written):
-    return json.loads((written / EVALUATION).read_text())
 
 
 def test_the_card_has_every_row_whose_data_was_there_and_says_which_are_missed(written, found):
@@ -50,48 +34,6 @@ def test_the_card_has_every_row_whose_data_was_there_and_says_which_are_missed(w
     assert card.count("**missed**") == sum(not row.met for row in rows) > 0
     assert "Research use only" in card
     assert not re.search(r"\bnan\b|None|\{[a-z_]+\}|/tmp/", card)
-
-
-def test_another_models_evaluation_gives_the_table_a_column(trained, found, tmp_path):
-    other = {**found, "version": "1.0", "pasted": {**found["pasted"], "scores": dict(found["pasted"]["scores"])}}
-    other["pasted"]["scores"]["balanced_accuracy"] = 0.123
-    (tmp_path / "other.json").write_text(json.dumps(other))
-    beside = tell_beside(tmp_path / "other.json")
-    write_card(tmp_path, load_model_folder(trained.model).contract, {**found, "beside": beside})
-    card = (tmp_path / CARD).read_text()
-    assert "| judged on | measure | 1.0 | wanted | reached |" in card
-    assert "| balanced accuracy | 0.12 (" in card
-    assert "1.0: the same command on its folder" in card
-    assert "was trained on these cases" not in card, "nobody said so of that model"
-
-
-@pytest.mark.parametrize("text", ["{}", "[]", '{"version": "1.0"}', "no JSON"])
-def test_what_is_no_evaluation_cannot_stand_beside_and_that_is_told(text, tmp_path):
-    (tmp_path / "other.json").write_text(text)
-    with pytest.raises(ValueError, match="is no evaluation.json of this version"):
-        tell_beside(tmp_path / "other.json")
-
-
-def test_a_folder_that_an_older_release_trained_gets_its_card(trained, found, tmp_path):
-    contract = load_model_folder(trained.model).contract
-    older = {name: value for name, value in contract.training.items() if name != "init"}
-    older["recipe"] = {**older["recipe"], "folds": 5}
-    write_card(tmp_path, replace(contract, training=older), found)
-    assert "INIT was not told" in (tmp_path / CARD).read_text()
-
-
-def test_a_bound_is_rounded_up(trained, found, tmp_path):
-    contract = load_model_folder(trained.model).contract
-    trust = {"every": 1, "count": 0, "of": 664, "at_most": 0.0045}
-    write_card(tmp_path, replace(contract, training={**contract.training, "trust": trust}), found)
-    assert "0 of 664 were (at most 0.5%)" in " ".join((tmp_path / CARD).read_text().split())
-
-
-def test_what_was_tried_against_a_miss_stands_under_the_table(trained, found, tmp_path):
-    missed = next(row for row in list_rows(found) if not row.met)
-    (tmp_path / TRIED).write_text(json.dumps({missed.measure: "a longer training, in vain."}))
-    write_card(tmp_path, load_model_folder(trained.model).contract, found)
-    assert f"- *{missed.measure}*: a longer training, in vain." in (tmp_path / CARD).read_text()
 
 
 def test_the_cards_figure_is_there_and_shows_something(written):
@@ -245,20 +187,6 @@ def test_swapped_surroundings_change_nothing_in_the_body():
 def test_ranking_needs_both_kinds():
     assert rank(np.array([0.1, 0.9, np.nan]), np.array([False, True, True])) == 1
     assert rank(np.array([0.1, 0.9]), np.array([True, True])) is None
-
-
-def test_the_shipped_card_is_what_its_numbers_make_has_two_hundred_lines_at_most_and_explains_every_miss(
-    folder, tmp_path
-):
-    found = json.loads((MODEL / EVALUATION).read_text())
-    tried = json.loads((MODEL / TRIED).read_text())
-    (tmp_path / TRIED).write_text(json.dumps(tried))
-    write_card(tmp_path, folder.contract, found)
-    assert (tmp_path / CARD).read_text() == (MODEL / CARD).read_text()
-    assert len((MODEL / CARD).read_text().splitlines()) <= 200
-    rows = list_rows(found)
-    assert len(rows) == 24
-    assert set(tried) == {row.measure for row in rows if not row.met}
 
 
 def test_the_shipped_folder_has_its_numbers_and_no_picture_but_the_cards_figure(folder):

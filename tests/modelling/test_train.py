@@ -23,12 +23,12 @@ from lungct_tools.modelling.pasting.backgrounds import is_kept_out, prepare, tak
 from lungct_tools.modelling.pasting.generator import Generator
 from lungct_tools.modelling.pasting.nodules import read_nodules
 from lungct_tools.modelling.pasting.settings import Settings
+from lungct_tools.modelling.pasting.start import build_network
 from lungct_tools.modelling.pasting.training import (
     CHECKPOINT,
     LOG,
     Recipe,
     Trainer,
-    build_network,
     measure_loss,
     read_recipe,
 )
@@ -157,30 +157,6 @@ def test_what_is_before_layer2_stays_as_it_was_and_what_is_after_learns(generato
     assert all(line["loss"] > 0 <= line["seconds"] for line in lines)
 
 
-@pytest.mark.parametrize(
-    ("tensors", "sentence"),
-    [
-        ({"module.conv1.weight": torch.zeros(64, 3, 7, 7)}, "no state_dict of a resnet18"),
-        ({"conv1.weight": torch.zeros(1)}, "size"),
-        ({"fc.weight": torch.zeros(1000, 512)}, "no conv1.weight, which is not trained"),
-        ([torch.zeros(1)], "it holds a list"),
-        (None, "is empty, or was cut off"),
-    ],
-    ids=["other names", "another size", "none of its tensors", "no table", "no bytes"],
-)
-def test_a_start_file_of_another_network_is_refused_before_anything_is_trained(
-    tensors, sentence, tmp_path, trained, run_here
-):
-    if tensors is None:
-        (tmp_path / "start.pth").touch()
-    else:
-        torch.save(tensors, tmp_path / "start.pth")
-    place = ("--data", trained.data, "--nodules", trained.nodules, "--init", tmp_path / "start.pth")
-    code, said = run_here("train", *place, "--work", tmp_path / "work", "--out", tmp_path / "model", "--version", "8")
-    assert (code, sentence in said, "Traceback" in said) == (2, True, False)
-    assert not (tmp_path / "model").exists()
-
-
 def test_the_loss_falls_where_evidence_is_on_the_nodule_and_rises_where_it_is_away():
     recipe, labels = Recipe(), torch.tensor([1])
     shares = torch.zeros(1, 3, 7, 7)
@@ -230,13 +206,6 @@ def test_kept_out_cases_and_patients_are_in_no_training_and_all_others_are(train
     assert not set(seen.nodules.patients) & set(unseen.nodules.patients)
     assert len(seen.backgrounds) + len(unseen.backgrounds) == int((cases.labels == NORMAL).sum())
     assert len(seen.nodules.labels) + len(unseen.nodules.labels) == len(whole.nodules.labels)
-
-
-def test_start_weights_fill_all_but_the_last_layer(trained):
-    start = torch.load(trained.start, weights_only=True)
-    network = build_network(str(trained.start))
-    assert torch.equal(network.layer4[1].conv2.weight, start["layer4.1.conv2.weight"])
-    assert not torch.equal(network.fc.weight, start["fc.weight"])
 
 
 def test_a_recipe_names_what_differs_and_an_unknown_name_is_refused(trained, tmp_path, run_here):

@@ -13,7 +13,7 @@ from lungct_tools.commandline import COMMANDS, NEEDS
 from lungct_tools.packages.lacking import explain_lacking
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.serve import environment
-from tests.conftest import show_help
+from tests.support.help import show_help
 
 # A valid picture that is not plain PNG or JPEG goes to the reader.
 READ = """

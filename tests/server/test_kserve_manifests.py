@@ -15,8 +15,8 @@ from jsonschema import Draft202012Validator, ValidationError
 from lungct_client import DEFAULT_PORTS
 from lungct_tools import ROOT
 from lungct_tools.proxy.sidecar import OPEN
-from tests.conftest import show_help
 from tests.server.test_kubernetes import FOLDER, VERSION
+from tests.support.help import show_help
 
 pytestmark = pytest.mark.ops
 KNOWN = yaml.safe_load(Path(__file__).with_name("kserve.yaml").read_text())

@@ -12,7 +12,7 @@ import yaml
 from lungct_client import DEFAULT_PORTS
 from lungct_tools import ROOT
 from lungct_tools.operate.exporter import EXPORTER_PORT
-from tests.conftest import show_help
+from tests.support.help import show_help
 
 FOLDER = ROOT / "config" / "kubernetes"
 VERSION = "1.33"

@@ -14,20 +14,18 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-import torchvision
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
 from lungct.model.network import LungResNet18, pool
 from lungct.model.preprocess import normalize
-from lungct_tools.modelling.dataset import CLASSES, NORMAL
+from lungct_tools.modelling.dataset import NORMAL
 from lungct_tools.modelling.pasting.generator import Generator
 
 SAVED_EVERY_S = 300.0
 LOGGED_EVERY = 25  # steps
 CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
-FROZEN = ("conv1.", "bn1.", "layer1.")  # as they came, see Trainer
 
 
 @dataclass(frozen=True)
@@ -70,30 +68,6 @@ def read_recipe(text: str) -> Recipe:
     if "views" in changes:
         changes["views"] = tuple(tuple(part) for part in changes["views"])
     return Recipe(**changes)
-
-
-def build_network(init: str) -> LungResNet18:
-    """A three-class network from torchvision's ImageNet weights, or from a plain state_dict file, whole or in part.
-
-    Raises:
-        ValueError, RuntimeError, UnpicklingError: the tensors are of another network, or the file is none.
-    """
-    if init == "imagenet":
-        weights = torchvision.models.ResNet18_Weights.IMAGENET1K_V1.get_state_dict(check_hash=True)
-    else:
-        try:
-            weights = torch.load(init, map_location="cpu", weights_only=True)
-        except EOFError:
-            raise ValueError(f"{init} is empty, or was cut off.") from None
-        if not isinstance(weights, dict):
-            raise ValueError(f"{init} is no state_dict of a resnet18: it holds a {type(weights).__name__}.")
-    network = LungResNet18(len(CLASSES))
-    found = network.load_state_dict({k: v for k, v in weights.items() if not k.startswith("fc.")}, strict=False)
-    if found.unexpected_keys:
-        raise ValueError(f"{init} is no state_dict of a resnet18: it has {found.unexpected_keys[0]}.")
-    if frozen := [name for name in found.missing_keys if name.startswith(FROZEN)]:
-        raise ValueError(f"{init} has no {frozen[0]}, which is not trained and would stay random.")
-    return network
 
 
 class Images(Dataset[tuple[Tensor, int, Tensor]]):
