@@ -30,9 +30,7 @@ from tests.support.dicoms import build_ct
 from tests.support.rows import CLASSES
 
 ORDER = Order("none", None, False, CLASSES, "1")
-NOTHING = {"Effect": "Deny", "Action": "s3:*", "Resource": "*"}
 ALL = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
-NO_KEYS = dict.fromkeys(KEYS, "")
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +184,7 @@ def test_an_object_that_alone_may_not_be_read_is_a_row_and_a_bucket_that_may_not
         manifest.read(entry)
 
 
-def test_a_manifest_that_is_replaced_is_not_read_on(buckets, bodies, monkeypatch):
+def test_a_manifest_that_is_replaced_is_not_read_on(buckets, monkeypatch):
     monkeypatch.setattr("lungct_tools.bulk.bucket.READ_AT_ONCE", 64)
     buckets.fill("scans", {f"{number:03}": b"junk" for number in range(9)})
     manifest = list_files(Address("s3://scans"), Address("s3://scans", "m"))
@@ -198,7 +196,7 @@ def test_a_manifest_that_is_replaced_is_not_read_on(buckets, bodies, monkeypatch
 
 
 REFUSALS = {
-    "no credentials": ("list s3://scans m", NO_KEYS, 2, "set AWS_ACCESS_KEY_ID"),
+    "no credentials": ("list s3://scans m", dict.fromkeys(KEYS, ""), 2, "set AWS_ACCESS_KEY_ID"),
     "half of them": ("list s3://scans m", {"AWS_SECRET_ACCESS_KEY": ""}, 2, "set AWS_ACCESS_KEY_ID"),
     "no bucket": ("list s3://nonesuch m", {}, 2, "no bucket s3://nonesuch"),
     "no bucket to read": ("run s3://nonesuch/m out", {}, 2, "no bucket s3://nonesuch"),
@@ -237,7 +235,7 @@ def test_who_may_not_reads_that_and_what_else_the_server_said_stays_unsaid(
 ):
     monkeypatch.chdir(tmp_path)
     buckets.fill("scans", {"a": b"junk", "m": b"junk", "out/run.json": b"junk"})
-    keys = buckets.guard(NOTHING)
+    keys = buckets.guard()
     for variables, reason in ((keys, "AccessDenied"), (keys | {"AWS_SECRET_ACCESS_KEY": "x"}, "")):
         use(variables)
         code, said = run_here("bulk", *words.split())
