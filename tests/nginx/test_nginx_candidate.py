@@ -119,8 +119,14 @@ def test_answers_are_counted_by_whom_they_were_for_and_who_gave_them(divided, se
         assert told["share"] == 0.25
         return Counter({(asked, answered): number for asked, answered, number in told["answers"]})
 
-    wait_until(lambda: sum(count().values()) > 0, 10, "what was before is counted")
-    before = count()
+    seen = []
+
+    def stands():  # nginx tells a moment after it has answered
+        seen.append(count())
+        return len(seen) > 5 and all(each == seen[-1] for each in seen[-5:])
+
+    wait_until(stands, 20, "what was before is counted")
+    before = seen[-1]
     other = next(name for name in IDS if send(divided, name).headers["X-Answered-By"] == "serving")
     tried = IDS.index(other)  # those before it were the candidate's
     second.plan = [503]
