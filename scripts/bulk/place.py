@@ -114,7 +114,7 @@ def read_whole(place: Place) -> bytes:
 def read_state(place: Place) -> tuple[int, str]:
     """Bytes of a file, and what changes when it is written to: its size and date, or an object's size and ETag.
 
-    Not all of the stamp: a copy of the files on another disk has other inodes.
+    Not all of the stamp: a copy that keeps the dates (cp -a) has other inodes.
     """
     if isinstance(place, Address):
         return place.size or 0, f"{place.size}.{place.tag}"

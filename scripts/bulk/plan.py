@@ -19,7 +19,7 @@ class Plan:
 
     Attributes:
         model_sha256: of model.json, which vouches for every file of the model.
-        manifest_sha256: of the lines of the manifest.
+        manifest_sha256: as the manifest's head has it.
         shards: how many there are; with another number they would hold other files.
     """
 

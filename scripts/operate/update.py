@@ -44,7 +44,7 @@ from lungct_tools.server.health import check_ready
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.memory import check_room
 from lungct_tools.server.polling import poll
-from lungct_tools.server.runfolder import check_ours, resolve
+from lungct_tools.server.runfolder import check_ours, open_lock, resolve
 from lungct_tools.server.seal import NAME, ArchiveError, check_seal, find_seal, take, write_seal
 from lungct_tools.server.shutdown import send, stop
 
@@ -92,7 +92,7 @@ def await_another(instance: Instance, deadline_s: float, share: Share | None) ->
 @contextmanager
 def locking(run: Path) -> Iterator[bool]:
     """Whether this is the only update that is under way from a run folder; nobody starts another one meanwhile."""
-    with (run / "update.lock").open("a") as lock:
+    with open_lock(run / "update.lock") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

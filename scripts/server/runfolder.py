@@ -108,6 +108,19 @@ def open_fresh(path: Path, mode: int = 0o666) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode), "w+b")
 
 
+def open_lock(path: Path) -> BinaryIO:
+    """A file that stays, to be locked; RunFolderError for what is none, such as a link or a pipe, or cannot be made."""
+    try:
+        opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)  # who only writes waits at a pipe
+        if stat.S_ISREG(os.fstat(opened).st_mode):
+            return os.fdopen(opened, "wb")
+        os.close(opened)
+        reason = "it is no file"
+    except OSError as error:
+        reason = str(error.strerror)
+    raise RunFolderError(f"{path} cannot be used: {reason}; move it away.")
+
+
 def write_whole(path: Path, text: str | bytes, mode: int = 0o666) -> None:
     """Write a file in one stroke: who reads it meanwhile finds the old text or the new one. `mode` as in open(2)."""
     fresh = path.with_name(f"{path.name}.new")

@@ -102,7 +102,7 @@ def test_a_damaged_line_is_told_when_it_is_reached(tmp_path):
         list(Manifest(path).entries())
 
 
-def test_another_slice_under_an_old_name_makes_another_list_and_a_copy_of_the_same_does_not(tmp_path):
+def test_another_slice_under_an_old_name_makes_another_list_and_a_copy_that_keeps_its_dates_does_not(tmp_path):
     found = []
     for folder, body, date in (("a", b"one", 1), ("b", b"one", 1), ("b", b"other", 1), ("a", b"one", 2)):
         root = tmp_path / folder

@@ -16,6 +16,7 @@ from lungct_tools.server import scribe, serve
 from lungct_tools.server.health import score_canary
 from lungct_tools.server.instance import Instance, find_ports
 from lungct_tools.server.processes import read_stat
+from lungct_tools.server.runfolder import RunFolderError, open_lock
 from tests.conftest import run_script
 from tests.support.calls import wait_until
 from tests.support.standins import make_archive
@@ -127,6 +128,15 @@ def test_root_who_looks_leaves_nothing_that_keeps_the_owner_from_his_tokens(tmp_
     with pytest.raises(TokenError, match="restart the server"):
         Tokens(tmp_path / "key_file.json").renew("inference", "old", "http://127.0.0.1:9")
     assert (tmp_path / "key_file.lock").stat().st_uid == 65534
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("lay", [os.mkfifo, os.mkdir, lambda path: path.symlink_to(path.with_name("elsewhere"))])
+def test_what_is_no_file_in_the_place_of_a_lock_is_told_and_not_waited_for(tmp_path, lay):
+    lay(tmp_path / "update.lock")
+    with pytest.raises(RunFolderError, match="update.lock cannot be used: .*; move it away"):
+        open_lock(tmp_path / "update.lock")
+    assert not (tmp_path / "elsewhere").exists()
 
 
 @pytest.mark.timeout(20)
