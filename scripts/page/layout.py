@@ -134,11 +134,17 @@ def show_study(study: Study) -> None:
             show_table(group, classes, recall_readings(), go)
 
 
-@st.fragment  # another slice draws nothing else anew
+@st.fragment
 def show_slice(study: Study, group: list[Finding], classes: tuple[str, ...]) -> None:
-    """The slice that the person chose, and what there is to download."""
+    """The slice that the person chose, and what there is to download, drawn by themselves."""
     if is_new():
         st.rerun()  # readings stand in the table, too
+    with st.container(key="slice"):
+        show_chosen(study, group, classes)
+
+
+def show_chosen(study: Study, group: list[Finding], classes: tuple[str, ...]) -> None:
+    """All that is drawn anew with another slice."""
     contract, readings = st.session_state[CONTRACT], recall_readings()
     finding = choose_finding(group, classes)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
+import numpy.typing as npt
 import streamlit as st
 from streamlit.components.v1 import declare_component
 
@@ -62,6 +64,12 @@ def is_broken() -> bool:
     return bool(st.session_state.get(BROKEN))
 
 
+def square(values: npt.NDArray[Any], seen: Slice) -> npt.NDArray[Any]:
+    """(H, W) of the slice, in square pixels as fine as its own finer side."""
+    shape = seen.resampled
+    return values if shape is None else cv2.resize(values, shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+
 def show_lightbox(spot: Spot, seen: Slice, plane: Plane | None, window: Window, heat: Heat) -> None:
     """The slice beside itself under its map.
 
@@ -79,18 +87,18 @@ def show_lightbox(spot: Spot, seen: Slice, plane: Plane | None, window: Window, 
         elif 1 <= at <= spot.count:
             go(at)
 
-    rows, columns = seen.pixels.shape
+    values = square(seen.pixels if plane is None else plane.hu.astype("<i2"), seen)
+    rows, columns = values.shape
     _draw(
-        plane=(seen.pixels if plane is None else plane.hu.astype("<i2")).tobytes(),
+        plane=values.tobytes(),
         rows=rows,
         columns=columns,
-        aspect=seen.aspect,
         mark=spot.mark,
         series=spot.series,
         at=st.session_state.get(AT, 1),
         count=spot.count,
         window=None if plane is None else window._asdict(),
-        levels=heat.map.levels.tobytes() if heat.map else b"",
+        levels=square(heat.map.levels, seen).tobytes() if heat.map else b"",
         colours=list_colours(heat.colours).tobytes(),
         opacity=heat.opacity,
         name=heat.name,

@@ -18,7 +18,7 @@ STYLE = """<style>
  --ls-refer:light-dark(#5c2500,#ffc9a3);--ls-refer-ground:light-dark(#fff0e2,#3b1f0e);--ls-refer-edge:light-dark(#b34700,#e8803a)}
 .block-container{max-width:1340px;padding:1rem 1.5rem 3rem}
 [data-testid="stHeader"]{background:transparent;height:1.5rem}
-[data-testid="stMainBlockContainer"]>[data-testid="stVerticalBlock"]{gap:.6rem}
+[data-testid="stMainBlockContainer"]>[data-testid="stVerticalBlock"],.st-key-slice{gap:.6rem}
 [data-testid="stCaptionContainer"] *,[data-testid="stImageCaption"] *,[data-testid="stWidgetLabel"] p{
  color:var(--ls-muted)!important}
 [data-testid="stCaptionContainer"]{opacity:1}

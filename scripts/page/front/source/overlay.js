@@ -23,7 +23,7 @@ export class Overlay {
     if (!this.#drawn) return;
     const pixels = new ImageData(columns, rows);
     for (let at = 0; at < levels.length; at += 1) {
-      pixels.data.set(colours.subarray(3 * levels[at], 3 * levels[at] + 3), 4 * at);
+      for (let part = 0; part < 3; part += 1) pixels.data[4 * at + part] = colours[3 * levels[at] + part];
       pixels.data[4 * at + 3] = 255;
     }
     [this.#picture.width, this.#picture.height] = [columns, rows];

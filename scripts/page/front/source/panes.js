@@ -83,14 +83,14 @@ export class Panes {
   /**
    * Show another slice, in the place, size and window of the one before.
    * @param {Int16Array | Uint8Array} values HU, or gray levels, row by row.
-   * @param {{rows: number, columns: number, aspect: number, anew: boolean}} shape anew: show the whole slice.
+   * @param {{rows: number, columns: number, anew: boolean}} shape anew: show the whole slice.
    */
-  async show(values, { rows, columns, aspect, anew }) {
+  async show(values, { rows, columns, anew }) {
     const before = this.#image;
     const camera = before && !anew ? this.#viewports[0].getCamera() : null;
     const range = before ? this.#viewports[0].getProperties().voiRange : GRAY;
     this.#image = `plane:${++this.#count}`;
-    const spacing = [1, aspect, 1];
+    const spacing = [1, 1, 1]; // others confuse the zoom of cornerstone's CPU rendering
     imageLoader.createAndCacheLocalImage(this.#image, { scalarData: values, dimensions: [columns, rows, 1], spacing });
     this.#hu = values instanceof Int16Array;
     this.#bind(this.#hu);
@@ -158,7 +158,7 @@ export class Panes {
   }
 
   /** Where a place of the slice, in pixels from its upper left corner, is on pane `number`. */
-  locate(number, column, row, aspect) {
-    return this.#viewports[number].worldToCanvas([column, row * aspect, 0]);
+  locate(number, column, row) {
+    return this.#viewports[number].worldToCanvas([column, row, 0]);
   }
 }

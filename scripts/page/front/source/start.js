@@ -21,7 +21,9 @@ function fail(reason) {
 }
 
 async function render(message) {
-  document.documentElement.classList.toggle("dark", message.theme?.base === "dark");
+  const root = document.documentElement;
+  root.classList.toggle("dark", message.theme?.base === "dark");
+  root.style.setProperty("--ground", message.theme?.backgroundColor ?? "");
   try {
     await show(message.args);
   } catch (reason) {

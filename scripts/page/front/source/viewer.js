@@ -26,8 +26,8 @@ export function open(answer, grow) {
 
   function draw() {
     if (!shown) return;
-    const { rows, columns, aspect, opacity } = shown;
-    const corners = [[0, 0], [columns, rows]].map(([column, row]) => panes.locate(1, column, row, aspect));
+    const { rows, columns, opacity } = shown;
+    const corners = [[0, 0], [columns, rows]].map(([column, row]) => panes.locate(1, column, row));
     overlay.draw(...corners, mapping ? opacity : 0);
     const { lower, upper } = panes.window;
     const window = panes.hu ? `Window ${Math.round((lower + upper) / 2)}, ${Math.round(upper - lower)} HU. ` : "";
@@ -120,10 +120,10 @@ export function open(answer, grow) {
 
   return async (args) => {
     const before = shown;
-    const shape = { rows: args.rows, columns: args.columns, aspect: args.aspect };
+    const shape = { rows: args.rows, columns: args.columns };
     const anew = args.series !== before?.series || Object.keys(shape).some((key) => shape[key] !== before[key]);
     for (const pane of [original, mapped]) {
-      pane.style.aspectRatio = String(Math.max(1, args.columns / (args.rows * args.aspect)));
+      pane.style.aspectRatio = String(Math.max(1, args.columns / args.rows));
     }
     shown = args;
     if (args.mark !== before?.mark) {
