@@ -25,7 +25,7 @@ ask = $(if $(strip $(ARGS)),,$(error Where is the data? make $@ ARGS='$1'; what 
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:  # targets named together follow each other: make -j stop serve
-.PHONY: help setup archive serve gateway key stop status demo predict score ui screenshots flow scale update bench bench-bulk footprint audit train quantize evaluate exporter image sbom lint test test-ops test-core test-ohif demo-testing faults soak lock clean findings
+.PHONY: help setup archive serve gateway key stop status demo predict score ui viewer screenshots flow scale update bench bench-bulk footprint audit train quantize evaluate exporter image sbom lint test test-ops test-core test-ohif demo-testing faults soak lock clean findings
 
 help:     ## this help
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -71,6 +71,11 @@ score:    ## score a folder, ZIP or list of any size: make score IN=scans OUT=sc
 ui:       ## the page for people, on this machine only; needs `make serve`
 	@$(SETUP) ui
 	@$(LUNGCT) ui $(ARGS)
+
+viewer:   ## the bundle of the page's viewer from scripts/page/front; needs node and npm
+	@rm -rf .run/front && mkdir -p .run && cp -r scripts/page/front .run/front
+	@cd .run/front && npm ci --no-audit --no-fund && npm run build
+	@rm -rf scripts/page/front/built && cp -r .run/front/built scripts/page/front/built
 
 screenshots:  ## README's pictures of the page, from synthetic slices; needs `make serve` and Chromium
 	@$(SETUP) test

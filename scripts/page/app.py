@@ -23,6 +23,7 @@ SETTINGS = {
     "server.headless": "true",
     "server.maxUploadSize": MAX_TOTAL >> 20,
     "server.fileWatcherType": "none",
+    "runner.magicEnabled": "false",  # takes a tenth of a second whenever the page is drawn, and we use none
     "browser.gatherUsageStats": "false",
     "client.showErrorDetails": "none",  # a traceback could quote a file name
     "client.toolbarMode": "viewer",  # its menu lets a person choose the theme; without a choice it is the system's

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import altair as alt
 import streamlit as st
 
 from lungct_tools.page.study import Finding
@@ -22,15 +21,23 @@ def show_curve(findings: Sequence[Finding], worst: str, at: int) -> None:
     ]
     if not points:
         return
-    everything = alt.Chart(alt.Data(values=points))
-    shown = everything.transform_filter("datum.shown")
-    x = alt.X("slice:Q", title=None, scale=alt.Scale(domain=[1, len(findings)]), axis=alt.Axis(tickMinStep=1))
-    share, scale = alt.Axis(tickCount=3, titleFontSize=10), alt.Scale(domain=[0, 1])
-    y = alt.Y("probability:Q", title=f"p({worst})", scale=scale, axis=share)
-    hints = ["slice:Q", alt.Tooltip("probability:Q", format=".3f")]
-    chart = alt.layer(
-        shown.mark_rule(color=SHOWN, strokeDash=[4, 3]).encode(x=x),
-        everything.mark_line(color=LINE, point={"color": LINE, "size": 22}).encode(x=x, y=y, tooltip=hints),
-        shown.mark_point(color=SHOWN, size=110, filled=True, opacity=1).encode(x=x, y=y, tooltip=hints),
+    number, share = ({"field": field, "type": "quantitative"} for field in ("slice", "probability"))
+    x = {**number, "title": None, "scale": {"domain": [1, len(findings)]}, "axis": {"tickMinStep": 1}}
+    axis = {"tickCount": 3, "titleFontSize": 10}
+    y = {**share, "title": f"p({worst})", "scale": {"domain": [0, 1]}, "axis": axis}
+    hints = [number, {**share, "format": ".3f"}]
+    place = {"x": x, "y": y, "tooltip": hints}
+    line = {"type": "line", "color": LINE, "point": {"color": LINE, "size": 22}}
+    rule = {"type": "rule", "color": SHOWN, "strokeDash": [4, 3]}
+    dot = {"type": "point", "color": SHOWN, "size": 110, "filled": True, "opacity": 1}
+    only = [{"filter": "datum.shown"}]
+    layers = [
+        {"mark": rule, "transform": only, "encoding": {"x": x}},
+        {"mark": line, "encoding": place},
+        {"mark": dot, "transform": only, "encoding": place},
+    ]
+    # Not by Altair: that checks the chart against its schema for half a second whenever a slice is shown.
+    st.vega_lite_chart(
+        {"data": {"values": points}, "layer": layers, "height": HEIGHT},
+        alt=f"Probability of {worst} along the series, slice {at} marked",
     )
-    st.altair_chart(chart.properties(height=HEIGHT), alt=f"Probability of {worst} along the series, slice {at} marked")

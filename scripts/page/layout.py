@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,8 +20,8 @@ from lungct_tools.page import examples, markup
 from lungct_tools.page.advice import explain_failure, explain_state
 from lungct_tools.page.curve import show_curve
 from lungct_tools.page.overview import AT, SERIES, choose_finding, choose_series, go, show_verdict
-from lungct_tools.page.reading import READINGS, recall_readings, tell_agreement
-from lungct_tools.page.study import Study, analyze, connect
+from lungct_tools.page.reading import READINGS, is_new, recall_readings, tell_agreement
+from lungct_tools.page.study import Finding, Study, analyze, connect
 from lungct_tools.page.table import make_csv, show_table
 from lungct_tools.page.uploads import MAX_SLICES, MAX_TOTAL, Upload, hash_content, unpack
 from lungct_tools.page.viewer import TAGS, show_finding
@@ -89,6 +90,8 @@ def score(slices: Sequence[Upload], notes: list[str]) -> None:
         )
         st.session_state[STUDY], st.session_state[CONTRACT] = study, contract
     bar.empty()
+    gc.collect()
+    gc.freeze()  # Streamlit has all objects collected after each run: the tenth of a second would hold up every slice
     st.session_state[NOTES] = notes
     for choice in (AT, SERIES, TAGS, READINGS):  # nor is the next patient's header shown because the last one's was
         st.session_state.pop(choice, None)
@@ -121,12 +124,29 @@ def show_notes() -> None:
 
 def show_study(study: Study) -> None:
     """All that came of it: the series' verdict first, then the slice, then all slices as a table."""
-    contract = st.session_state[CONTRACT]
-    classes = order_classes(contract["classes"])
+    classes = order_classes(st.session_state[CONTRACT]["classes"])
     group = choose_series(study)
     if len(group) > 1:
         show_verdict(group, classes)
-    finding, readings = choose_finding(group, classes), recall_readings()
+    show_slice(study, group, classes)
+    if len(group) > 1:
+        with st.expander(f"All {len(group)} slices as a table", icon=":material/table:"):
+            show_table(group, classes, recall_readings(), go)
+
+
+@st.fragment
+def show_slice(study: Study, group: list[Finding], classes: tuple[str, ...]) -> None:
+    """The slice that the person chose, and what there is to download, drawn by themselves."""
+    if is_new():
+        st.rerun()  # readings stand in the table, too
+    with st.container(key="slice"):
+        show_chosen(study, group, classes)
+
+
+def show_chosen(study: Study, group: list[Finding], classes: tuple[str, ...]) -> None:
+    """All that is drawn anew with another slice."""
+    contract, readings = st.session_state[CONTRACT], recall_readings()
+    finding = choose_finding(group, classes)
 
     def show_beside() -> None:
         if len(group) > 1 and finding.in_series:
@@ -134,10 +154,7 @@ def show_study(study: Study) -> None:
         if told := tell_agreement(group, readings):
             st.caption(told)
 
-    make_picture = show_finding(finding, contract, show_beside)
-    if len(group) > 1:
-        with st.expander(f"All {len(group)} slices as a table", icon=":material/table:"):
-            show_table(group, classes, readings, go)
+    make_picture = show_finding(finding, contract, group, show_beside)
     with st.container(horizontal=True):
         if make_picture:
             name = f"{finding.upload.stem}-heatmap.png"
@@ -161,7 +178,7 @@ def find_study() -> Study | None:
 
 
 def main() -> None:
-    st.set_page_config("LungServe", page_icon=":material/pulmonology:", layout="wide")
+    st.set_page_config("LungServe", page_icon=markup.ICON, layout="wide")
     st.html(markup.STYLE)
     head, state = st.columns([7, 5], vertical_alignment="bottom")
     head.html(markup.show_head(NOTICE))

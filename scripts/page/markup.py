@@ -18,7 +18,7 @@ STYLE = """<style>
  --ls-refer:light-dark(#5c2500,#ffc9a3);--ls-refer-ground:light-dark(#fff0e2,#3b1f0e);--ls-refer-edge:light-dark(#b34700,#e8803a)}
 .block-container{max-width:1340px;padding:1rem 1.5rem 3rem}
 [data-testid="stHeader"]{background:transparent;height:1.5rem}
-[data-testid="stMainBlockContainer"]>[data-testid="stVerticalBlock"]{gap:.6rem}
+[data-testid="stMainBlockContainer"]>[data-testid="stVerticalBlock"],.st-key-slice{gap:.6rem}
 [data-testid="stCaptionContainer"] *,[data-testid="stImageCaption"] *,[data-testid="stWidgetLabel"] p{
  color:var(--ls-muted)!important}
 [data-testid="stCaptionContainer"]{opacity:1}
@@ -71,6 +71,12 @@ ul.ls-warnings li{margin:0!important;padding:0}
   width:100%}
 }
 </style>"""
+# Drawn here: an icon by name would be fetched from its makers.
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="none" stroke="#2f7fd0" stroke-width="2">'
+    '<path d="M12 3v8l-2 2M12 11l2 2M8 6C5 7 3 13 3 18c0 3 6 2 6-2V8q0-2-1-2zm8 0c3 1 5 7 5 12 0 3-6 2-6-2V8q0-2 1-2"/>'
+    "</svg>"
+)
 READY, WAITING, DOWN = "#2e8b4a", "#c07a10", "#d64036"  # 3:1 on both themes
 
 

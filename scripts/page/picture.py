@@ -57,10 +57,16 @@ def draw_overlay(pixels: UInt8, class_map: ClassMap, colours: str, opacity: floa
     return cv2.cvtColor(render.overlay(pixels, class_map.levels, colours, opacity), cv2.COLOR_BGR2RGB)
 
 
+def list_colours(colours: str) -> UInt8:
+    """(256, 3) uint8 RGB of a colour map, from low to high."""
+    ramp = np.arange(256, dtype=np.uint8)[None]
+    return np.asarray(cv2.cvtColor(cv2.applyColorMap(ramp, COLORMAPS[colours]), cv2.COLOR_BGR2RGB)[0], np.uint8)
+
+
 def sample_colours(colours: str, steps: int = 9) -> list[str]:
     """A colour map from low to high as CSS colours."""
-    ramp = np.linspace(0, 255, steps).astype(np.uint8)[None]
-    return [f"rgb({r},{g},{b})" for b, g, r in cv2.applyColorMap(ramp, COLORMAPS[colours])[0].tolist()]
+    at = np.linspace(0, 255, steps).astype(np.uint8)
+    return [f"rgb({r},{g},{b})" for r, g, b in list_colours(colours)[at].tolist()]
 
 
 def make_thumbnail(pixels: UInt8) -> str:

@@ -9,6 +9,7 @@ import streamlit as st
 from lungct_tools.page.study import Finding, Key
 
 READINGS = "readings"  # session state: verdict by Finding.key
+NEW = "new_reading"  # session state: whether one was given since the table was drawn
 READING = "reading"  # column of the tables, and session state of the control
 UNSURE = "unsure"  # counts as read, and neither for nor against the model
 
@@ -17,6 +18,11 @@ def recall_readings() -> dict[Key, str]:
     """The verdicts that were given so far, by the slice's name and content."""
     readings: dict[Key, str] = st.session_state.setdefault(READINGS, {})
     return readings
+
+
+def is_new() -> bool:
+    """Whether a verdict was given since this was asked last."""
+    return bool(st.session_state.pop(NEW, False))
 
 
 def ask_reading(finding: Finding, classes: Sequence[str]) -> None:
@@ -51,6 +57,7 @@ def tell_agreement(findings: Sequence[Finding], readings: Mapping[Key, str]) -> 
 
 def _keep(key: Key) -> None:
     readings = recall_readings()
+    st.session_state[NEW] = True
     if verdict := st.session_state[READING]:
         readings[key] = verdict
     else:  # a second click takes it back

@@ -20,7 +20,7 @@ from lungct_tools.commandline import add_run_option, make_parser
 from lungct_tools.page.browser import Browser, find_chromium, open_browser, serve_page
 from lungct_tools.page.examples import SERIES
 
-WIDTH, HEIGHT, MAX_BYTES = 1366, 1490, 380_000
+WIDTH, HEIGHT, MAX_BYTES = 1366, 1550, 380_000
 
 
 def take_pictures(browser: Browser, url: str, downloads: Path, out: Path) -> list[Path]:

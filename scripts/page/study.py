@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import Any
 
 from lungct.errors import LungCTError
-from lungct.pixels.image import Slice, decode
+from lungct.pixels.image import Plane, Slice, decode, read_plane
 from lungct.settings import Settings
 from lungct.window import Window
 from lungct_client import Client, Gateway, Local, RefusedError, ServerError, TokenError
@@ -133,6 +133,14 @@ def view(upload: Upload, window: Window | None, default: Window) -> Slice | None
     """The slice's pixels for looking at; None when it cannot be decoded."""
     try:
         return decode(upload.body, window, None, default, Settings())
+    except LungCTError:
+        return None
+
+
+def view_plane(upload: Upload) -> Plane | None:
+    """The HU of a DICOM slice, for windows of one's own; None for pictures and for what cannot be decoded."""
+    try:
+        return read_plane(upload.body, Settings())
     except LungCTError:
         return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import streamlit as st
@@ -14,6 +14,7 @@ from lungct_tools.folder.modelfacts import NEVER, list_never_reported, tell_neve
 from lungct_tools.folder.table import disarm
 from lungct_tools.page import markup
 from lungct_tools.page.advice import explain_decision
+from lungct_tools.page.lightbox import GRAY_HANDS, HU_HANDS, Heat, Spot, is_broken, show_lightbox
 from lungct_tools.page.picture import (
     COLOURS,
     VIEWS,
@@ -24,7 +25,7 @@ from lungct_tools.page.picture import (
     make_sheet,
     sample_colours,
 )
-from lungct_tools.page.study import Finding, view
+from lungct_tools.page.study import Finding, view, view_plane
 
 TAGS = "tags"  # session state: whether the DICOM header is shown
 PREDICTED = "Predicted"
@@ -49,11 +50,12 @@ class Wishes(NamedTuple):
 
 
 def show_finding(
-    finding: Finding, contract: dict[str, Any], show_beside: Callable[[], None]
+    finding: Finding, contract: dict[str, Any], group: Sequence[Finding], show_beside: Callable[[], None]
 ) -> Callable[[], bytes] | None:
     """Everything about one slice; what makes its picture to keep, None when there is nothing to draw.
 
     Args:
+        group: the series that it belongs to.
         show_beside: draws what belongs to all slices into the column of numbers.
     """
     read, look = st.columns([4, 8], gap="medium")
@@ -66,7 +68,8 @@ def show_finding(
             show_tags(finding)
     with look:
         if finding.reply:
-            return show_pictures(finding, finding.reply, contract)
+            spot = Spot(finding.name, finding.upload.mark, group[0].upload.mark, len(group))
+            return show_pictures(finding, finding.reply, contract, spot)
         told = f"**{markup.plain(finding.name)}** was refused: {markup.plain(finding.message)} (`{finding.error}`)"
         st.error(told, icon=":material/block:")
         return None
@@ -89,38 +92,62 @@ def describe_input(read: dict[str, Any]) -> str:
     return ", ".join((read["format"], f"{read['rows']} x {read['columns']}", rendered, *resampled))
 
 
-def show_pictures(finding: Finding, reply: dict[str, Any], contract: dict[str, Any]) -> Callable[[], bytes] | None:
+def show_pictures(
+    finding: Finding, reply: dict[str, Any], contract: dict[str, Any], spot: Spot
+) -> Callable[[], bytes] | None:
     """The slice beside its overlay, and below them what to change; what makes the picture to keep."""
-    left, right = st.columns(2)
+    place = st.container(gap="small")
     wishes = ask_wishes(reply, list_never_reported(contract))
-    seen = view(finding.upload, wishes.window, Window(**contract["window"]))
+    default = Window(**contract["window"])
+    seen = view(finding.upload, wishes.window, default)
     if seen is None:
-        left.info("This page cannot draw the file, although the server could read it.")
+        place.info("This page cannot draw the file, although the server could read it.")
         return None
     name = reply["label"] if wishes.name == PREDICTED else wishes.name
     class_map = choose_map(reply, name, wishes, seen, contract)
-    overlay = draw_overlay(seen.pixels, class_map, wishes.colours, wishes.opacity) if class_map else None
-    left.image(seen.pixels, "Original", width="stretch", alt=f"CT slice {finding.name}")
-    with right:
-        show_overlay(overlay, class_map, name, reply, wishes.colours)
-    mapped = name if overlay is not None else ""
-    return lambda: make_sheet(seen.pixels, overlay, wishes.colours, describe(reply, mapped, tell_never(contract)))
+
+    def draw() -> UInt8 | None:
+        return draw_overlay(seen.pixels, class_map, wishes.colours, wishes.opacity) if class_map else None
+
+    told = "" if class_map else why_no_map(reply, name)
+    with place:
+        if is_broken():
+            show_two(seen, draw(), finding.name, name, told)
+            hands = ""
+        else:
+            plane = view_plane(finding.upload)
+            mark = spot.mark if plane else f"{spot.mark} {wishes.window}"
+            heat = Heat(name, class_map, wishes.colours, wishes.opacity, told)
+            show_lightbox(spot._replace(mark=mark), seen, plane, wishes.window or default, heat)
+            hands = HU_HANDS if plane else GRAY_HANDS
+        show_legend(hands, class_map, name, wishes.colours)
+    mapped = name if class_map else ""
+    return lambda: make_sheet(seen.pixels, draw(), wishes.colours, describe(reply, mapped, tell_never(contract)))
 
 
-def show_overlay(
-    overlay: UInt8 | None, class_map: ClassMap | None, name: str, reply: dict[str, Any], colours: str
-) -> None:
-    """The heatmap with its colour bar and what it is not; or why there is none."""
-    if overlay is None or class_map is None:
-        st.info(why_no_map(reply, name))
+def show_two(seen: Slice, overlay: UInt8 | None, file: str, name: str, told: str) -> None:
+    """Slice and overlay as two pictures, for browsers in which the viewer cannot start."""
+    left, right = st.columns(2)
+    left.image(seen.pixels, "Original", width="stretch", alt=f"CT slice {file}")
+    if overlay is None:
+        right.info(told)
+    else:
+        right.image(overlay, f"Heatmap for {name}", width="stretch", alt=f"Heatmap for {name} over the slice")
+
+
+def show_legend(hands: str, class_map: ClassMap | None, name: str, colours: str) -> None:
+    """What hands do in the viewer; the map's colour bar and what it is not."""
+    left, right = st.columns(2)
+    left.caption(hands)
+    if class_map is None:
         return
     rows, columns = class_map.cells
-    st.image(overlay, f"Heatmap for {name}", width="stretch", alt=f"Heatmap for {name} over the slice")
-    st.html(markup.show_scale(sample_colours(colours), name))
-    st.caption(
-        f"The map has {rows} x {columns} cells, smoothed for display. It shows where the model looked, "
-        f"and is no outline of a finding."
-    )
+    with right:
+        st.html(markup.show_scale(sample_colours(colours), name))
+        st.caption(
+            f"The map has {rows} x {columns} cells, smoothed for display. It shows where the model looked, "
+            f"and is no outline of a finding."
+        )
 
 
 def ask_wishes(reply: dict[str, Any], never: list[str]) -> Wishes:

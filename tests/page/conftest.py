@@ -2,6 +2,7 @@
 
 import pytest
 
+from lungct_tools.page.browser import open_browser, serve_page
 from lungct_tools.phantom.anatomy import draw_slice
 from lungct_tools.phantom.files import encode_dicom
 from tests.support.desk import Desk
@@ -27,3 +28,30 @@ def page(desk):
 @pytest.fixture(scope="module")
 def dicom():
     return encode_dicom(draw_slice(3, "spiculated", 256))
+
+
+@pytest.fixture(scope="module")
+def downloads(tmp_path_factory):
+    return tmp_path_factory.mktemp("downloads")
+
+
+@pytest.fixture(scope="module")
+def url(server):
+    with serve_page(server.run) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser(downloads):
+    with open_browser(downloads, deadline_s=90) as opened:
+        yield opened
+
+
+@pytest.fixture
+def visit(browser, url):
+    """The page, freshly opened on a laptop."""
+    browser.resize(1366, 900)
+    browser.prefer("light")  # whatever the last visit wanted
+    browser.driver.get(url)
+    browser.read("Server: Ready")
+    return browser

@@ -13,7 +13,7 @@ from lungct.heatmap.render import overlay, spread
 from lungct.model.preprocess import place
 from lungct.pipeline import Job
 from lungct.pixels.image import Slice
-from lungct_tools.page.picture import COLOURS, draw_overlay, make_map, make_sheet, sample_colours
+from lungct_tools.page.picture import COLOURS, draw_overlay, list_colours, make_map, make_sheet, sample_colours
 from tests.support.dicoms import read
 
 
@@ -54,3 +54,9 @@ def test_the_picture_to_keep_carries_the_notice(phantoms):
     assert NOTICE.encode() in sheet
     alone, both = Image.open(io.BytesIO(sheet)), make_sheet(phantoms[0], np.zeros((512, 512, 3), np.uint8), "jet", ())
     assert Image.open(io.BytesIO(both)).width > 1.9 * alone.width
+
+
+@pytest.mark.parametrize("colours", COLOURS)
+def test_the_viewer_gets_the_colours_that_the_server_draws_with(colours):
+    levels = np.arange(256, dtype=np.uint8)[None]
+    assert (overlay(levels, levels, colours, 1.0)[0, :, ::-1] == list_colours(colours)).all()

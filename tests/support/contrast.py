@@ -4,6 +4,7 @@
 # are read back from a canvas, which understands all ways of writing them; grounds are laid over each other up to the
 # first opaque one. What is switched off may be faint, and is left out; icons, which are letters, count as large.
 TEXTS = """
+const root = document.querySelector(arguments[0]);
 const pen = Object.assign(document.createElement("canvas"), {width: 1, height: 1}).getContext("2d");
 const parse = colour => {
   pen.clearRect(0, 0, 1, 1); pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1);
@@ -23,7 +24,7 @@ const light = colour => {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 };
 const ratio = (a, b) => { const [x, y] = [light(a), light(b)].sort((p, q) => q - p); return (x + 0.05) / (y + 0.05); };
-const walk = document.createTreeWalker(document.querySelector(".stApp"), NodeFilter.SHOW_TEXT), found = [];
+const walk = document.createTreeWalker(root, NodeFilter.SHOW_TEXT), found = [];
 while (walk.nextNode()) {
   const text = walk.currentNode.textContent.trim(), element = walk.currentNode.parentElement;
   if (!text || !element.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
@@ -36,7 +37,7 @@ while (walk.nextNode()) {
   found.push([text.slice(0, 60), ratio(colour, below), 
     size >= 24 || size >= 18.66 && style.fontWeight >= 700 || style.fontFamily.includes("Material")]);
 }
-return [found, ground(document.querySelector(".stApp")).slice(0, 3)];
+return [found, ground(root).slice(0, 3)];
 """
 
 
@@ -46,9 +47,9 @@ def measure_contrast(one, other):
     return (lights[0] + 0.05) / (lights[1] + 0.05)
 
 
-def read_texts(browser):
-    """(words, ratio, large) of all text in the browser's page, and the colour of its ground."""
-    return browser.driver.execute_script(TEXTS)
+def read_texts(driver, root=".stApp"):
+    """(words, ratio, large) of all text in the driver's page or frame, and the colour of its ground."""
+    return driver.execute_script(TEXTS, root)
 
 
 def _light(colour):

@@ -1,5 +1,7 @@
 """What a person does on the page, and what the page says."""
 
+import json
+
 from streamlit.testing.v1 import AppTest
 
 from lungct_tools import TOOLS
@@ -28,4 +30,10 @@ def press(page, label):
 def said(page):
     """Everything that the page says."""
     kinds = ("html", "markdown", "caption", "error", "warning", "info")
-    return " ".join(element.body if kind == "html" else element.value for kind in kinds for element in page.get(kind))
+    texts = [element.body if kind == "html" else element.value for kind in kinds for element in page.get(kind)]
+    return " ".join([*texts, *(sent["told"] for sent in find_sent(page))])
+
+
+def find_sent(page):
+    """What the viewer is sent, but for pixels; empty where it is not shown."""
+    return [json.loads(element.proto.json_args) for element in page.get("component_instance")]

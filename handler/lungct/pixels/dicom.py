@@ -8,20 +8,24 @@ import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
+import numpy as np
 from pydicom import config, dcmread, uid
 from pydicom.dataset import Dataset
 
 from lungct.errors import LungCTError
 from lungct.pixels.elements import as_list, as_text, get_group, get_value, unsupported
-from lungct.pixels.hounsfield import read_scale, to_gray
-from lungct.pixels.pixeldata import find_syntax, read_frame
+from lungct.pixels.hounsfield import Scale, read_scale, to_gray, to_hu
+from lungct.pixels.pixeldata import Syntax, Values, find_syntax, read_frame
 from lungct.pixels.plane import check_view, read_aspect
-from lungct.pixels.rendering import Acquisition, Rendering, Rule, Terms, check_size, translate_faults
+from lungct.pixels.rendering import Acquisition, Plane, Rendering, Rule, Terms, check_size, translate_faults
 from lungct.window import Window
 
 CT_CLASSES = {uid.CTImageStorage, uid.EnhancedCTImageStorage, uid.LegacyConvertedEnhancedCTImageStorage}
 GRAY = "MONOCHROME"  # 1 or 2, and before DICOM without either
+HEADER = "The DICOM header is damaged or cut short; export the slice again."
+PIXELS = "The DICOM pixel data is damaged or cut short; export the slice again."
 CT_INTERCEPT = -900  # unsigned values with an intercept below are HU; so are signed ones of a CT image
 
 # Log lines and warnings of these packages quote values of the file.
@@ -43,23 +47,55 @@ def render(body: bytes, terms: Terms) -> Rendering:
         LungCTError: unsupported_dicom, corrupt_image, too_many_pixels, bad_option (frame or window not in the file).
     """
     with _quiet():
-        with translate_faults("The DICOM header is damaged or cut short; export the slice again."):
-            data = dcmread(io.BytesIO(body), force=True)
-            check_object(data)
-            syntax = find_syntax(data)
-            check_pixel_description(data, terms)
-            frame, notes = choose_frame(data, terms.frame)
-            notes += check_view(data, frame)
-            aspect = read_aspect(data, frame)
-            slope, intercept, more = read_rescale(data, frame)
-            notes += more
-            window, rule = choose_window(data, frame, terms)
-            if syntax.lossy or as_text(data, "LossyImageCompression") == "01":
-                notes.append("The pixels were compressed by a lossy method.")
-        with translate_faults("The DICOM pixel data is damaged or cut short; export the slice again."):
-            pixels = to_gray(read_frame(data, syntax, frame), read_scale(data, slope, intercept), window)
-            made = read_acquisition(data, frame)
-    return Rendering(pixels, window, rule, tuple(notes), made, aspect)
+        with translate_faults(HEADER):
+            found = read_frame_header(body, terms)
+            window, rule = choose_window(found.data, found.frame, terms)
+            if found.syntax.lossy or as_text(found.data, "LossyImageCompression") == "01":
+                found.notes.append("The pixels were compressed by a lossy method.")
+        with translate_faults(PIXELS):
+            pixels = to_gray(*found.read(), window)
+            made = read_acquisition(found.data, found.frame)
+    return Rendering(pixels, window, rule, tuple(found.notes), made, found.aspect)
+
+
+def read_plane(body: bytes, terms: Terms) -> Plane:
+    """Decode the same frame to HU alone, for who looks at it in windows of their own. Raises what `render` raises."""
+    with _quiet():
+        with translate_faults(HEADER):
+            found = read_frame_header(body, terms)
+        with translate_faults(PIXELS):
+            hu = np.rint(to_hu(*found.read()))
+            return Plane(np.clip(hu, -32768, 32767).astype(np.int16), found.aspect)
+
+
+class Frame(NamedTuple):
+    """One frame of a CT image before its pixels are decoded; `notes` are warnings."""
+
+    data: Dataset
+    syntax: Syntax
+    frame: int
+    notes: list[str]
+    aspect: float
+    slope: float
+    intercept: float
+
+    def read(self) -> tuple[Values, Scale]:
+        """Its values as they lie in the allocated bits, and what they mean."""
+        scale = read_scale(self.data, self.slope, self.intercept)
+        return read_frame(self.data, self.syntax, self.frame), scale
+
+
+def read_frame_header(body: bytes, terms: Terms) -> Frame:
+    """What the header says of the frame that `terms` ask for, after all checks."""
+    data = dcmread(io.BytesIO(body), force=True)
+    check_object(data)
+    syntax = find_syntax(data)
+    check_pixel_description(data, terms)
+    frame, notes = choose_frame(data, terms.frame)
+    notes += check_view(data, frame)
+    aspect = read_aspect(data, frame)
+    slope, intercept, more = read_rescale(data, frame)
+    return Frame(data, syntax, frame, notes + more, aspect, slope, intercept)
 
 
 def check_object(data: Dataset) -> None:

@@ -11,11 +11,11 @@ import numpy.typing as npt
 from lungct.errors import LungCTError
 from lungct.pixels import raster, reader
 from lungct.pixels.formats import measure_plain, recognise
-from lungct.pixels.rendering import Acquisition, Asked, Rule, Terms, check_size
+from lungct.pixels.rendering import Acquisition, Asked, Plane, Rule, Terms, check_size
 from lungct.settings import Settings
-from lungct.window import Window
+from lungct.window import LUNG, Window
 
-__all__ = ["Slice", "decode", "measure"]
+__all__ = ["Plane", "Slice", "decode", "measure", "read_plane"]
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,17 @@ def decode(body: bytes, window: Asked, frame: int | None, default: Window, setti
         found.pixels, kind, found.window, sha256, found.warnings, found.rule, found.acquisition, found.aspect,
         found.coloured,
     )  # fmt: skip
+
+
+def read_plane(body: bytes, settings: Settings) -> Plane | None:
+    """The HU of the frame that `decode` renders of a DICOM file, for windows of one's own; None for any other file.
+
+    Raises:
+        LungCTError: as `decode`.
+    """
+    if len(body) > settings.max_bytes or recognise(body) != "DICOM":
+        return None
+    return reader.read_plane(body, Terms(None, None, LUNG, settings))
 
 
 def measure(body: bytes) -> int | None:

@@ -23,7 +23,7 @@ from PIL import Image
 from lungct.errors import LungCTError
 from lungct.pixels import dicom, raster
 from lungct.pixels.rendering import Rendering, Terms
-from lungct.pixels.wire import CPU_SECONDS, GZIP, receive, send
+from lungct.pixels.wire import CPU_SECONDS, GZIP, HU, receive, send
 from lungct.settings import Settings
 from lungct.window import Window
 
@@ -74,6 +74,9 @@ def answer_job(head: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes
     try:
         if head["kind"] == GZIP:
             return {}, inflate(body, head["max_bytes"])
+        if head["kind"] == HU:
+            plane = dicom.read_plane(body, read_terms(head))
+            return {"shape": plane.hu.shape, "aspect": plane.aspect}, plane.hu.tobytes()
         found = decode(body, head["kind"], read_terms(head))
     except LungCTError as error:
         return {"error": error.code, "message": error.message}, b""

@@ -27,8 +27,8 @@ import numpy as np
 from PIL import Image
 
 from lungct.errors import LungCTError
-from lungct.pixels.rendering import Acquisition, Rendering, Terms
-from lungct.pixels.wire import CPU_SECONDS, GZIP, receive, send
+from lungct.pixels.rendering import Acquisition, Plane, Rendering, Terms
+from lungct.pixels.wire import CPU_SECONDS, GZIP, HU, receive, send
 from lungct.settings import Settings, list_given_folders
 from lungct.window import LUNG, Window
 
@@ -54,6 +54,12 @@ def read(body: bytes, kind: str, terms: Terms) -> Rendering:
     pixels = np.frombuffer(blob, np.uint8).reshape(head["pixels"])
     made = Acquisition(*head["acquisition"])
     return Rendering(pixels, window, head["rule"], tuple(head["warnings"]), made, head["aspect"], head["coloured"])
+
+
+def read_plane(body: bytes, terms: Terms) -> Plane:
+    """The HU of a DICOM file, decoded in a child process. LungCTError, RuntimeError: see `_ask`."""
+    head, blob = _ask({"kind": HU, **terms._asdict(), "settings": asdict(terms.settings)}, body)
+    return Plane(np.frombuffer(blob, np.int16).reshape(head["shape"]), head["aspect"])
 
 
 def inflate(body: bytes, max_bytes: int) -> bytes:

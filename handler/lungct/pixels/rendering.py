@@ -75,6 +75,18 @@ class Rendering(NamedTuple):
     coloured: float = 0.0
 
 
+class Plane(NamedTuple):
+    """A decoded CT slice before any window.
+
+    Attributes:
+        hu: (H, W) int16, rounded; padding is air.
+        aspect: height over width of a pixel, 0.5 to 2.
+    """
+
+    hu: npt.NDArray[np.int16]
+    aspect: float
+
+
 def check_size(rows: int, columns: int, settings: Settings) -> None:
     """LungCTError too_many_pixels when the header declares more than the limits."""
     if rows * columns > settings.max_pixels or max(rows, columns) > settings.max_side:

@@ -10,6 +10,7 @@ from typing import Any
 
 CPU_SECONDS = 1.5  # a file may cost a reader; 2048 x 2048 in JPEG 2000, more than any scanner makes, takes 0.8
 GZIP = "gzip"  # the kind of a job that is no file to decode but a body to inflate
+HU = "hu"  # the kind of a job that wants the HU of a DICOM file and no gray
 
 _LENGTHS = struct.Struct(">II")
 

@@ -1,0 +1,124 @@
+"""The viewer of the page in its frame, with what hands do in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+
+from lungct_tools.page.browser import Browser
+
+# All canvases of a pane one over the other, as RGB.
+LOOK = """
+const pane = document.getElementById(arguments[0]), {width, height} = pane.querySelector("canvas");
+const pen = Object.assign(document.createElement("canvas"), {width, height}).getContext("2d");
+for (const each of pane.querySelectorAll("canvas")) if (each.width) pen.drawImage(each, 0, 0, width, height);
+return [width, height, [...pen.getImageData(0, 0, width, height).data].filter((_, at) => at % 4 < 3)];
+"""
+# How long a turn of the wheel takes, in milliseconds: until Python's answer is there, and from then until it is shown.
+TURN = """
+const [pixels, done] = arguments, panes = document.getElementById("panes"), began = performance.now();
+let arrived = 0;
+addEventListener("message", ({data}) => { if (data?.type === "streamlit:render") arrived = performance.now(); },
+ {capture: true, once: true});
+new MutationObserver((_, watch) => {
+  watch.disconnect();
+  requestAnimationFrame(() => setTimeout(() => done([arrived - began, performance.now() - arrived])));
+}).observe(document.documentElement, {attributes: true, attributeFilter: ["data-at"]});
+panes.dispatchEvent(new WheelEvent("wheel", {deltaY: pixels, bubbles: true, cancelable: true}));
+"""
+
+
+class Frame:
+    """The viewer on an opened page."""
+
+    def __init__(self, visit: Browser) -> None:
+        self._visit = visit
+        self._driver = visit.driver
+        self.wait_for("dataset.at", lambda at: bool(at))
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """The driver works in the frame, until the block ends."""
+        frame = self._visit.find("//iframe[contains(@title, 'lightbox')]", "viewer")
+        self._driver.switch_to.frame(frame)
+        try:
+            yield
+        finally:
+            self._driver.switch_to.default_content()
+
+    def run(self, script: str, *arguments: object) -> Any:
+        """What a script returns in the frame."""
+        with self.entered():
+            return self._driver.execute_script(script, *arguments)
+
+    def wait_for(self, what: str, condition: Any) -> None:
+        """Wait until a property of the frame's root fulfils the condition."""
+        self._visit.wait(lambda _: condition(self.run(f"return document.documentElement.{what}")), what)
+
+    @property
+    def at(self) -> int:
+        """Number of the slice that is shown."""
+        return int(self.run("return document.documentElement.dataset.at"))
+
+    @property
+    def state(self) -> str:
+        """Window and zoom, as they are told."""
+        return str(self.run("return document.getElementById('state').textContent"))
+
+    def reach(self, at: int) -> None:
+        """Wait until a slice is shown."""
+        self.wait_for("dataset.at", lambda shown: shown == str(at))
+
+    def look(self, pane: str) -> npt.NDArray[np.uint8]:
+        """(H, W, 3) of what is seen in a pane, once it is drawn."""
+        with self.entered():
+            self._driver.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+            width, height, values = self._driver.execute_script(LOOK, pane)
+        return np.array(values, np.uint8).reshape(height, width, 3)
+
+    def press(self, name: str) -> None:
+        """Press a button."""
+        with self.entered():
+            self._find(name).click()
+
+    def turn(self, pixels: int) -> None:
+        """Turn the wheel over the slice."""
+        with self.entered():
+            origin = ScrollOrigin.from_element(self._find("original"))
+            ActionChains(self._driver).scroll_from_origin(origin, 0, pixels).perform()
+
+    def time_turn(self, pixels: int) -> tuple[float, float]:
+        """Turn the wheel and wait for the slice; milliseconds of the round trip, and of what comes after it."""
+        with self.entered():
+            took = self._driver.execute_async_script(TURN, pixels)
+        return float(took[0]), float(took[1])
+
+    def drag(self, right: int, down: int, key: str = "") -> None:
+        """Drag over the slice, with a key held if one is named."""
+        with self.entered():
+            hands = ActionChains(self._driver).move_to_element(self._find("original"))
+            hands = (hands.key_down(key) if key else hands).click_and_hold().move_by_offset(right, down).release()
+            (hands.key_up(key) if key else hands).perform()
+
+    def type(self, *keys: str) -> None:
+        """Press keys, wherever the focus is."""
+        ActionChains(self._driver).send_keys(*keys).perform()
+
+    def enter_by_tab(self) -> None:
+        """Press Tab until the focus is in the viewer."""
+        for _ in range(60):
+            self.type(Keys.TAB)
+            if self._driver.execute_script("return document.activeElement.tagName") == "IFRAME":
+                return
+        raise AssertionError("Tab never reaches the viewer")
+
+    def _find(self, name: str) -> WebElement:
+        return self._driver.find_element("id", name)
