@@ -40,7 +40,7 @@ def test_without_control_groups_all_cores_are_used(tmp_path):
 
 
 def test_a_worker_under_a_quota_computes_with_the_threads_that_the_quota_leaves(monkeypatch, caplog):
-    monkeypatch.setattr("lung_ct_handler.count_cores", lambda: 6)
+    monkeypatch.setattr("lungct.serving.loading.count_cores", lambda: 6)
     with caplog.at_level(logging.INFO, logger="lung_ct_handler"):
         LungCTHandler().initialize(make_context(minWorkers=3))
     assert "2 threads" in caplog.text
