@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from urllib3.exceptions import ProtocolError
 
 from lungct_client.address import Gateway, Local
 from lungct_client.errors import RefusedError, ServerBusy, ServerDown, ServerError, ServerSilent, TokenError
@@ -129,19 +130,27 @@ class Client:
                 time.sleep(pause)
         raise AssertionError("count() does not end")
 
+    def _send(self, method: str, url: str, **arguments: Any) -> requests.Response:
+        """Ask; once more where the connection was closed before anything was answered (RFC 9112, 9.3.1).
+
+        nginx closes connections that are idle where it reads its settings anew, and a request may just be on its way.
+        """
+        place: dict[str, Any] = {"timeout": self._timeout_s, "verify": self._verify}
+        try:
+            return self._session.request(method, url, **place, **arguments)
+        except requests.ConnectionError as error:
+            if not (error.args and isinstance(error.args[0], ProtocolError)):
+                raise
+        return self._session.request(method, url, **place, **arguments)
+
     def _attempt(
         self, method: str, api: str, path: str, token: str, headers: Mapping[str, str] | None = None, **arguments: Any
     ) -> requests.Response:
         """The answer, if it is a good one; else the error that says whether trying again can help."""
         authorization = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            answer = self._session.request(
-                method,
-                self._server.url(api) + path,
-                headers={**(headers or {}), **authorization},
-                timeout=self._timeout_s,
-                verify=self._verify,
-                **arguments,
+            answer = self._send(
+                method, self._server.url(api) + path, headers={**(headers or {}), **authorization}, **arguments
             )
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
             here = isinstance(self._server, Local)

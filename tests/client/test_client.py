@@ -56,6 +56,33 @@ def told(tmp_path):
         server.shutdown()
 
 
+def read_request(stream):
+    """One request without a body; whether there was one."""
+    return bool(list(iter(lambda: stream.readline().strip(), b"")))
+
+
+def test_a_connection_that_is_closed_in_the_moment_of_its_next_use_costs_no_request(tmp_path):
+    """As nginx does with idle ones where it reads its settings anew."""
+    seen = []
+
+    def serve(listener):
+        for requests in (2, 1):  # the second of the first connection is read, and the connection closed
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rb") as stream:
+                for number in range(requests):
+                    seen.append(read_request(stream))
+                    if (requests, number) != (2, 1):
+                        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        listener.settimeout(10)
+        served = pool.submit(serve, listener)
+        client = Client(Instance(tmp_path, (listener.getsockname()[1],) * 5), deadline_s=0)
+        assert [client.call("GET", "inference", "/ping").status_code for _ in range(2)] == [200, 200]
+        served.result(10)
+    assert seen == [True] * 3
+
+
 @pytest.mark.parametrize(
     "answer", [(200, {"status": "Healthy"}), (500, {"status": "Unhealthy"}), (503, {}), (404, {}), REJECTED]
 )
