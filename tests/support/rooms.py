@@ -6,6 +6,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 LONG = (
+    "bench",
     "container",
     "proxy",
     "modelling",
@@ -13,7 +14,6 @@ LONG = (
     "fronts",
     "model",
     "tests",
-    "bench",
     "page",
     "pixels",
     "engines",
