@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from lungct.model.contract import ModelContract
 from lungct_tools.documents.markdown import fill, tabulate
 from lungct_tools.modelling.dataset import CLASSES
-from lungct_tools.modelling.pasting.training import Recipe
+from lungct_tools.modelling.reproduction import describe_reproduction
 from lungct_tools.modelling.table import list_cells, list_rows, show
 
 CARD, EVALUATION, TRIED, FIGURE = "MODEL_CARD.md", "evaluation.json", "tried.json", "phantoms.png"
@@ -220,24 +219,6 @@ def describe_limits(found: dict[str, Any]) -> str:
   size.
 - Not judged on: contrast media apart from what came, children, implants, other kernels than the listed, low dose.
 - Confidence is calibrated for slices like these. A slice is not a patient: no volume, no history, no earlier scan."""
-
-
-def describe_reproduction(contract: ModelContract, found: dict[str, Any]) -> str:
-    made = contract.training
-    usual = json.loads(json.dumps(asdict(Recipe())))
-    recipe = json.dumps({name: value for name, value in made["recipe"].items() if value != usual.get(name)})
-    every = f"lungct trust --data DIR --every {made['trust']['every']} --write\n" if "trust" in made else ""
-    return f"""## How to reproduce
-
-```
-lungct train --data DIR --init INIT --recipe '{recipe}' --version {contract.version}
-{every}lungct quantize --data DIR
-lungct evaluate --data DIR{" --beside EVALUATION" if "beside" in found else ""}
-```
-
-INIT was {made.get("init", "not told")}; `imagenet` fetches torchvision's. Training took {made["minutes"]:.0f} minutes
-of wall time, evaluating {found["minutes"]:.0f}. [docs/trials.md](../../docs/trials.md) tells how the shipped training
-went, and of earlier trials."""
 
 
 def describe_sources() -> str:

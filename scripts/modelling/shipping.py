@@ -22,6 +22,7 @@ from lungct_tools.modelling.pasting.backgrounds import Background, is_kept_out
 from lungct_tools.modelling.pasting.generator import Generator
 from lungct_tools.modelling.pasting.nodules import Nodules
 from lungct_tools.modelling.pasting.settings import Settings
+from lungct_tools.modelling.pasting.start import Start
 from lungct_tools.modelling.pasting.training import Recipe
 from lungct_tools.modelling.sources import Known, sets_limits
 from lungct_tools.phantom.files import golden_inputs
@@ -93,7 +94,7 @@ def ship(
     network: LungResNet18,
     recipe: Recipe,
     minutes: float,
-    init: str,
+    start: Start,
     material: Material,
     known: list[Known],
     out: Path,
@@ -108,7 +109,7 @@ def ship(
         network: trained.
         recipe: by which.
         minutes: that it took.
-        init: what it began with.
+        start: what it began with.
         material: what it was trained on, and what was kept out.
         known: the real slices; those of boxed series and of DICOM series set nothing.
         out: the folder.
@@ -146,8 +147,9 @@ def ship(
         training={
             "recipe": asdict(recipe),
             "minutes": minutes,
-            "init": init,
+            "init": start.name,
             **material.split(kept_out=False).describe(),
+            **({"earlier": start.earlier} if start.earlier else {}),
         },
         data=DATA,
         licence=LICENCE,

@@ -25,7 +25,9 @@ def parse_arguments() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the data, see above")
     parser.add_argument("--nodules", type=Path, help="folder of the nodules (default DIR/lidc_nodules)")
-    parser.add_argument("--init", default="imagenet", help="'imagenet' or a state_dict file (default %(default)s)")
+    parser.add_argument(
+        "--init", default="imagenet", help="'imagenet', a state_dict file, a model folder (%(default)s)"
+    )
     parser.add_argument("--recipe", default="{}", help="JSON of what differs from the default recipe")
     parser.add_argument("--work", type=Path, default=ROOT / ".run" / "train", help="checkpoints (%(default)s)")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --work")
@@ -44,8 +46,7 @@ def main() -> int:
     from lungct_tools.modelling.dataset import read_cases
     from lungct_tools.modelling.pasting.backgrounds import read_clear, take_normal
     from lungct_tools.modelling.pasting.nodules import read_nodules
-    from lungct_tools.modelling.pasting.settings import Settings
-    from lungct_tools.modelling.pasting.start import build_network
+    from lungct_tools.modelling.pasting.start import read_start
     from lungct_tools.modelling.pasting.training import CHECKPOINT, Trainer, read_recipe
     from lungct_tools.modelling.shipping import Material, check_kept_out, ship
     from lungct_tools.modelling.sources import read_sources
@@ -62,9 +63,9 @@ def main() -> int:
         known = read_sources(args.data, cases)
         check_kept_out(material)
         torch.manual_seed(recipe.seed)
-        generator = material.split(kept_out=False).generate(Settings(), recipe.seed)
-        start = Path(args.init).name
-        trainer = Trainer(build_network(args.init), start, generator, recipe, args.work, workers=2)
+        generator = material.split(kept_out=False).generate(recipe.images, recipe.seed)
+        start = read_start(args.init)
+        trainer = Trainer(start, generator, recipe, args.work, workers=2)
         network, minutes = trainer.run(), round(trainer.seconds / 60, 1)
         contract = ship(network, recipe, minutes, start, material, known, args.out, args.version)
     except (ModelFolderError, ValueError, TypeError, KeyError, OSError, RuntimeError, UnpicklingError) as error:

@@ -41,6 +41,17 @@ def test_a_folder_that_an_older_release_trained_gets_its_card(trained, found, tm
     assert "INIT was not told" in (tmp_path / CARD).read_text()
 
 
+def test_a_training_that_went_on_from_another_is_told_as_two_commands(trained, found, tmp_path):
+    contract = load_model_folder(trained.model).contract
+    first = contract.training
+    then = {"recipe": {**first["recipe"], "images": {**first["recipe"]["images"], "level": 0}}, "earlier": first}
+    write_card(tmp_path, replace(contract, training={**first, **then, "init": "a model"}), found)
+    one, two = [line for line in (tmp_path / CARD).read_text().splitlines() if line.startswith("lungct train")]
+    assert ("--init INIT" in one, "--out MODEL_1" in one, "images" in one) == (True, True, False)
+    assert ("--init MODEL_1" in two, '"images": {"level": 0}' in two, "--out" in two) == (True, True, False)
+    assert f"INIT was {trained.start.name}" in (tmp_path / CARD).read_text()
+
+
 def test_a_bound_is_rounded_up(trained, found, tmp_path):
     contract = load_model_folder(trained.model).contract
     trust = {"every": 1, "count": 0, "of": 664, "at_most": 0.0045}

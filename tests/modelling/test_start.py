@@ -1,9 +1,13 @@
 """The weights that a training begins with: those of the network, or it does not begin."""
 
+import shutil
+from dataclasses import replace
+
 import pytest
 import torch
 
-from lungct_tools.modelling.pasting.start import build_network
+from lungct.model import ModelContract
+from lungct_tools.modelling.pasting.start import read_start
 
 
 @pytest.mark.parametrize(
@@ -33,6 +37,24 @@ def test_a_start_file_of_another_network_is_refused_before_anything_is_trained(
 def test_start_weights_fill_all_but_the_last_layer(trained):
     start = torch.load(trained.start, weights_only=True)
     torch.manual_seed(1)  # another than that of the start file
-    network = build_network(str(trained.start))
+    network = read_start(str(trained.start)).network
     assert torch.equal(network.layer4[1].conv2.weight, start["layer4.1.conv2.weight"])
     assert not torch.equal(network.fc.weight, start["fc.weight"])
+
+
+def test_a_training_that_begins_with_a_model_folder_keeps_its_last_layer_too(folder):
+    network, name, earlier = read_start(str(folder.path))
+    assert folder.contract.weights_sha256[:12] in name
+    assert earlier == folder.contract.training
+    assert {name: float(each.sum()) for name, each in network.state_dict().items()} == {
+        name: float(each.sum()) for name, each in folder.network.state_dict().items()
+    }
+    assert float(network.fc.weight.detach().abs().max()) > 0
+
+
+def test_a_model_folder_of_other_classes_is_no_beginning(folder, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(folder.path, other)
+    replace(ModelContract.read(other), classes=("Normal", "Benign", "Malignant")).write(other)
+    with pytest.raises(ValueError, match="has the classes Normal, Benign, Malignant"):
+        read_start(str(other))

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ from lungct_tools.modelling.pasting.backgrounds import is_kept_out, prepare, tak
 from lungct_tools.modelling.pasting.generator import Generator
 from lungct_tools.modelling.pasting.nodules import read_nodules
 from lungct_tools.modelling.pasting.settings import Settings
-from lungct_tools.modelling.pasting.start import build_network
+from lungct_tools.modelling.pasting.start import Start, read_start
 from lungct_tools.modelling.pasting.training import (
     CHECKPOINT,
     LOG,
@@ -106,8 +106,8 @@ SHORT = Recipe(views=((8, 64), (8, 96)), batch=4)
 
 def make_trainer(generator, folder, recipe=SHORT, start="start.pth"):
     torch.manual_seed(0)
-    network = build_network(str(make_start(folder.parent / "start.pth")))
-    return Trainer(network, start, generator, recipe, folder, 0)
+    network = read_start(str(make_start(folder.parent / "start.pth"))).network
+    return Trainer(Start(network, start), generator, recipe, folder, 0)
 
 
 def test_a_training_that_was_stopped_goes_on_to_the_very_same_weights(generator, tmp_path, monkeypatch):
@@ -177,7 +177,7 @@ def test_a_trained_folder_verifies_and_states_how_it_was_made(trained):
     assert contract.pooling == ("lse", 6.0)
     assert contract.judged == JUDGED
     made = contract.training
-    assert made["recipe"] == json.loads(json.dumps({**vars(read_recipe(RECIPE))}))
+    assert made["recipe"] == json.loads(json.dumps(asdict(read_recipe(RECIPE))))
     assert made["nodules"] + sum(is_kept_out(f"P{n}") for n in range(24)) == 24
     assert contract.refer_below == dict.fromkeys(CLASSES, NEVER)  # so few slices support no threshold
     assert 0 < contract.gate["refer_above"] <= contract.gate["refuse_above"]
@@ -210,6 +210,7 @@ def test_kept_out_cases_and_patients_are_in_no_training_and_all_others_are(train
 
 def test_a_recipe_names_what_differs_and_an_unknown_name_is_refused(trained, tmp_path, run_here):
     assert read_recipe('{"lr": 0.1, "views": [[32, 96]]}') == Recipe(lr=0.1, views=((32, 96),))
+    assert read_recipe('{"images": {"level": 0}}').images == replace(Settings(), level=0)
     place = ("--data", trained.data, "--nodules", trained.nodules, "--work", tmp_path)
     code, said = run_here("train", *place, "--version", "1", "--recipe", '{"speed": 1}')
     assert code == 2

@@ -7,6 +7,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 LONG = (
     "bench",
+    "faults",
     "container",
     "proxy",
     "modelling",

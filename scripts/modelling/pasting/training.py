@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 
@@ -22,6 +22,8 @@ from lungct.model.network import LungResNet18, pool
 from lungct.model.preprocess import normalize
 from lungct_tools.modelling.dataset import NORMAL
 from lungct_tools.modelling.pasting.generator import Generator
+from lungct_tools.modelling.pasting.settings import Settings
+from lungct_tools.modelling.pasting.start import Start
 
 SAVED_EVERY_S = 300.0
 LOGGED_EVERY = 25  # steps
@@ -43,6 +45,7 @@ class Recipe:
         sharpness: r of the log-sum-exp pooling.
         own, away: weight of the loss on a nodule's cells, and on cells away from it.
         seed: of everything.
+        images: what they are like; `view` is that of the stage.
     """
 
     views: tuple[tuple[int, int], ...] = ((16384, 128), (3840, 224))
@@ -56,6 +59,7 @@ class Recipe:
     own: float = 1.0
     away: float = 2.0
     seed: int = 0
+    images: Settings = field(default_factory=Settings)
 
     @property
     def steps(self) -> int:
@@ -67,6 +71,8 @@ def read_recipe(text: str) -> Recipe:
     changes = json.loads(text)
     if "views" in changes:
         changes["views"] = tuple(tuple(part) for part in changes["views"])
+    if "images" in changes:
+        changes["images"] = Settings(**changes["images"])
     return Recipe(**changes)
 
 
@@ -109,17 +115,15 @@ def measure_loss(evidence: Tensor, labels: Tensor, shares: Tensor, recipe: Recip
 class Trainer:
     """A training that can be stopped at any time; `run` goes on from its last checkpoint."""
 
-    def __init__(
-        self, network: LungResNet18, start: str, generator: Generator, recipe: Recipe, folder: Path, workers: int
-    ) -> None:
-        """Read `folder`'s checkpoint if it has one. `start`: what `network` was built from.
+    def __init__(self, start: Start, generator: Generator, recipe: Recipe, folder: Path, workers: int) -> None:
+        """Read `folder`'s checkpoint if it has one.
 
         Raises:
             ValueError: the checkpoint is of another recipe or start.
         """
         cv2.setNumThreads(1)  # threads of OpenCV's do not outlive the fork of a worker, which would wait for them
-        self.start, self.recipe, self.folder, self.workers = start, recipe, folder, workers
-        self.generator = generator
+        self.start, self.recipe, self.folder, self.workers = start.name, recipe, folder, workers
+        self.generator, network = generator, start.network
         self.network = network.to(memory_format=torch.channels_last)
         self.network.requires_grad_(False)
         self.stem = torch.nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool, network.layer1)
