@@ -1,5 +1,6 @@
 import base64
 import json
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -138,6 +139,8 @@ URL_SAFE = base64.urlsafe_b64encode(FILE).decode()
         URL_SAFE,
         URL_SAFE.rstrip("="),
         f"data:image/png;base64,{PLAIN}",
+        f"data:image/png; base64,{quote(PLAIN, safe='')}",
+        f"{URL_SAFE[:4]} {URL_SAFE[4:]}",
         f"DATA:;charset=x;BASE64,{base64.encodebytes(FILE).decode()}",
     ],
 )
@@ -152,6 +155,25 @@ def test_base64_is_read_however_it_is_written(text):
 def test_bad_base64_is_a_corrupt_image(text):
     assert refused({"body": {"data": text}}) == "corrupt_image"
     assert refused({"body": oip(data=[{"a": 1} if text == ["YQ=="] else text])}) == "corrupt_image"
+
+
+def test_base64_in_which_each_plus_became_a_blank_is_refused_and_not_read_without_them():
+    """Without them every later byte would be another: the file would be called damaged, which it is not."""
+    lost = base64.b64encode(encode(GRAY, "JPEG")).decode().replace("+", " ")
+    assert " " in lost
+    for row in ({"body": lost.encode()}, {"data": lost.encode()}, {"body": {"data": lost}}, {"body": oip(data=[lost])}):
+        with pytest.raises(LungCTError, match=r"may have been a \+") as caught:
+            parse(row, {}, CLASSES)
+        assert caught.value.code == "corrupt_image"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_base64_as_windows_writes_it_is_read(encoding):
+    for file in (encode(GRAY, "PNG"), build_ct()):
+        for text in (base64.encodebytes(file).decode(), f"data:;base64,{base64.b64encode(file).decode()}"):
+            assert parse({"body": text.encode(encoding)}, {}, CLASSES).body == file
+            with pytest.raises(LungCTError, match="make score"):
+                parse({"data": file, "second": text.encode(encoding)}, {}, CLASSES)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "WEBP"])
