@@ -99,7 +99,7 @@ def read_aspect(picture: Image.Image) -> float:
     their place state nothing.
     """
     for across, down in _list_resolutions(picture):
-        if all(isinstance(value, Real) and 0 < value < math.inf for value in (across, down)):
+        if all(isinstance(value, Real) and 0 < float(value) < math.inf for value in (across, down)):
             return float(across) / float(down)
     return 1.0
 
