@@ -18,6 +18,7 @@ from pathlib import Path
 from lungct import NOTICE
 from lungct.errors import STATUS
 from lungct.exchange.form import FILE_FIELDS
+from lungct.exchange.oip import INPUTS
 from lungct.exchange.origin import REQUEST_ID, TRACE
 from lungct.exchange.request import CHOICES, OPTIONS, ScoreRequest
 from lungct.model.folder import load_model_folder
@@ -139,7 +140,7 @@ def describe_inference() -> Schema:
     tensor = {
         "type": "object",
         "required": ["name", "datatype", "shape", "data"],
-        "properties": {"datatype": {"const": "BYTES"}, "data": data},
+        "properties": {"name": {"enum": [*INPUTS]}, "datatype": {"const": "BYTES"}, "data": data},
     }
     asked = {
         "type": "object",

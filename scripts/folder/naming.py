@@ -7,7 +7,7 @@ import unicodedata
 
 NOISE = {  # no slices, whatever folder they are in
     "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "dicomdir", "__macosx", "@eadir", "lost+found",
-    "$recycle.bin", "system volume information",
+    "$recycle.bin", "recycler", "recycled", "#recycle", "@recycle", "system volume information",
 }  # fmt: skip
 
 
@@ -21,8 +21,8 @@ def normalise(name: str) -> str:
 
 
 def is_noise(name: str) -> bool:
-    """Whether a file or folder is hidden or one of those that systems leave everywhere."""
-    return name.startswith(".") or name.lower() in NOISE
+    """Whether a file or folder is hidden or one of those that systems leave everywhere; `;1` is ISO 9660's."""
+    return name.startswith(".") or name.lower().removesuffix(";1") in NOISE
 
 
 def printable(name: str) -> str:

@@ -15,6 +15,7 @@ from lungct.settings import Settings
 from lungct_tools.folder.naming import is_noise
 
 MAX_BYTES = Settings().max_bytes
+_LEFT_BY_COPY = "\ufeff\x1a"
 # Bytes of a name that are no UTF-8, as Python keeps them, in the usual code pages of Windows and of its console.
 _CODE_PAGES = [
     {0xDC00 + byte: bytes([byte]).decode(page, "replace") for byte in range(0x80, 0x100)}
@@ -104,8 +105,9 @@ class Folder(Files):
 class Listing(Files):
     """A text file with one path a line; relative ones start at the list's own folder.
 
-    UTF-8, or UTF-16 or UTF-32 as Windows writes them; a byte order mark is no part of a name, and neither are the
-    quotes of its "Copy as path". A path that is not there is spelled as `spell` has it.
+    UTF-8, or UTF-16 or UTF-32 as Windows writes them. A byte order mark is no part of a name, wherever `copy a+b` left
+    one, nor is the Ctrl-Z that it ends with, nor are the quotes of "Copy as path". A path that is not there is spelled
+    as `spell` has it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -117,7 +119,7 @@ class Listing(Files):
         errors = "surrogateescape" if encoding == "utf-8-sig" else "replace"
         try:
             with self._path.open(encoding=encoding, errors=errors) as lines:
-                for line in map(str.strip, lines):
+                for line in (each.strip().strip(_LEFT_BY_COPY).strip() for each in lines):
                     if line and not line.startswith("#"):
                         name = line[1:-1] if len(line) > 2 and line[0] == line[-1] == '"' else line
                         name = spell(self._path.parent, name)

@@ -49,6 +49,25 @@ def test_any_other_tensor_is_a_bad_option(changes):
     assert refused(ask(**changes)) == "bad_option"
 
 
+@pytest.mark.parametrize("name", ["input-0", "Image", "image ", "", None, 0, ["image"], {}])
+def test_an_input_that_the_model_has_not_is_refused_and_the_one_that_it_has_is_named(name):
+    (known,) = oip.describe("lung_ct", CLASSES)["inputs"]
+    assert refused(ask(name=name), f"called {known['name']}") == "bad_option"
+    headers, body = binary(b"file", name=name)
+    with pytest.raises(LungCTError, match=f"called {known['name']}"):
+        parse({"body": body}, headers, CLASSES)
+
+
+def test_an_input_without_a_name_is_refused():
+    document = ask()
+    del document["inputs"][0]["name"]
+    assert refused(document, "called image") == "bad_option"
+
+
+def test_the_input_may_have_the_name_that_a_file_has_in_every_other_body():
+    assert parse({"body": ask(name="data")}, {}, CLASSES).body == b"file"
+
+
 @pytest.mark.parametrize("data", [["YQ==", "YQ=="], [["YQ==", "YQ=="]], [["YQ=="], ["YQ=="]]])
 def test_several_slices_in_one_tensor_are_refused_with_the_reason(data):
     assert refused(ask(data=data, shape=[2]), "One request is one slice") == "bad_option"

@@ -8,9 +8,7 @@ from hypothesis import strategies as st
 from lungct.errors import LungCTError
 from lungct.exchange.request import parse
 from lungct.window import Window
-from tests.support.dicoms import build_ct
 from tests.support.pictures import GRAY, encode
-from tests.support.tensors import oip
 
 CLASSES = ("Benign", "Malignant", "Normal")
 
@@ -123,63 +121,12 @@ def test_json_that_is_no_object_is_refused(body):
     assert refused({"body": body}, {"Content-Type": "application/json"}) == "bad_option"
 
 
-FILE = bytes(range(256))
-PLAIN = base64.b64encode(FILE).decode()
-URL_SAFE = base64.urlsafe_b64encode(FILE).decode()
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        PLAIN,
-        base64.encodebytes(FILE).decode(),
-        base64.encodebytes(FILE).decode().replace("\n", "\r\n"),
-        f"  {PLAIN[:40]} \t{PLAIN[40:]}\n",
-        URL_SAFE,
-        URL_SAFE.rstrip("="),
-        f"data:image/png;base64,{PLAIN}",
-        f"DATA:;charset=x;BASE64,{base64.encodebytes(FILE).decode()}",
-    ],
-)
-def test_base64_is_read_however_it_is_written(text):
-    assert parse({"body": {"data": text}}, {}, CLASSES).body == FILE
-    assert parse({"body": oip(data=[text])}, {}, CLASSES).body == FILE
-
-
-@pytest.mark.parametrize(
-    "text", ["###", "YQ=Y", "Y", "YQ==YQ==", "-_+/", "ä", 7, None, ["YQ=="], "data:text/plain,YQ=="]
-)
-def test_bad_base64_is_a_corrupt_image(text):
-    assert refused({"body": {"data": text}}) == "corrupt_image"
-    assert refused({"body": oip(data=[{"a": 1} if text == ["YQ=="] else text])}) == "corrupt_image"
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "WEBP"])
-@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf", b"\r\n", b"data:;base64,", b" data:image/png;base64,"])
-def test_a_body_that_is_nothing_but_base64_is_the_file_that_it_holds(kind, before):
-    file = encode(GRAY, kind)
-    assert parse({"body": bytearray(before + base64.encodebytes(file))}, {}, CLASSES).body == file
-    assert refused({"body": before + base64.b64encode(file)[:-3] + b"="}) == "corrupt_image"
-
-
-def test_a_dicom_file_in_base64_is_one_too_and_so_is_a_jpeg_in_the_alphabet_of_urls():
-    assert parse({"body": base64.b64encode(build_ct())}, {}, CLASSES).body == build_ct()
-    file = encode(GRAY, "JPEG")
-    assert parse({"body": base64.urlsafe_b64encode(file)}, {}, CLASSES).body == file
-
-
-@pytest.mark.parametrize("preamble", [b"/9j/", b"data:", b"A" * 64])
-def test_a_dicom_file_is_one_whatever_its_preamble_begins_with(preamble):
-    file = preamble.ljust(128, b"\0") + build_ct()[128:]
-    assert parse({"body": file}, {}, CLASSES).body == file
-
-
 @pytest.mark.parametrize("before", ["", " \r\n", "\ufeff"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
 def test_json_as_windows_writes_it_is_read_whatever_it_is_called(before, encoding):
-    body = (before + json.dumps({"data": PLAIN})).encode(encoding)
+    body = (before + json.dumps({"data": base64.b64encode(b"file").decode()})).encode(encoding)
     for headers in ({}, {"Content-Type": "text/plain"}, {"Content-Type": "application/json; charset=utf-16"}):
-        assert parse({"body": body}, headers, CLASSES).body == FILE
+        assert parse({"body": body}, headers, CLASSES).body == b"file"
 
 
 def test_two_files_in_one_json_are_two_whatever_the_second_is_called():

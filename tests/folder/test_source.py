@@ -51,6 +51,26 @@ def test_a_list_made_on_windows_is_read(encoding, end, tmp_path):
     assert list(read_all(tmp_path / "list.txt").values()) == [b"a.png", "below/é b.png".encode(), b"c.png"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_lists_that_copy_of_windows_joined_are_read(encoding, tmp_path):
+    """It keeps the mark of each, and ends the whole with Ctrl-Z."""
+    (tmp_path / "a.png").write_bytes(b"a")
+    (tmp_path / "b.png").write_bytes(b"b")
+    parts = ["a.png\r\n".encode(encoding), "b.png\r\n".encode(encoding), "\x1a".encode(encoding)]
+    (tmp_path / "list.txt").write_bytes(b"".join(parts))
+    assert read_all(tmp_path / "list.txt") == {"a.png": b"a", "b.png": b"b"}
+
+
+@pytest.mark.parametrize(
+    "name", ["DICOMDIR;1", "Thumbs.db", "RECYCLER/x", "#recycle/x", "@Recycle/x", "$RECYCLE.BIN/x"]
+)
+def test_what_systems_leave_in_a_folder_or_on_a_disc_is_no_slice(name, tmp_path):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    for each in ("IM1;1", name):
+        (tmp_path / each).write_bytes(b"slice")
+    assert list_names(tmp_path) == ["IM1;1"]
+
+
 def test_two_patients_in_a_list_made_on_windows_are_two_series(tmp_path):
     for patient in ("p1", "p2"):
         (tmp_path / patient).mkdir()

@@ -196,6 +196,7 @@ def test_answers_of_the_server_are_as_described(server, slices):
         ("/explanations/lung_ct", {"data": slices[0], "headers": raw}, 200),
         ("/v2/models/lung_ct/infer", {"json": {"id": "7", "inputs": [tensor]}}, 200),
         ("/v2/models/lung_ct/infer", {"json": {"inputs": []}}, 400),
+        ("/v2/models/lung_ct/infer", {"json": {"inputs": [{**tensor, "name": "input-0"}]}}, 400),
     ]
     for path, arguments, status in calls:
         headers = {**token(server), **arguments.pop("headers", {})}

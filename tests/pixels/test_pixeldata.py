@@ -150,28 +150,40 @@ def test_zero_bytes_at_the_end_of_a_jpeg_ls_stream_may_be_pixels():
         assert np.array_equal(read_hu(body), flat.astype(int) - 1024)
 
 
+def enclose(*items):
+    """Encapsulated pixel data of these items, the first of which should be a Basic Offset Table."""
+    padded = [item + bytes(len(item) % 2) for item in items]
+    sequence = b"".join(b"\xfe\xff\x00\xe0" + len(item).to_bytes(4, "little") + item for item in padded)
+    return sequence + b"\xfe\xff\xdd\xe0\0\0\0\0"
+
+
 def split(data, table):
     """Pixel data in fragments of 100 bytes and a Basic Offset Table of these numbers."""
     frame = find_frame(data.PixelData, 0, 1)
     parts = [frame[at : at + 100] for at in range(0, len(frame), 100)]
     entries = [len(parts) * 108 + 8 if table == "beyond" else 108 * n for n in range(len(parts))]
-    entries = {"empty": [], "none but a wrong one": [12], "beyond": entries[:1]}.get(table, entries)
-    items = [
-        b"".join(value.to_bytes(4, "little") for value in entries),
-        *(part + bytes(len(part) % 2) for part in parts),
-    ]
-    tag = b"\xfe\xff\x00\xe0"
-    sequence = b"".join(tag + len(item).to_bytes(4, "little") + item for item in items)
-    data.PixelData = sequence + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    entries = {"empty": [], "none but a wrong one": [12], "beyond": entries[:1], "half a number": [0]}.get(
+        table, entries
+    )
+    numbers = b"".join(value.to_bytes(4, "little") for value in entries)
+    data.PixelData = enclose(numbers[:2] if table == "half a number" else numbers, *parts)
     return save(data)
 
 
-@pytest.mark.parametrize("table", ["empty", "per fragment", "none but a wrong one", "beyond"])
+@pytest.mark.parametrize("table", ["empty", "per fragment", "none but a wrong one", "beyond", "half a number"])
 @pytest.mark.parametrize("syntax", [s for s in SYNTAXES.values() if s.plugin], ids=lambda s: s.name)
 def test_a_single_frame_is_all_its_fragments_whatever_the_offset_table_says(syntax, table):
     body, _ = build_of(syntax.uid)
     expected = read(body).pixels
     assert np.array_equal(read(split(dcmread(io.BytesIO(body)), table)).pixels, expected)
+
+
+@pytest.mark.parametrize("syntax", [s for s in SYNTAXES.values() if s.plugin], ids=lambda s: s.name)
+def test_a_single_frame_is_found_where_the_offset_table_is_missing(syntax):
+    data = dcmread(io.BytesIO(build_of(syntax.uid)[0]))
+    expected = read(save(data)).pixels
+    data.PixelData = enclose(find_frame(data.PixelData, 0, 1))
+    assert np.array_equal(read(save(data)).pixels, expected)
 
 
 def test_a_single_frame_needs_no_right_extended_offset_table_either():
@@ -189,8 +201,10 @@ def test_as_many_fragments_as_frames_are_one_each_whatever_the_offset_table_says
     right = encapsulate(fragments, has_bot=True)
     data.PixelData = right[:8] + table + right[20:]
     assert right[:8] == b"\xfe\xff\x00\xe0\x0c\0\0\0"
-    for frame in range(3):
-        assert np.array_equal(read(save(data), frame=frame).pixels, LUNG.render(HU + 10 * frame))
+    for pixel_data in (data.PixelData, enclose(*fragments)):
+        data.PixelData = pixel_data
+        for frame in range(3):
+            assert np.array_equal(read(save(data), frame=frame).pixels, LUNG.render(HU + 10 * frame))
 
 
 def test_missing_and_cut_pixels_are_refused():

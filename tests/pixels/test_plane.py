@@ -37,6 +37,8 @@ def build_spaced(place: str, spacing: list[float]) -> bytes:
         ({"PixelAspectRatio": [1, 1]}, 1),
         ({"PixelSpacing": [0.7, 0.7], "PixelAspectRatio": [2, 1]}, 1),  # spacing is a measurement, so it counts
         ({"PixelSpacing": [0, 0], "PixelAspectRatio": [2, 1]}, 2),
+        ({"PixelSpacing": ["", ""], "PixelAspectRatio": [2, 1]}, 2),
+        ({"PixelSpacing": ["", ""]}, 1),
         ({"PixelSpacing": None}, 1),
     ],
 )
@@ -116,6 +118,12 @@ def test_patient_orientation_tells_axial_slices_and_turned_ones():
     assert warn(["R", "P"]) == warn(["L", "A"]) == warn(["P", "L"]) == (TURNED,)
     assert warn(["L", "R"]) == warn(["CR", "D"]) == warn(["L"]) == (NO_ORIENTATION,)
     assert warn(["L", "F"], ImageOrientationPatient=[1, 0, 0, 0, 1, 0]) == ()  # measured, so it counts
+
+
+def test_an_image_orientation_of_empty_values_is_none():
+    empty = {"ImageOrientationPatient": [""] * 6}
+    assert read(build_ct(**empty)).warnings == (NO_ORIENTATION,)
+    assert "not axial" in refusal(build_ct(**empty, PatientOrientation=["L", "F"])).message
 
 
 @pytest.mark.parametrize("kind", ["CORONAL", "SAGITTAL"])

@@ -13,13 +13,25 @@ from tests.support.dicoms import HU, read, refusal
 from tests.support.pictures import GRAY, encode, split_png
 
 PICTURE = GRAY[:, :48]  # (64, 48)
-TYPED, LETTERS = (struct.pack(">HHI", 282, kind, 1) for kind in (5, 2))  # EXIF's XResolution, a fraction or a letter
+TEXT, SHORT, UNDEFINED = 2, 3, 7  # types of TIFF's tags and EXIF's; a resolution is a fraction, 5
 
 
 def exif(across, down, unit=2, orientation=1):
     tags = Image.Exif()
     tags[282], tags[283], tags[296], tags[274] = across, down, unit, orientation
     return tags
+
+
+def type_tags(kind, across, down, unit=2):
+    """The same tags, the resolution of another type than a fraction."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags.tagtype[282] = tags.tagtype[283] = kind
+    tags[282], tags[283], tags[296] = across, down, unit
+    return tags
+
+
+def type_exif(*typed):
+    return b"Exif\0\0II*\0\x08\0\0\0" + type_tags(*typed).tobytes(8)
 
 
 def write_phys(across: int, down: int, unit: int) -> bytes:
@@ -59,6 +71,8 @@ STATED = {
     "JFIF centimetre": write_jfif(75, 50, 2),
     "JPEG EXIF": encode(PICTURE, "JPEG", exif=exif(300, 200)),
     "JPEG EXIF beside a JFIF without unit": write_jfif(1, 1, 0, exif=exif(30, 20, unit=3)),
+    "JPEG EXIF beside a JFIF of 0": write_jfif(0, 0, 1, exif=exif(300, 200)),
+    "EXIF in whole numbers": encode(PICTURE, "JPEG", exif=type_exif(SHORT, 300, 200)),
     "progressive JPEG": write_jfif(150, 100, 1, progressive=True),
     "TIFF inch": write_tiff(300, 200, 2),
     "TIFF centimetre": write_tiff(30, 20, 3),
@@ -81,7 +95,10 @@ SQUARE = {
     "TIFF without a unit of length": write_tiff(300, 200, 1),
     "TIFF 0": write_tiff(0, 0, 2),
     "TIFF that states one of both": encode(PICTURE, "TIFF", tiffinfo=dict.fromkeys([282], 300.0)),
-    "EXIF of another type": encode(PICTURE, "WEBP", exif=exif(300, 200)).replace(TYPED, LETTERS),
+    "JPEG EXIF as text": encode(PICTURE, "JPEG", exif=type_exif(TEXT, "300", "200")),
+    "PNG EXIF as text": encode(PICTURE, "PNG", exif=type_exif(TEXT, "9", "1")),
+    "WebP EXIF as bytes": encode(PICTURE, "WEBP", exif=type_exif(UNDEFINED, b"9", b"1")),
+    "TIFF as text": encode(PICTURE, "TIFF", tiffinfo=type_tags(TEXT, "300", "200")),
     "BMP 0": write_bmp(0, 0),
 }
 

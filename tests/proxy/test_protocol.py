@@ -77,6 +77,14 @@ def test_the_outputs_that_are_asked_for_come_back_and_others_are_refused(peer, k
     assert "400" in caught.value.status()
 
 
+def test_an_input_of_another_name_is_refused_and_the_right_one_is_named(peer, key, slices):
+    tensor = triton.InferInput("input-0", [1], "BYTES")
+    tensor.set_data_from_numpy(np.array([slices[0]], object))
+    with pytest.raises(InferenceServerException, match="bad_option: .* called image") as caught:
+        peer.infer("lung_ct", [tensor], headers=dict(key))
+    assert "400" in caught.value.status()
+
+
 def test_tritons_client_may_compress_with_gzip_and_nothing_else(peer, key, slices):
     def infer(algorithm):
         tensors = [make_tensor(slices[0])]

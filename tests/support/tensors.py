@@ -10,8 +10,8 @@ def oip(**changes):
     return {"id": "7", "inputs": [{**tensor, **changes}], "parameters": {"heatmap": "always"}}
 
 
-def binary(content, size=None):
+def binary(content, size=None, name="image"):
     """Headers and body of the same with its file behind the JSON; `size` is what the element says of itself."""
-    header = json.dumps({"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES"}]}).encode()
+    header = json.dumps({"inputs": [{"name": name, "shape": [1], "datatype": "BYTES"}]}).encode()
     length = len(content) if size is None else size
     return {"Inference-Header-Content-Length": str(len(header))}, header + length.to_bytes(4, "little") + content

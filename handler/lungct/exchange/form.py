@@ -64,7 +64,7 @@ def holds_slice(value: Any) -> bool:
     if not isinstance(value, bytes | bytearray):
         return False
     head = bytes(value[:512])
-    return is_known(head) or base64text.is_file(head.decode("latin-1"))
+    return is_known(head) or base64text.is_begun(head)
 
 
 def check_whole(

@@ -15,7 +15,9 @@ from lungct.errors import LungCTError
 from lungct.exchange import base64text, document
 
 HEADER_LENGTH = "inference-header-content-length"
-WANTED = 'Send one input: {"name": "image", "shape": [1], "datatype": "BYTES", "data": ["<base64>"]}.'
+INPUT = "image"
+INPUTS = (INPUT, "data")  # what the metadata call it, and what every other kind of body does
+WANTED = f'Send one input: {{"name": "{INPUT}", "shape": [1], "datatype": "BYTES", "data": ["<base64>"]}}.'
 DROPPED = (
     "If it came from numpy: an array of dtype S drops the zeros that a file ends with, so make it with dtype=object."
 )
@@ -51,6 +53,8 @@ def read(request: Mapping[str, Any]) -> Tensor:
     if not (isinstance(inputs, list) and len(inputs) == 1 and isinstance(inputs[0], Mapping)):
         raise LungCTError("bad_option", WANTED)
     tensor = inputs[0]
+    if tensor.get("name") not in INPUTS:
+        raise LungCTError("bad_option", f"The model has no input of that name; it is called {INPUT}. {WANTED}")
     elements = tensor.get("data")
     if tensor.get("datatype") != "BYTES" or not isinstance(elements, list):
         raise LungCTError("bad_option", WANTED)
@@ -140,7 +144,7 @@ def describe(name: str, classes: Sequence[str]) -> dict[str, Any]:
     return {
         "name": name,
         "platform": "torchserve_mar",
-        "inputs": [{"name": "image", "datatype": "BYTES", "shape": [1]}],
+        "inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [1]}],
         "outputs": [
             {"name": each, "datatype": datatype, "shape": [sizes.get(each, 1)]}
             for each, (datatype, _) in OUTPUTS.items()

@@ -84,7 +84,7 @@ def parse(row: Mapping[str, Any], headers: Mapping[str, Any], classes: tuple[str
     options |= {name: _text(value, name) for name, value in row.items() if name != field and name in OPTIONS}
     body: Any = row[field] if field else b""
     if isinstance(body, bytes | bytearray) and base64text.is_meant(body):
-        body = base64text.decode(body.decode("utf-8-sig", "replace"), "The file")
+        body = base64text.decode(base64text.read_text(body), "The file")
     asked: dict[str, Any] = {}
     found = _find_document(body, named)
     if found is not None and sum(map(_holds_file, found, found.values())) > 1:

@@ -16,7 +16,7 @@ def get_group(data: Dataset, frame: int, keyword: str, needed: str) -> Dataset:
     """
     frames, shared = data.get("PerFrameFunctionalGroupsSequence"), data.get("SharedFunctionalGroupsSequence")
     for holder in (*(frames[frame : frame + 1] if frames else ()), *(shared[:1] if shared else ())):
-        if holder.get(keyword) and holder[keyword][0].get(needed) is not None:
+        if holder.get(keyword) and as_list(holder[keyword][0].get(needed)):
             group: Dataset = holder[keyword][0]
             return group
     return data
@@ -28,10 +28,11 @@ def get_value(data: Dataset, frame: int, keyword: str, element: str) -> Any:
 
 
 def as_list(value: Any) -> list[Any]:
-    """The values of an element, however many there are."""
-    if value is None or value == "":
+    """The values of an element, however many there are; none where all are empty."""
+    if value is None:
         return []
-    return [value] if isinstance(value, str | int | float) else list(value)
+    values = [value] if isinstance(value, str | int | float) else list(value)
+    return values if any(each not in (None, "") for each in values) else []
 
 
 def as_text(data: Dataset, keyword: str) -> str:

@@ -88,7 +88,7 @@ def is_known(body: bytes) -> bool:
 
 def find_text(body: bytes | bytearray) -> bytes:
     """The first characters of a body, should it be a text, behind whatever stands before a text."""
-    return bytes(body[:128]).lstrip(_BEFORE_TEXT)
+    return bytes(body[:512]).lstrip(_BEFORE_TEXT)
 
 
 def starts_dicom(body: bytes) -> bool:

@@ -11,7 +11,7 @@ import gdcm  # type: ignore[import-untyped]
 import numpy.typing as npt
 from pydicom import uid
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate, generate_fragments, parse_basic_offsets
+from pydicom.encaps import encapsulate, generate_fragments
 from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 
 from lungct.errors import LungCTError
@@ -155,11 +155,11 @@ def list_streams(frame: bytes) -> list[bytes]:
 def find_frame(pixel_data: bytes, index: int, frames: int) -> bytes | None:
     """The codestream of a frame where no offset table is needed to find it, as tables are often wrong; else None.
 
-    A single frame is all its fragments, and as many fragments as frames are one each (PS3.5 A.4).
+    A single frame is all its fragments, and as many fragments as frames are one each (PS3.5 A.4). The table is the item
+    before them; where there are no more items than frames, the file was written without.
     """
-    stream = io.BytesIO(pixel_data)
-    parse_basic_offsets(stream)
-    fragments = list(generate_fragments(stream))
+    items = list(generate_fragments(io.BytesIO(pixel_data)))
+    fragments = items if len(items) == frames else items[1:]
     if frames == 1:
         return b"".join(fragments)
     return fragments[index] if len(fragments) == frames else None

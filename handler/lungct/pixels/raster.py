@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Iterator
+from numbers import Real
 from typing import Any, cast
 
 import numpy as np
@@ -93,23 +95,13 @@ def turn(picture: Image.Image) -> int:
 def read_aspect(picture: Image.Image) -> float:
     """Height over width of a pixel as it is stored, by the picture's physical resolution; 1 where it has none.
 
-    PNG's pHYs, JFIF's density, TIFF's and BMP's resolution, else EXIF's. Without a unit of length, or with a resolution
-    of 0, nothing physical is stated.
+    A resolution is two positive numbers, in TIFF and EXIF fractions (TIFF 6.0, section 8): texts, bytes or zeros in
+    their place state nothing.
     """
-    info = picture.info
-    if picture.format == "TIFF" and None in (_tag(picture, X_RESOLUTION), _tag(picture, Y_RESOLUTION)):
-        return 1.0  # Pillow takes 1 for the one that is missing
-    if "dpi" in info and (picture.format != "JPEG" or info.get("jfif_unit") in (1, 2)):  # else of EXIF's, across only
-        across, down = info["dpi"]
-    elif info.keys() & METADATA and (tags := picture.getexif()).get(RESOLUTION_UNIT, PHYSICAL[0]) in PHYSICAL:
-        across, down = tags.get(X_RESOLUTION, 0), tags.get(Y_RESOLUTION, 0)
-    else:
-        return 1.0
-    try:
-        across, down = float(across), float(down)
-    except (TypeError, ValueError):  # EXIF's may be of any type
-        return 1.0
-    return across / down if 0 < across < math.inf and 0 < down < math.inf else 1.0
+    for across, down in _list_resolutions(picture):
+        if all(isinstance(value, Real) and 0 < float(value) < math.inf for value in (across, down)):
+            return float(across) / float(down)
+    return 1.0
 
 
 def has_deep_channels(picture: Image.Image) -> bool:
@@ -200,6 +192,20 @@ def has_offset(values: Values) -> bool:
     air_or_lung = (values <= OFFSET - 600).mean()
     soft_tissue = ((values >= OFFSET - 150) & (values <= OFFSET + 150)).mean()
     return bool(air_or_lung >= 0.05 and soft_tissue >= 0.05)
+
+
+def _list_resolutions(picture: Image.Image) -> Iterator[tuple[Any, Any]]:
+    """What stands where a picture has its resolution, across and down: PNG's pHYs, JFIF's or BMP's density, then
+    TIFF's tags or EXIF's. One without a unit of length is left out: it states nothing physical.
+    """
+    info, tags = picture.info, getattr(picture, "tag_v2", None)
+    # Pillow's is of EXIF, and across alone, in a JPEG without JFIF's; in a TIFF it takes 1 for the one that is missing
+    if "dpi" in info and tags is None and (picture.format != "JPEG" or info.get("jfif_unit") in (1, 2)):
+        yield info["dpi"]
+    if tags is None and info.keys() & METADATA:
+        tags = picture.getexif()
+    if tags and tags.get(RESOLUTION_UNIT, PHYSICAL[0]) in PHYSICAL:
+        yield tags.get(X_RESOLUTION), tags.get(Y_RESOLUTION)
 
 
 def _tag(picture: Image.Image, number: int) -> Any:
