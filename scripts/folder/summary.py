@@ -46,7 +46,7 @@ def build_summary(
     parts = [
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Scored slices</title>'
         f'<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><style>{STYLE}</style></head><body>',
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><style>{STYLE}</style></head><body><main>',
         f'<h1>Scored slices</h1><p class="notice">{NOTICE}<br>{escape(tell_never(contract))}</p>',
         _list_counts(totals, classes),
         _list_errors(totals.errors),
@@ -59,7 +59,7 @@ def build_summary(
         _make_table(SERIES_COLUMNS, (_show_series(series, never) for series in totals.series[:SHOWN_SERIES]), NUMBERS),
         '<h2>About this run</h2><div class="scroll"><table>',
         *(f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in about.items()),
-        f'</table></div><dialog aria-label="One slice"><img alt="" src="data:," hidden><p></p>'
+        f'</table></div></main><dialog aria-label="One slice"><img alt="" src="data:," hidden><p></p>'
         f'<p class="notice">{NOTICE}</p><button>Close</button></dialog><script>{SCRIPT}</script></body></html>\n',
     ]
     return "".join(parts)

@@ -65,9 +65,9 @@ class Browser:
         """Wait until a condition holds."""
         self._wait.until(condition, f"never came: {what}")
 
-    def resize(self, width: int, height: int) -> None:
-        """Set the size of the page's area in CSS pixels."""
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    def resize(self, width: int, height: int, ratio: float = 1) -> None:
+        """Set the size of the page's area in CSS pixels, and how many pixels of the screen are a side of one."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": ratio, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
     def prefer(self, theme: str) -> None:

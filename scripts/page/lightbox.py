@@ -21,7 +21,10 @@ from lungct_tools.page.picture import ClassMap, list_colours
 
 BUILT = Path(__file__).parent / "front" / "built"
 SAID, BROKEN = "lightbox", "no_lightbox"  # session state: its last answer; whether it could not start
-HANDS = "Wheel or arrow keys: slices. Right button or + and \u2212: zoom. Middle button, or Shift and drag: move."
+HANDS = (
+    "Wheel or arrow keys: slices. Right button or + and \u2212: zoom. Middle button, or Shift and drag: move. "
+    "Two fingers: zoom and move."
+)
 HU_HANDS = f"Drag: window, for viewing only; no result changes. {HANDS}"
 GRAY_HANDS = f"Drag: move. {HANDS} The file holds finished gray levels, so there is no window to change."
 

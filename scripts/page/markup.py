@@ -18,6 +18,8 @@ STYLE = """<style>
  --ls-refer:light-dark(#5c2500,#ffc9a3);--ls-refer-ground:light-dark(#fff0e2,#3b1f0e);--ls-refer-edge:light-dark(#b34700,#e8803a)}
 .block-container{max-width:1340px;padding:1rem 1.5rem 3rem}
 [data-testid="stHeader"]{background:transparent;height:1.5rem}
+[data-testid="stHeader"],[data-testid="stToolbar"]{pointer-events:none}
+[data-testid="stToolbar"] button{pointer-events:auto}
 [data-testid="stMainBlockContainer"]>[data-testid="stVerticalBlock"],.st-key-slice{gap:.6rem}
 [data-testid="stCaptionContainer"] *,[data-testid="stImageCaption"] *,[data-testid="stWidgetLabel"] p{
  color:var(--ls-muted)!important}
@@ -136,7 +138,7 @@ def show_bars(probabilities: Mapping[str, float], label: str, never: Collection[
         f"<em>{share:.1%}</em></li>"
         for name, share in probabilities.items()
     )
-    return f'<ul class="ls-bars">{"".join(lines)}</ul>'
+    return f'<ul class="ls-bars" aria-label="Probabilities">{"".join(lines)}</ul>'
 
 
 def show_facts(facts: Mapping[str, str]) -> str:

@@ -62,7 +62,7 @@ def show_table(
         height=300,
         alt="One line a slice: decision, class, your own reading and probabilities",
         column_config={
-            "slice": st.column_config.ImageColumn("", width=52),
+            "slice": st.column_config.ImageColumn(width=52),
             "number": st.column_config.NumberColumn("no.", width=44),
             "file": st.column_config.TextColumn(width=150),
             "decision": st.column_config.TextColumn(width=72),

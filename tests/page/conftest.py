@@ -1,11 +1,15 @@
 """The page with the real pipeline in this process instead of a server."""
 
+import shutil
+
 import pytest
 
 from lungct_tools.page.browser import open_browser, serve_page
+from lungct_tools.page.lightbox import BUILT
 from lungct_tools.phantom.anatomy import draw_slice
 from lungct_tools.phantom.files import encode_dicom
 from tests.support.desk import Desk
+from tests.support.npm import run_npm
 from tests.support.visit import open_page
 
 READY = {"live": True, "ready": True, "reason": None, "workers": [{}], "version": "1.0", "engine": "torch-cpu-float32"}
@@ -28,6 +32,17 @@ def page(desk):
 @pytest.fixture(scope="module")
 def dicom():
     return encode_dicom(draw_slice(3, "spiculated", 256))
+
+
+@pytest.fixture(scope="session")
+def front(tmp_path_factory):
+    """A copy of the viewer's sources with all that its lockfile names, and nothing built."""
+    if shutil.which("npm") is None:
+        pytest.skip("node and npm are not installed")
+    work = tmp_path_factory.mktemp("front") / "front"
+    shutil.copytree(BUILT.parent, work, ignore=shutil.ignore_patterns("built", "node_modules"))
+    run_npm(work, "ci", "--no-audit", "--no-fund")
+    return work
 
 
 @pytest.fixture(scope="module")

@@ -2,15 +2,13 @@
 
 import json
 import re
-import shutil
-import subprocess
 from hashlib import sha256
 
-import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from lungct_tools.page.lightbox import BUILT
+from tests.support.npm import run_npm
 
 FRONT = BUILT.parent
 MAX_BYTES = 4_000_000
@@ -22,13 +20,9 @@ def list_parts(kind):
     return [part for part in BILL["components"] if part["type"] == kind]
 
 
-@pytest.mark.skipif(shutil.which("npm") is None, reason="node and npm are not installed")
-def test_a_fresh_build_gives_the_committed_bytes(tmp_path):
-    work = shutil.copytree(FRONT, tmp_path / "front", ignore=shutil.ignore_patterns("built", "node_modules"))
-    for command in (["npm", "ci", "--no-audit", "--no-fund"], ["npm", "run", "build"]):
-        done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=240)
-        assert done.returncode == 0, done.stdout + done.stderr
-    made, kept = ({path.name: path.read_bytes() for path in each.iterdir()} for each in (work / "built", BUILT))
+def test_a_fresh_build_gives_the_committed_bytes(front):
+    run_npm(front, "run", "build")
+    made, kept = ({path.name: path.read_bytes() for path in each.iterdir()} for each in (front / "built", BUILT))
     assert made.keys() == kept.keys()
     assert [name for name in kept if made[name] != kept[name]] == []
 

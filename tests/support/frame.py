@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -107,6 +107,25 @@ class Frame:
             hands = ActionChains(self._driver).move_to_element(self._find("original"))
             hands = (hands.key_down(key) if key else hands).click_and_hold().move_by_offset(right, down).release()
             (hands.key_up(key) if key else hands).perform()
+
+    def place(self, name: str) -> tuple[float, float, float, float]:
+        """Left, top, width and height of an element, in pixels of the page's area, once it is in that."""
+        with self.entered():
+            self._driver.execute_script("document.getElementById(arguments[0]).scrollIntoView({block: 'center'})", name)
+            box = self._find(name).rect
+        frame = self._driver.execute_script("return document.querySelector('iframe').getBoundingClientRect()")
+        return frame["x"] + box["x"], frame["y"] + box["y"], box["width"], box["height"]
+
+    def touch(self, *steps: Sequence[tuple[int, int]]) -> None:
+        """Put fingers on the slice, move them and lift them: where each is, in pixels right of and below its middle."""
+        left, top, width, height = self.place("original")
+        kinds = ("touchStart", *("touchMove" for _ in steps[1:]), "touchEnd")
+        for kind, places in zip(kinds, (*steps, ()), strict=True):
+            points = [
+                {"x": left + width / 2 + right, "y": top + height / 2 + down, "id": number}
+                for number, (right, down) in enumerate(places)
+            ]
+            self._driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
     def type(self, *keys: str) -> None:
         """Press keys, wherever the focus is."""

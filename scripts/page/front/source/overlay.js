@@ -1,5 +1,7 @@
 // The map over the slice in a pane, blended as the server blends it: each pixel of the slice has its share of colour.
 
+import { sharpen } from "./sharp.js";
+
 export class Overlay {
   #canvas;
   #picture = document.createElement("canvas");
@@ -11,6 +13,7 @@ export class Overlay {
     this.#canvas.className = "map";
     this.#canvas.setAttribute("aria-hidden", "true");
     pane.append(this.#canvas);
+    sharpen(this.#canvas);
   }
 
   /**
@@ -36,6 +39,7 @@ export class Overlay {
     [this.#canvas.width, this.#canvas.height] = [clientWidth, clientHeight]; // which clears it, too
     if (!this.#drawn || !opacity) return;
     const context = this.#canvas.getContext("2d");
+    context.setTransform(1, 0, 0, 1, 0, 0);
     context.globalAlpha = opacity;
     context.drawImage(this.#picture, left, top, right - left, bottom - top);
   }

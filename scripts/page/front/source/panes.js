@@ -10,6 +10,7 @@ import {
   WindowLevelTool,
   ZoomTool,
 } from "@cornerstonejs/tools";
+import { sharpen } from "./sharp.js";
 
 const { CAMERA_MODIFIED, VOI_MODIFIED } = Enums.Events;
 const { MouseBindings, KeyboardBindings } = ToolEnums;
@@ -41,6 +42,7 @@ export class Panes {
       elements.map((element) => ({ viewportId: element.id, element, type: Enums.ViewportType.STACK })),
     );
     this.#viewports = elements.map((element) => this.#engine.getViewport(element.id));
+    for (const { canvas } of this.#viewports) sharpen(canvas);
     this.#group = ToolGroupManager.createToolGroup("panes");
     for (const tool of TOOLS) {
       addTool(tool);

@@ -1,0 +1,33 @@
+"""What axe-core finds wrong with what a browser shows, its frames included."""
+
+# Every rule that it has switched on, and the one about the size of what is pressed (WCAG 2.2, 2.5.8), which it has not.
+RUN = """
+const done = arguments[0], rules = {"target-size": {enabled: true}};
+axe.run(document, {rules, resultTypes: ["violations", "incomplete"]})
+ .then(done, reason => done({reason: String(reason)}));
+"""
+# Tells that a frame was not looked into.
+UNSEEN = "frame-tested"
+
+
+def find_faults(driver, axe):
+    """(rule, impact, element as HTML, what is wrong) of each fault.
+
+    Args:
+        axe: text of axe.min.js.
+    """
+    driver.execute_script(axe)
+    for frame in driver.find_elements("tag name", "iframe"):
+        driver.switch_to.frame(frame)
+        try:
+            driver.execute_script(axe)
+        finally:
+            driver.switch_to.default_content()
+    result = driver.execute_async_script(RUN)
+    assert "violations" in result, result
+    found = result["violations"] + [rule for rule in result["incomplete"] if rule["id"] == UNSEEN]
+    return {
+        (rule["id"], rule["impact"], node["html"][:200], node["failureSummary"])
+        for rule in found
+        for node in rule["nodes"]
+    }
