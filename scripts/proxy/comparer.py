@@ -85,6 +85,9 @@ class Comparer:
         with self._lock:
             if client and self._client is None:
                 self._begin()
+            if client is None:
+                self._held -= len(self._waiting)
+                self._waiting.clear()
             self._client, self._percent = client, route.percent if client else 0.0
 
     def describe(self) -> dict[str, Any]:

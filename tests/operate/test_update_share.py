@@ -1,4 +1,4 @@
-"""A canary or shadow: when it may begin, and what of a second server is left alone until it is promoted or taken back."""
+"""A canary or shadow: when it may begin, and what of a second server is left until it is promoted or taken back."""
 
 import errno
 import sys

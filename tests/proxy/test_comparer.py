@@ -88,15 +88,25 @@ def test_it_holds_few_copies_drops_the_others_unread_and_has_room_again(comparer
     assert comparer.take("more", bring)
 
 
-def test_nothing_of_a_request_is_kept(comparer, tell):
-    def is_left():
-        return any(type(each) is Copy and each.body == b"slice of a patient" for each in gc.get_objects())
+def is_left():
+    return any(type(each) is Copy and each.body == b"slice of a patient" for each in gc.get_objects())
 
+
+def test_nothing_of_a_request_is_kept(comparer, tell):
     comparer.take("a", lambda: bring("of a patient"))
     assert is_left()
     tell("a")
     await_counts(comparer, compared=1)
     wait_until(lambda: not is_left(), 10, "no copy is left")
+
+
+def test_where_a_shadow_ends_nothing_waits_any_more(comparer, route):
+    for number in range(ROOM):
+        comparer.take(f"number{number}", lambda: bring("of a patient"))
+    comparer.turn_to(Route(route.server))
+    assert not is_left()
+    comparer.turn_to(route)
+    assert comparer.take("more", bring), "its room is free"
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"label": 1, "confidence": 0.5, "decision": "refer"}'])
