@@ -115,6 +115,8 @@ def test_probabilities_add_up_to_one_and_confidence_is_that_of_the_label(pipelin
         assert list(document["probabilities"]) == ["Normal", "Benign", "Malignant"]
         assert document["research_use_only"] is True
         assert reply.headers["X-Research-Use-Only"] == "true"
+        told = json.loads(reply.headers["X-Score"])
+        assert told == {name: document[name] for name in ("label", "confidence", "decision")}
 
 
 @pytest.mark.parametrize("name", ["Normal", "Benign", "Malignant"])

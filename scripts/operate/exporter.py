@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Histogram, Metric, start_http_server
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
 from lungct_client import Client, ServerBusy
@@ -30,10 +30,10 @@ from lungct_tools.commandline import add_run_option, make_parser, port
 from lungct_tools.pacs.numbers import describe as describe_spool
 from lungct_tools.pacs.numbers import find_spool
 from lungct_tools.proxy.door import find_door, look
-from lungct_tools.proxy.tally import ask
 from lungct_tools.server.deputy import find_asked
 from lungct_tools.server.health import UNREADY, count_ready, score_canary
 from lungct_tools.server.instance import ASGI, EXPORTER_PORT, Instance
+from lungct_tools.server.ledger import ask
 from lungct_tools.server.processes import find_processes, read_resident
 
 # The first two together, and the last, stay under the scrape timeout of config/prometheus/prometheus.yml.
@@ -181,6 +181,7 @@ def describe_gateway(run: Path) -> Iterator[Metric]:
             answered.add_metric((status,), count)
         yield answered
         yield from describe_candidate(told)
+        yield from describe_shadow(told["shadow"])
 
 
 def describe_candidate(told: Mapping[str, Any]) -> Iterator[Metric]:
@@ -198,6 +199,28 @@ def describe_candidate(told: Mapping[str, Any]) -> Iterator[Metric]:
     for chosen, answered, count in told["answers"]:
         answers.add_metric((chosen, answered), count)
     yield answers
+
+
+def describe_shadow(counted: Mapping[str, Any]) -> Iterator[Metric]:
+    """The shadow that is under way (lungct update --shadow), and what was counted since it began."""
+    yield GaugeMetricFamily("lung_ct_shadow_share", "Share of requests that is copied; 0: no shadow", counted["share"])
+    copies = CounterMetricFamily("lung_ct_shadow_copies", "Copies, by what became of them", labels=("outcome",))
+    for outcome, count in counted["copies"].items():
+        copies.add_metric((outcome,), count)
+    yield copies
+    for name in ("labels", "decisions"):
+        pairs = CounterMetricFamily(
+            f"lung_ct_shadow_{name}", f"Compared copies, by the {name} of both models", labels=("serving", "candidate")
+        )
+        for serving, candidate, count in counted[name]:
+            pairs.add_metric((serving, candidate), count)
+        yield pairs
+    yield SummaryMetricFamily(
+        "lung_ct_shadow_confidence_difference",
+        "How far the confidences of both models lie apart, over compared copies",
+        count_value=counted["copies"]["compared"],
+        sum_value=counted["difference"],
+    )
 
 
 def main() -> int:

@@ -54,12 +54,14 @@ def hand_over(instance: Instance, deadline_s: float) -> bool:
     return False
 
 
-def share_out(instance: Instance, percent: float) -> bool:
+def share_out(instance: Instance, percent: float, shadow: bool) -> bool:
     """Have the gateway ask the server that was tried for so many per cent of the requests; False if it does not turn.
 
-    Nobody has to stay for it: it answers until it is promoted or taken back.
+    `shadow`: it gets copies of these.
+
+    Nobody has to stay for it: it goes on until it is promoted or taken back.
     """
-    note(instance.run, asked=False, percent=percent)
+    note(instance.run, asked=False, percent=percent, shadow=shadow)
     with Console(stderr=True).status("update: the gateway gives the new archive its share"):
         if wait_turned(instance.run, instance.run / FOLDER):
             return True

@@ -4,6 +4,7 @@
     make update MAR=new/lung_ct.mar
     make update ARGS=--back          # to the archive of before
     make update MAR=new/lung_ct.mar ARGS='--canary 10%'  # first a share of the gateway's requests: a canary, then
+    make update MAR=new/lung_ct.mar ARGS=--shadow        # or: it scores copies of them, and the old one answers; then
     make update ARGS=--promote       # all of them, or --back to none
 
 A second server starts from the new archive, on other ports and giving way to the first, and must score a canary;
@@ -13,12 +14,13 @@ is lost; without one, callers find nobody for some seconds. Beside each archive 
 writes it.
 
 A canary needs a gateway. The second server, half of the threads and niced until it is promoted, answers that share of
-the requests by their id; what it does not answer the first one does. `lungct status` tells of it, `make stop` ends it.
+the requests by their id; what it does not answer the first one does. So does a shadow, whose server gets copies: what
+it says is compared and counted. `lungct status` tells of either, `make stop` ends it.
 
 Exit codes: 0 the new archive serves, or has its share, 1 it did not become ready, could not be put in its place, finds
-no room beside the old one, or another update or canary or the gateway is in its way: the old one serves on; 2 that file
-is no archive or not the one that was sealed, or there is no archive of before, or no canary, 3 no server runs, 4 in its
-place it was not ready after all: the old one is back there, or the message says why not.
+no room beside the old one, or another update, canary or shadow, or the gateway, is in its way: the old one serves on;
+2 that file is no archive or not the one that was sealed, or there is none of before, or nothing to promote, 3 no server
+runs, 4 in its place it was not ready after all: the old one is back there, or the message says why not.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ from lungct_tools.server.seal import NAME, ArchiveError, check_seal, find_seal, 
 from lungct_tools.server.shutdown import send, stop
 
 NOBODY = "no server runs; start one with `make serve`."
-UNDIVIDED = "a canary needs a running gateway, which divides the requests; start one with `make gateway`."
+UNDIVIDED = "this needs a running gateway, which divides the requests; start one with `make gateway`."
 
 
 def restart(instance: Instance, deadline_s: float, share: Share | None = None) -> str | None:
@@ -115,7 +117,7 @@ def check_start(instance: Instance) -> str | None:
         return str(error)
     left = find_deputy(run)
     if left and left.percent:
-        return "a canary is under way; `lungct update --promote` or `--back` comes first"
+        return f"a {left.kind} is under way; `lungct update --promote` or `--back` comes first"
     if busy or (left and left.asked and (find(run) or find_guard(run))):
         return "an update was ended half-way, and its server answers until the first is ready; try again then"
     end_deputy(run)
@@ -137,8 +139,8 @@ def leave(instance: Instance) -> None:
         print("update: the gateway is not done with the second server yet, and ends it then.", file=sys.stderr)
 
 
-def bring(instance: Instance, archive: Path, percent: float | None, deadline_s: float) -> int:
-    """Try a sealed archive, then put it in its place, or give it so many per cent of the requests; the exit code.
+def bring(instance: Instance, archive: Path, args: argparse.Namespace) -> int:
+    """Try a sealed archive, then put it in its place, or give it a share of the requests; the exit code.
 
     Raises:
         ArchiveError: it is no archive, or not the one that was sealed.
@@ -148,19 +150,19 @@ def bring(instance: Instance, archive: Path, percent: float | None, deadline_s: 
     note(instance.run, asked=False)
     candidate = take(archive, find_seal(archive), instance.run / FOLDER)  # what is tried is what is put there
     write_seal(candidate)
-    if not try_out(candidate, instance, deadline_s):
+    if not try_out(candidate, instance, args.deadline):
         return refuse("the new archive does not work, see above; the old one serves on.")
-    if percent is None:
-        return change(instance, candidate, deadline_s)
-    if not share_out(instance, percent):
+    if not (args.canary or args.shadow):
+        return change(instance, candidate, args.deadline)
+    if not share_out(instance, args.canary or args.shadow, shadow=bool(args.shadow)):
         return refuse("the gateway divides nothing; stop it and start it again. The old archive serves on.")
     return 0
 
 
 def settle(instance: Instance, promote: bool, deadline_s: float) -> int:
-    """Put a canary's archive in its place, or take its share back; the exit code. Raises what `bring` raises."""
+    """Put the archive of what is under way in its place, or take its share back; the exit code. Raises as `bring`."""
     if not is_divided(instance.run):
-        return refuse("the canary has just ended.")
+        return refuse("it has just ended.")
     if not promote:
         with suppress(OSError):  # a full disk; else this process ends the server, and the gateway does not
             note(instance.run, asked=False)
@@ -169,7 +171,7 @@ def settle(instance: Instance, promote: bool, deadline_s: float) -> int:
     if find(instance.run) is None:
         return refuse(UNDIVIDED)
     if reason := check_ready(Instance.read(instance.run / RUN)):
-        return refuse(f"the canary's server is not ready: {reason}; `lungct update --back` ends it.")
+        return refuse(f"its server is not ready: {reason}; `lungct update --back` ends it.")
     archive = instance.run / FOLDER / NAME
     check_seal(archive, find_seal(archive))
     return change(instance, archive, deadline_s)
@@ -208,12 +210,12 @@ def change(instance: Instance, archive: Path, deadline_s: float) -> int:
 
 
 def act(args: argparse.Namespace, instance: Instance, archive: Path | None) -> int:
-    """Update to an archive, or settle the canary that is under way; the exit code. One at a time, see `locking`."""
+    """Update to an archive, or settle what is under way; the exit code. One at a time, see `locking`."""
     if archive and (reason := check_start(instance)):
         return refuse(f"{reason}; the old archive serves on.")
     try:
         if archive:
-            return bring(instance, archive, args.canary, args.deadline)
+            return bring(instance, archive, args)
         return settle(instance, args.promote, args.deadline)
     except ArchiveError as error:
         return refuse(error, 2)
@@ -237,7 +239,7 @@ def main() -> int:
         return refuse(error, 2)
     if not instance.running and not (settling and args.back):
         return refuse(NOBODY, 3)
-    if args.canary and not (find(run) or find_guard(run)):
+    if (args.canary or args.shadow) and not (find(run) or find_guard(run)):
         return refuse(UNDIVIDED)
     with locking(run) as only:
         code = act(args, instance, archive) if only else refuse("another update is under way.")

@@ -44,7 +44,7 @@ class Nginx:
         uploads: private folder for large files while they arrive.
         console: log to standard output and error instead of files.
         proxies: addresses and networks that may name the caller in X-Forwarded-For; without TLS alone.
-        candidate, percent: a second server, and how many of the requests are for it, see Route.
+        candidate, percent, shadow: a second server, and how many of the requests are for it, see Route.
     """
 
     instance: Instance
@@ -59,6 +59,7 @@ class Nginx:
     proxies: tuple[str, ...] = ()
     candidate: Instance | None = None
     percent: float = 0.0
+    shadow: bool = False
 
     @property
     def socket(self) -> Path:
@@ -71,11 +72,12 @@ class Nginx:
 
     @property
     def route(self) -> Route:
-        return Route(self.instance, self.candidate, self.percent)
+        return Route(self.instance, self.candidate, self.percent, self.shadow)
 
     def take(self, route: Route) -> Nginx:
         """The same with another route."""
-        return replace(self, instance=route.server, candidate=route.candidate, percent=route.percent)
+        second = {"candidate": route.candidate, "percent": route.percent, "shadow": route.shadow}
+        return replace(self, instance=route.server, **second)
 
     @property
     def logs(self) -> list[Path]:
@@ -137,10 +139,15 @@ class Nginx:
         """
         servers = {SERVING: self.instance} | ({CANDIDATE: self.candidate} if self.candidate else {})
         upstreams = [fill(UPSTREAM, describe_upstream(name, each)) for name, each in servers.items()]
-        divided = {"share": f"{self.percent:g}% {CANDIDATE};", "told": "$answered"} if self.candidate else {}
+        shares = {"share": "", "told": "", "copied": ""}
+        if self.shadow:
+            shares |= {"copied": f"{self.percent:g}% picked;"}
+        elif self.candidate:
+            shares |= {"share": f"{self.percent:g}% {CANDIDATE};", "told": "$answered"}
         self.write_token()
-        upstreams.append(fill(SHARE, {"share": "", "told": ""} | divided))
+        upstreams.append(fill(SHARE, shares))
         write_whole(self.folder / "upstream.conf", "".join(upstreams))
+        write_whole(self.folder / "mirror.conf", "mirror /copy;\n" if self.shadow else "")
         write_whole(self.folder / "place.conf", f'working_directory "{self.route.place}";\n')
 
     def write_token(self) -> bool:

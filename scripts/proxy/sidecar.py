@@ -19,17 +19,27 @@ from socketserver import ThreadingMixIn, UnixStreamServer
 from typing import Any
 
 from lungct.errors import LungCTError
+from lungct.exchange import SCORE_HEADER
 from lungct.exchange.form import is_form
 from lungct_client import Client, RefusedError, ServerBusy, ServerError, TokenError
 from lungct_tools.proxy import form
+from lungct_tools.proxy.comparer import Comparer, Copy
 from lungct_tools.proxy.nginx import CANDIDATE, SERVING
 from lungct_tools.proxy.tally import Tally
 from lungct_tools.server.deputy import Route
 from lungct_tools.server.health import check_live
 
 OPEN = ("/predictions/lung_ct", "/explanations/lung_ct", "/v2/models/lung_ct/infer")  # as in config/nginx/nginx.conf
-OURS = {"host", "connection", "authorization", "content-length", "x-asked"}  # what the second attempt sets itself
-KEPT = ("Content-Type", "X-Research-Use-Only")  # of the reply
+OURS = {
+    "host",
+    "connection",
+    "authorization",
+    "content-length",
+    "x-asked",
+    "x-copy",
+}  # what the second attempt sets itself
+COPY = "/copy"  # before the path of one of them
+KEPT = ("Content-Type", "X-Research-Use-Only", SCORE_HEADER)  # of the reply
 NOBODY = {"X-Answered-By": "gateway"}  # no model has answered
 
 
@@ -46,7 +56,8 @@ class Readiness:
 
 
 class Sidecar(ThreadingMixIn, UnixStreamServer):
-    """Serves probes and descriptions, forms, and the second attempt of what TorchServe answered with 400 or 500."""
+    """Serves probes and descriptions, forms, and the second attempt of what TorchServe answered with 400 or 500;
+    takes copies for the model of a shadow."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -58,13 +69,15 @@ class Sidecar(ThreadingMixIn, UnixStreamServer):
         socket.chmod(0o600)
         self.readiness, self.renewed = readiness, renewed
         self.tally = Tally(socket.with_name("tally.sock"))
+        self.comparer = Comparer(socket.with_name("scores.sock"))
         self.turn_to(route)
 
     def turn_to(self, route: Route) -> None:
         """Take this route from now on; what another server has been asked is waited for."""
         self.instance, self.client = route.server, Client(route.server, deadline_s=0, timeout_s=120)
         self.candidate = Client(route.candidate, deadline_s=0, timeout_s=120) if route.candidate else None
-        self.tally.share(route.percent)
+        self.tally.share(0 if route.shadow else route.percent)
+        self.comparer.turn_to(route)
 
     def handle_error(self, *_: object) -> None:
         """A caller that went away is no fault of ours; anything else is told."""
@@ -73,6 +86,7 @@ class Sidecar(ThreadingMixIn, UnixStreamServer):
 
     def start(self) -> None:
         self.tally.start()
+        self.comparer.start()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
@@ -85,7 +99,7 @@ class _Answer(BaseHTTPRequestHandler):
             "/healthz": self._live,
             "/readyz": self._ready,
             "/model": self._describe,
-            "/tally": lambda: self._send(200, self.server.tally.describe()),  # for the exporter; nginx has no way to it
+            "/tally": self._count,  # for scripts/server/ledger.py; nginx has no way to it
             # Open Inference Protocol v2; TorchServe has none of these, and would call itself ready at all times
             "/v2": lambda: self._send(200, {"name": "LungServe", "version": version("lungct"), "extensions": []}),
             "/v2/health/live": self._live,
@@ -96,6 +110,9 @@ class _Answer(BaseHTTPRequestHandler):
         answers.get(self.path, lambda: self.send_error(404))()
 
     do_HEAD = do_GET  # noqa: N815 -- the base class asks for this name
+
+    def _count(self) -> None:
+        self._send(200, {**self.server.tally.describe(), "shadow": self.server.comparer.describe()})
 
     def _live(self) -> None:
         live = check_live(self.server.instance) is None
@@ -115,8 +132,12 @@ class _Answer(BaseHTTPRequestHandler):
             self._refuse(503, "unavailable", told)
 
     def do_POST(self) -> None:
-        if self.path not in OPEN:  # TorchServe would get it with a good key
+        path = self.path.removeprefix(COPY)
+        if path not in OPEN:  # TorchServe would get it with a good key
             self.send_error(404)
+            return
+        if path != self.path:
+            self._copy(path)
             return
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         kind = self.headers.get("Content-Type", "")
@@ -128,8 +149,23 @@ class _Answer(BaseHTTPRequestHandler):
                 self._refuse(error.status, error.code, error.message)
                 return
         self.server.renewed()  # a server that was started again has other tokens
-        self._forward(body, {name: value for name, value in self.headers.items() if name.lower() not in OURS}, first)
+        self._forward(body, self._read_headers(), first)
         self.server.renewed()
+
+    def _read_headers(self) -> dict[str, str]:
+        return {name: value for name, value in self.headers.items() if name.lower() not in OURS}
+
+    def _copy(self, path: str) -> None:
+        """Take a request's copy, or none at once: the caller's connection waits for the answer."""
+        length = int(self.headers.get("Content-Length") or 0)
+
+        def read() -> Copy | None:
+            body = self.rfile.read(length)
+            whole = len(body) == length  # else its caller has gone
+            return Copy(path, self._read_headers(), body) if whole else None
+
+        taken = self.server.comparer.take(self.headers.get("X-Copy", ""), read)
+        self._send_bytes(202 if taken else 503, {}, b"")
 
     def _forward(self, body: bytes, headers: dict[str, str], again: bool) -> None:
         """Ask TorchServe; once more where a worker was lost on the way and that was the first attempt.

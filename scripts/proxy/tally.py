@@ -6,11 +6,9 @@ request waits for them.
 
 from __future__ import annotations
 
-import json
 import socket
 import threading
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,20 @@ REFUSALS = (
     "503",
     "504",
 )  # of nginx; there from the start, so that rates see the first
-TIMEOUT_S = 1  # with those of lungct exporter under the scrape timeout of config/prometheus/prometheus.yml
+
+
+def listen(address: Path) -> socket.socket:
+    """A Unix socket for what nginx tells as to a syslog, for this user alone."""
+    address.unlink(missing_ok=True)
+    opened = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    opened.bind(str(address))
+    address.chmod(0o600)
+    return opened
+
+
+def hear(opened: socket.socket) -> str:
+    """The next that is told: of `<190>Nov 30 10:00:00 nginx: TEXT` the text."""
+    return opened.recv(4096).decode(errors="replace").partition(": ")[2]
 
 
 class Tally:
@@ -33,10 +44,7 @@ class Tally:
 
     def __init__(self, address: Path) -> None:
         """Args: `address` of the Unix socket that nginx writes to."""
-        address.unlink(missing_ok=True)
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(str(address))
-        address.chmod(0o600)
+        self._socket = listen(address)
         self._counts = Counter(dict.fromkeys(REFUSALS, 0))
         self._answers: Counter[tuple[str, str]] = Counter()
         self._percent = 0.0
@@ -58,19 +66,9 @@ class Tally:
 
     def _count(self) -> None:
         while True:
-            told = self._socket.recv(4096).decode(errors="replace").rpartition(" ")[2].split("/")
+            told = hear(self._socket).split("/")
             if len(told) == 3 and told[2].isdecimal():
                 chosen, answered, status = told
                 self._counts[status] += 1
                 if self._percent and answered:
                     self._answers[chosen, answered] += 1
-
-
-def ask(run: Path) -> dict[str, Any]:
-    """What the tally of this run folder's gateway describes; {} where none runs."""
-    with suppress(OSError, ValueError), socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(TIMEOUT_S)
-        connection.connect(str(run / "gateway" / "sidecar.sock"))
-        connection.sendall(b"GET /tally HTTP/1.0\r\n\r\n")
-        return dict(json.loads(connection.makefile("rb").read().partition(b"\r\n\r\n")[2]))
-    return {}

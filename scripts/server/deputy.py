@@ -1,9 +1,9 @@
-"""A second server beside that of a run folder: its deputy, or the candidate of a canary.
+"""A second server beside that of a run folder: its deputy, or the candidate of a canary or a shadow.
 
 `lungct update` brings it up (scripts/operate/update.py). A deputy answers all callers of the gateway while the first
-server starts again, a candidate a share of them until it is promoted or taken back. All that it has lies in one folder
-within the run folder of the first, where the gateway of a systemd unit sees it, too, and where others find it and can
-end it, should the update be killed.
+server starts again, a candidate a share of them until it is promoted or taken back; in a shadow it gets copies of that
+share, and no caller its answers. All that it has lies in one folder within the run folder of the first, where the
+gateway of a systemd unit sees it, too, and where others find it and can end it, should the update be killed.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ FOLDER = "deputy"  # in the run folder: the archive that is tried
 RUN, RECORD = f"{FOLDER}/run", f"{FOLDER}/deputy.json"  # the deputy's own run folder
 ASKED = f"{FOLDER}/asked"  # there while it is appointed: it can be taken away on a full disk, too
 SHARE = f"{FOLDER}/share"  # there while it is a candidate, with the per cent of the requests that are for it
+SHADOW = f"{FOLDER}/shadow"  # there while it gets copies of that share alone
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,19 @@ class Deputy:
         asked: whether it is appointed: the gateway's requests are for it.
         pid, birth: of the process that brought it up and is to end it, see `read_birth`; nobody has to end a candidate.
         percent: of the gateway's requests that are for it while it is a candidate; 0: it is none.
+        shadow: whether it gets copies of these alone.
     """
 
     asked: bool
     pid: int
     birth: str
     percent: float = 0.0
+    shadow: bool = False
+
+    @property
+    def kind(self) -> str:
+        """What a candidate is for, in a word."""
+        return "shadow" if self.shadow else "canary"
 
     @property
     def orphaned(self) -> bool:
@@ -54,10 +62,13 @@ class Deputy:
             (run / ASKED).touch()
         else:
             (run / ASKED).unlink(missing_ok=True)
+        (run / SHARE).unlink(missing_ok=True)  # first: without the next one it would be a canary's
+        if self.shadow:
+            (run / SHADOW).touch()
+        else:
+            (run / SHADOW).unlink(missing_ok=True)
         if self.percent:
             write_whole(run / SHARE, f"{self.percent:g}")
-        else:
-            (run / SHARE).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -67,12 +78,14 @@ class Route:
     Attributes:
         server: the one that answers what is not for the candidate.
         candidate: a second one that runs; None: there is none.
-        percent: of the requests that are for the candidate, over 0 and under 100; 0 without one.
+        percent: of the requests that are for the candidate, over 0; 0 without one.
+        shadow: whether it gets copies of these, and the server answers all.
     """
 
     server: Instance
     candidate: Instance | None = None
     percent: float = 0.0
+    shadow: bool = False
 
     @property
     def place(self) -> Path:
@@ -85,29 +98,30 @@ class Route:
 
     @property
     def _places(self) -> tuple[object, ...]:
-        second = (self.candidate.ports, self.percent) if self.candidate else ()
+        second = (self.candidate.ports, self.percent, self.shadow) if self.candidate else ()
         return (self.place, self.server.ports, *second)
 
 
-def note(run: Path, asked: bool, percent: float = 0.0) -> None:
+def note(run: Path, asked: bool, percent: float = 0.0, shadow: bool = False) -> None:
     """Record that this process has a second server up for that of `run`, and which requests the gateway has for it."""
     claim(run / FOLDER)
-    Deputy(asked, os.getpid(), read_birth(os.getpid()), percent).write(run)
+    Deputy(asked, os.getpid(), read_birth(os.getpid()), percent, shadow).write(run)
 
 
 def find_deputy(run: Path) -> Deputy | None:
     """The deputy of a run folder; None if there is none, or if its folder is not ours: what it says is not believed."""
     with suppress(OSError, ValueError, TypeError):
         percent = float(read_plain(run / SHARE)) if (run / SHARE).is_file() else 0.0
-        record = Deputy((run / ASKED).is_file(), **json.loads(read_plain(run / RECORD)), percent=percent)
-        whole = (type(record.pid), type(record.birth), 0 <= percent < 100) == (int, str, True)
+        more = {"percent": percent, "shadow": (run / SHADOW).is_file()}
+        record = Deputy((run / ASKED).is_file(), **json.loads(read_plain(run / RECORD)), **more)
+        whole = (type(record.pid), type(record.birth), 0 <= percent <= 100) == (int, str, True)
         if whole and is_ours(run) and is_ours(run / FOLDER):
             return record
     return None
 
 
 def is_divided(run: Path) -> bool:
-    """Whether a canary is under way."""
+    """Whether a canary or a shadow is under way."""
     deputy = find_deputy(run)
     return deputy is not None and deputy.percent > 0
 
@@ -124,7 +138,7 @@ def find_route(instance: Instance) -> Route:
         with suppress(ServerError):
             second = Instance.read(instance.run / RUN)
             if second.running:
-                return Route(second) if deputy.asked else Route(instance, second, deputy.percent)
+                return Route(second) if deputy.asked else Route(instance, second, deputy.percent, deputy.shadow)
     return Route(instance)
 
 

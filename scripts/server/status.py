@@ -1,4 +1,4 @@
-"""Show the server: ready or not and why, model, engine, workers; and a canary that is under way.
+"""Show the server: ready or not and why, model, engine, workers; and a canary or shadow that is under way.
 
     lungct status [--json]
 
@@ -8,6 +8,7 @@ Exit codes: 0 ready, 1 not ready.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from lungct_tools.commandline import add_run_option, make_parser
 from lungct_tools.server.deputy import find_asked, find_deputy, find_route
 from lungct_tools.server.health import check_live, check_ready
 from lungct_tools.server.instance import Instance
+from lungct_tools.server.ledger import ask
 from lungct_tools.server.processes import read_resident
 
 
@@ -46,11 +48,14 @@ def describe(server: Local | Gateway) -> dict[str, Any]:
 
 
 def describe_candidate(run: Path) -> dict[str, Any]:
-    """The canary that is under way, if one is: its share, whether its server runs, its model's version if told."""
+    """The canary or shadow that is under way, if one is: kind, share, whether its server runs, its model's version if
+    told; of a shadow what was counted."""
     deputy = find_deputy(run)
     if deputy is None or not deputy.percent:
         return {}
-    state: dict[str, Any] = {"percent": deputy.percent, "running": False}
+    state: dict[str, Any] = {"kind": deputy.kind, "percent": deputy.percent, "running": False}
+    if deputy.shadow and (counted := ask(run)):
+        state["counted"] = counted["shadow"]
     with suppress(ServerError, RefusedError, TokenError):
         if candidate := find_route(Instance.read(run)).candidate:
             state["running"] = True
@@ -61,9 +66,26 @@ def describe_candidate(run: Path) -> dict[str, Any]:
 def show_candidate(state: dict[str, Any]) -> str:
     """A sentence for people."""
     if not state["running"]:
-        return "canary: [yellow]its server has ended[/], so all requests go to the model above; `lungct update --back`"
+        told = "[yellow]its server has ended[/], so all requests go to the model above; `lungct update --back`"
+        return f"{state['kind']}: {told}"
     model = f"model {state['version']}" if "version" in state else "a model that does not answer"
-    return f"canary: {state['percent']:g} % of the gateway's requests go to {escape(model)}"
+    how = "are copied for" if state["kind"] == "shadow" else "go to"
+    told = f"{state['kind']}: {state['percent']:g} % of the gateway's requests {how} {escape(model)}"
+    return f"{told}; {show_comparison(state['counted'])}" if "counted" in state else told
+
+
+def show_comparison(counted: Mapping[str, Any]) -> str:
+    """What the gateway counted of a shadow, see its comparer, in half a sentence."""
+    copies = counted["copies"]
+    told = f"{copies['compared']} compared, {copies['dropped']} dropped, {copies['failed']} failed"
+    if not copies["compared"]:
+        return told
+    label, decision = (
+        sum(count for old, new, count in counted[name] if old == new) / copies["compared"]
+        for name in ("labels", "decisions")
+    )
+    apart = counted["difference"] / copies["compared"]
+    return f"{told}: same label {label:.1%}, same decision {decision:.1%}, confidence {apart:.4f} apart on average"
 
 
 def describe_remote(client: Client) -> dict[str, Any]:

@@ -1,37 +1,23 @@
 """A canary behind a gateway: a share of the requests meets the new model, and none is lost when its server dies."""
 
-import json
 import os
 import signal
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.parser import text_string_to_metric_families
 
-from lungct.model.contract import SEAL, count_seal
 from lungct_client import Client
-from lungct_tools.operate.exporter import describe_gateway
 from lungct_tools.proxy.record import find
 from lungct_tools.server.deputy import FOLDER, RUN
 from lungct_tools.server.instance import Instance
 from tests.conftest import run_script
-from tests.faults.site import BACK_S, copy_archive, kill
+from tests.faults.site import BACK_S, kill
+from tests.faults.trials import build_other, read_metrics, update
 from tests.support.calls import wait_until
 
 pytestmark = [pytest.mark.server, pytest.mark.ops, pytest.mark.timeout(600)]  # the site's start included
 
 IDS = [f"request-number-{number:06}" for number in range(40)]
 PERCENT = 40
-
-
-def update(site, *words):
-    return run_script("update", *words, "--run", site.run)
-
-
-def rename(text, version):
-    """model.json of another version, which vouches for itself."""
-    document = {name: value for name, value in json.loads(text).items() if name != SEAL} | {"version": version}
-    return json.dumps({**document, SEAL: count_seal(document)}).encode()
 
 
 def ask_all(site, slices, only=IDS):
@@ -45,19 +31,6 @@ def ask_all(site, slices, only=IDS):
     return answers
 
 
-def read_metrics(site):
-    """Sample name and label values -> value, of the gateway's metrics."""
-
-    class Gateway:
-        def collect(self):
-            return describe_gateway(site.run)
-
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(Gateway())
-    families = text_string_to_metric_families(generate_latest(registry).decode())
-    return {(sample.name, *sample.labels.values()): sample.value for each in families for sample in each.samples}
-
-
 @pytest.fixture(scope="module")
 def versions(site):
     """The model that serves, and the one that is tried."""
@@ -68,8 +41,7 @@ def versions(site):
 def begun(site, versions, tmp_path_factory):
     """A canary that is under way."""
     wait_until(site.is_ready, BACK_S, "ready")
-    folder = tmp_path_factory.mktemp("new")
-    archive = copy_archive(site.store, folder, {"model.json": lambda text: rename(text, versions[1])})
+    archive = build_other(site, tmp_path_factory.mktemp("new"), versions[1])
     done = update(site, archive, "--canary", f"{PERCENT}%")
     assert done.returncode == 0, done.stderr
     assert f"has {PERCENT} % of the requests" in done.stdout

@@ -11,8 +11,8 @@ from lungct.exchange.request import OPTIONS
 from lungct_tools.proxy.nginx import TEMPLATE, GatewayError, Nginx, make_certificate
 from lungct_tools.proxy.sidecar import OPEN
 from lungct_tools.proxy.tally import REFUSALS
-from lungct_tools.proxy.tally import ask as ask_tally
 from lungct_tools.server.instance import Instance
+from lungct_tools.server.ledger import ask as ask_tally
 from tests.nginx.callers import KEY
 from tests.support.calls import wait_until
 from tests.support.gateways import ASTRAY, assert_refusal

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 import requests
 
-from lungct_tools.proxy.tally import ask as ask_tally
 from lungct_tools.server.instance import Instance, find_ports
+from lungct_tools.server.ledger import ask as ask_tally
 from tests.nginx.callers import KEY, KEYS
 from tests.nginx.conftest import recording
 from tests.support.calls import wait_until

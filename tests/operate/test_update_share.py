@@ -1,4 +1,4 @@
-"""A canary: when it may begin, and what of a second server is left to itself until it is promoted or taken back."""
+"""A canary or shadow: when it may begin, and what of a second server is left until it is promoted or taken back."""
 
 import errno
 import sys
@@ -39,14 +39,22 @@ def divided(stored):
         yield second
 
 
-def test_it_needs_a_gateway_and_says_so(stored, run):
-    code, said = run(stored.run / "new" / "lung_ct.mar", "--canary", "10%", gateway=False)
+@pytest.mark.parametrize("words", [("--canary", "10%"), ("--shadow",)])
+def test_it_needs_a_gateway_and_says_so(stored, run, words):
+    code, said = run(stored.run / "new" / "lung_ct.mar", *words, gateway=False)
     assert (code, "needs a running gateway" in said, find_deputy(stored.run)) == (1, True, None)
 
 
 def test_its_server_is_left_to_answer_its_share(stored, run):
     assert run(stored.run / "new" / "lung_ct.mar", "--canary", "2.5%")[0] == 0
     assert find_deputy(stored.run).percent == 2.5
+    assert not find_deputy(stored.run).shadow
+
+
+@pytest.mark.parametrize(("words", "share"), [((), 10), (("100%",), 100)])
+def test_the_server_of_a_shadow_is_left_to_score_copies(stored, run, words, share):
+    assert run(stored.run / "new" / "lung_ct.mar", "--shadow", *words)[0] == 0
+    assert (find_deputy(stored.run).percent, find_deputy(stored.run).shadow) == (share, True)
 
 
 def test_a_gateway_that_divides_nothing_leaves_no_second_server(stored, run, monkeypatch):
@@ -61,11 +69,15 @@ def test_a_route_leads_to_both_while_the_second_server_runs(stored, divided):
     assert find_route(stored).place == stored.run / FOLDER
     turning.relieve(stored, ready=True)
     assert divided.running, "nobody has to stay for it"
+    canary = find_route(stored)
+    note(stored.run, asked=False, percent=10, shadow=True)
+    assert find_route(stored) == Route(stored, divided, 10, shadow=True)
+    assert not find_route(stored).leads_as(canary)
     deputies.dismiss(stored.run)
     assert find_route(stored) == Route(stored)
 
 
-@pytest.mark.parametrize("share", ["", "nan", "-1", "100", "ten"])
+@pytest.mark.parametrize("share", ["", "nan", "-1", "101", "ten"])
 def test_a_share_that_is_none_is_not_believed(stored, divided, share):
     (stored.run / SHARE).write_text(share)
     assert find_route(stored) == Route(stored)
@@ -73,9 +85,11 @@ def test_a_share_that_is_none_is_not_believed(stored, divided, share):
 
 
 def test_while_it_is_under_way_no_other_update_begins(stored, divided, run):
-    for words in ((), ("--canary", "20%")):
-        code, said = run(stored.run / "new" / "lung_ct.mar", *words)
-        assert (code, "a canary is under way" in said) == (1, True)
+    for kind in ("canary", "shadow"):
+        note(stored.run, asked=False, percent=10, shadow=kind == "shadow")
+        for words in ((), ("--canary", "20%"), ("--shadow",)):
+            code, said = run(stored.run / "new" / "lung_ct.mar", *words)
+            assert (code, f"a {kind} is under way" in said) == (1, True)
     assert divided.running
     assert find_deputy(stored.run).percent == 10
 
@@ -130,7 +144,7 @@ def test_what_cannot_be_promoted_goes_on_as_a_canary(stored, divided, run, monke
 
 def test_where_none_is_under_way_nothing_is_promoted(stored, run):
     code, said = run("--promote")
-    assert (code, "no canary is under way" in said) == (2, True)
+    assert (code, "no canary or shadow is under way" in said) == (2, True)
 
 
 def test_stop_ends_it_as_well(stored, divided, monkeypatch):
@@ -144,6 +158,9 @@ def test_stop_ends_it_as_well(stored, divided, monkeypatch):
     "words",
     [
         ["--canary", "10%"],
+        ["--shadow"],
+        ["lung_ct.mar", "--canary", "10%", "--shadow"],
+        ["lung_ct.mar", "--shadow", "101%"],
         ["--promote", "--back"],
         ["lung_ct.mar", "--promote"],
         *(["lung_ct.mar", "--canary", share] for share in ("0%", "100%", "0.001%", "nan", "some")),

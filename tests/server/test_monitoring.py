@@ -12,8 +12,8 @@ from lungct_client import DEFAULT_PORTS
 from lungct_tools import ROOT
 from lungct_tools.commandline import COMMANDS
 from lungct_tools.operate.exporter import CANARY_TIMEOUT_S, DESCRIBE_TIMEOUT_S, GATEWAY_TIMEOUT_S
-from lungct_tools.proxy.tally import TIMEOUT_S
 from lungct_tools.server.instance import EXPORTER_PORT
+from lungct_tools.server.ledger import TIMEOUT_S
 from tests.conftest import MODEL
 from tests.support.promql import find_expressions, find_metrics, find_unsummed
 

@@ -51,7 +51,10 @@ def test_each_request_gets_its_own_answer_whatever_its_neighbours_are(ask, slice
     assert json.loads(bodies[0])["request_id"] == GOOD_IDS[0]
     assert json.loads(bodies[2])["request_id"] == "id-2"
     assert bodies[3].startswith(b"\x89PNG")
-    assert head["replies"][3]["headers"] == {"content-type": "image/png", "X-Research-Use-Only": "true"}
+    told = head["replies"][3]["headers"]
+    score = json.loads(told.pop("X-Score"))
+    assert told == {"content-type": "image/png", "X-Research-Use-Only": "true"}
+    assert score.keys() == {"label", "confidence", "decision"}
     assert ask([(slices[0], {})])[1] == [bodies[1]]
     series = {(name, *values): value for name, *values, value in head["series"]}
     assert series["lung_ct_rejections_total", "bad_option"] == series["lung_ct_batches_total",] == 1

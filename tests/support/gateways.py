@@ -87,7 +87,7 @@ def run_nginx(
 ):
     """nginx and its sidecar alone before whatever listens at `port`; the `keys` of clients by name.
 
-    `second`: a candidate, and its per cent of the requests.
+    `second`: a candidate, its per cent of the requests, and whether it gets copies of these.
     """
     (folder / "key_file.json").write_text('{"inference": {"key": "of the hour"}}')
     write_clients(folder / "clients.map", keys)

@@ -5,11 +5,23 @@ from lungct.exchange.delivery import split
 from lungct.exchange.form import LOST
 from lungct.exchange.origin import Origin, read_origin
 from lungct.exchange.request import ScoreRequest, parse
-from lungct.exchange.result import JSON, Heatmap, Reply, band, build_heatmap, build_score, encode_json, refuse
+from lungct.exchange.result import (
+    JSON,
+    SCORE_HEADER,
+    Heatmap,
+    Reply,
+    band,
+    build_heatmap,
+    build_score,
+    encode_json,
+    head,
+    refuse,
+)
 
 __all__ = [
     "JSON",
     "LOST",
+    "SCORE_HEADER",
     "Heatmap",
     "Origin",
     "Reply",
@@ -19,6 +31,7 @@ __all__ = [
     "build_score",
     "coding",
     "encode_json",
+    "head",
     "oip",
     "parse",
     "read_origin",

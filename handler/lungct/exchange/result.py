@@ -20,6 +20,7 @@ from lungct.pixels import Slice
 
 JSON = "application/json"
 NOTICE_HEADER = {"X-Research-Use-Only": "true"}
+SCORE_HEADER = "X-Score"  # what of a reply is compared with another model's, however its body looks
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,12 @@ def build_score(
         },
         "research_use_only": True,
     }
+
+
+def head(score: Mapping[str, Any]) -> dict[str, str]:
+    """The headers of a reply that tells this score, see `build_score`."""
+    told = {name: score[name] for name in ("label", "confidence", "decision")}
+    return {**NOTICE_HEADER, SCORE_HEADER: encode_json(told)}
 
 
 def display_order(name: str) -> tuple[int, str]:
