@@ -4,19 +4,15 @@ import os
 import socket
 import ssl
 import threading
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
-import psutil
 import pytest
 
 from lungct_client import Tokens
 from tests.faults.site import BACK_S, CROWD, RETRY_S, GivenUp, kill
 from tests.faults.table import count, format_row
 from tests.support.calls import wait_until
-from tests.support.gateways import stop_in_background
-from tests.support.traffic import Traffic, is_ended, strict_call
+from tests.support.traffic import Traffic, is_ended
 
 pytestmark = [pytest.mark.server, pytest.mark.ops, pytest.mark.timeout(600)]  # the site's start included
 
@@ -103,27 +99,3 @@ def test_a_soak_of_steady_load_loses_nothing_and_memory_stays_flat(site, slices,
     assert set(site.worker_pids()) <= set(before), "a worker was replaced"
     assert not traffic.failures()
     assert share < 0.03, sorted((rss, processes[pid].name()) for pid, rss in grown.items())
-
-
-def test_stopping_under_load_finishes_every_request_that_was_accepted(site, slices, rows):
-    """The last one: the site is gone after it."""
-    wait_until(site.is_ready, BACK_S, "ready")
-    left = list(site.processes())
-    outcomes = []
-
-    def call(number):
-        while not outcomes.count("refused"):
-            outcomes.append(strict_call(site.door, slices[number % 4]))
-
-    with ThreadPoolExecutor(12) as pool:
-        callers = [pool.submit(call, number) for number in range(12)]
-        wait_until(lambda: len(outcomes) > 24, 60, "traffic flows")
-        stopping = stop_in_background(site.run)
-        for caller in callers:
-            caller.result()
-    assert stopping.wait(60) == 0
-    counted = Counter(outcomes)
-    sees = f"{counted['cut']} of {counted['200']} accepted requests cut; then connections refused"
-    rows.append(format_row("`make stop` under load", sees))
-    assert set(counted) == {"200", "refused"}
-    assert not [pid for pid in left if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]

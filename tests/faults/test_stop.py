@@ -1,0 +1,38 @@
+"""Stopping under load. The last of these files by name, since the site is gone after it."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+
+from tests.faults.site import BACK_S
+from tests.faults.table import format_row
+from tests.support.calls import wait_until
+from tests.support.gateways import stop_in_background
+from tests.support.traffic import strict_call
+
+pytestmark = [pytest.mark.server, pytest.mark.ops, pytest.mark.timeout(600)]  # the site's start included
+
+
+def test_stopping_under_load_finishes_every_request_that_was_accepted(site, slices, rows):
+    wait_until(site.is_ready, BACK_S, "ready")
+    left = list(site.processes())
+    outcomes = []
+
+    def call(number):
+        while not outcomes.count("refused"):
+            outcomes.append(strict_call(site.door, slices[number % 4]))
+
+    with ThreadPoolExecutor(12) as pool:
+        callers = [pool.submit(call, number) for number in range(12)]
+        wait_until(lambda: len(outcomes) > 24, 60, "traffic flows")
+        stopping = stop_in_background(site.run)
+        for caller in callers:
+            caller.result()
+    assert stopping.wait(60) == 0
+    counted = Counter(outcomes)
+    sees = f"{counted['cut']} of {counted['200']} accepted requests cut; then connections refused"
+    rows.append(format_row("`make stop` under load", sees))
+    assert set(counted) == {"200", "refused"}
+    assert not [pid for pid in left if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
