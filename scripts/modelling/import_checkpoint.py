@@ -82,5 +82,5 @@ def main() -> int:
         return 1
     contract = ModelContract(version=args.version, classes=classes, geometry="squash", licence="the checkpoint's own")
     save_model_folder(args.out, network, contract, golden_inputs(contract.size, contract.geometry))
-    print(f"import: wrote {args.out}; no threshold or temperature is known for it, so every slice is reported.")
+    print(f"import: wrote {args.out}; no threshold or temperature is known for it, so every slice is referred.")
     return 0

@@ -26,6 +26,7 @@ def test_a_torchvision_checkpoint_becomes_a_model_folder_and_an_archive(checkpoi
     out = tmp_path / "mine"
     done = run_script("import", checkpoint, "--out", out)
     assert done.returncode == 0, done.stderr
+    assert "every slice is referred" in done.stdout, "no limit is known"
     folder = load_model_folder(out)
     assert folder.contract.classes == ("Benign", "Malignant", "Normal")
     assert folder.contract.geometry == "squash"
