@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 
 ABOUT = "about_model"
@@ -27,7 +28,8 @@ def tell_never(contract: Mapping[str, Any]) -> str:
 def tell_model(contract: Mapping[str, Any]) -> dict[str, str]:
     """Facts by name, those that matter most first; only such as the contract holds."""
     metrics, limits, never = contract.get("metrics", {}), contract.get("refer_below", {}), list_never_reported(contract)
-    reported = [f"{name} from a confidence of {limits[name]:.0%}" for name in contract["classes"] if name not in never]
+    allowed = [name for name in contract["classes"] if name not in never]
+    reported = [f"{name} from a confidence of {tell_limit(limits[name])}" for name in allowed]
     missed = [name for name in contract["classes"] if metrics.get(f"recall_{name.lower()}", 1.0) < FOUND]
     facts = {
         "Reports": _join(reported) or "nothing: every slice is referred to a person",
@@ -41,10 +43,17 @@ def tell_model(contract: Mapping[str, Any]) -> dict[str, str]:
             f"{metrics['reported_accuracy']:.0%}, and {_tell_share(metrics['reported_share'])} of the slices are "
             f"reported, as judged above{_tell_cases(metrics)}; the model card has the interval"
         )
+    elif reported and metrics.get("reported_share") == 0:
+        facts["Right among those reported"] = "not known: none of the slices that it was judged on was reported"
     facts["Not known"] = (
         "how it does on scanners, kernels, slice thicknesses and patients that it was not judged on; expect worse"
     )
     return {name: fact for name, fact in facts.items() if fact}
+
+
+def tell_limit(limit: float) -> str:
+    """A limit of confidence as people read it, never lower than it is: 0.9969 is 99.7%, which 99.6% does not reach."""
+    return f"{ceil(round(1000 * limit, 6)) / 10:g}%"
 
 
 def tell_once(facts: Mapping[str, str]) -> dict[str, str]:

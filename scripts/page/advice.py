@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import floor
 from typing import Any
 
 from lungct.gate.checks import find_doubt
 from lungct_client import ServerDown, TokenError
+from lungct_tools.folder.modelfacts import tell_limit
 
 STILL_HERE = "Your files are still here: press Analyze again once it is ready."
 
@@ -46,8 +48,9 @@ def explain_decision(reply: Mapping[str, Any], refer_below: Mapping[str, float])
     elif refer_below[label] > 1:
         reason = f"No confidence of this model is trusted for slices that it calls {label}: all of them are referred."
     elif reply["confidence"] < refer_below[label]:
-        limit = f"{refer_below[label]:.0%} for {label}"
-        reason = f"The confidence, {reply['confidence']:.0%}, is below this model's limit of {limit}."
+        confidence = floor(1000 * reply["confidence"]) / 10  # never as high as the limit that it is under
+        limit = f"{tell_limit(refer_below[label])} for {label}"
+        reason = f"The confidence, {confidence:.1f}%, is below this model's limit of {limit}."
     else:
         reason = find_doubt(reply["warnings"], label) or "The slice is unlike those that the model was trained on."
     return "Refer", f"A person must read this slice; do not rely on the class. {reason}"

@@ -8,7 +8,7 @@ import pytest
 
 from lungct import NOTICE
 from lungct_tools import ROOT
-from lungct_tools.folder.modelfacts import list_never_reported, tell_model, tell_never, tell_once
+from lungct_tools.folder.modelfacts import list_never_reported, tell_limit, tell_model, tell_never, tell_once
 from lungct_tools.folder.record import write_csv
 from tests.support.desk import Desk, score_folder
 from tests.support.pictures import encode
@@ -32,7 +32,7 @@ def test_a_class_is_never_reported_whose_limit_no_confidence_reaches_or_that_has
 def test_the_facts_say_what_is_reported_what_is_missed_and_where_it_was_judged():
     facts = tell_model(CONTRACT)
     assert list(facts)[:3] == ["Reports", "Never reports", "Does not find"]
-    assert facts["Reports"] == "Malignant from a confidence of 52%"
+    assert facts["Reports"] == "Malignant from a confidence of 52.2%"
     assert "Benign" in facts["Does not find"]
     assert facts["Right among those reported"].startswith("97%, and 40% of the slices are reported, as judged above;")
     counted = tell_model({**CONTRACT, "metrics": {**CONTRACT["metrics"], "reported_cases": [19, 20]}})
@@ -48,6 +48,17 @@ def test_the_facts_say_what_is_reported_what_is_missed_and_where_it_was_judged()
 def test_a_small_share_is_not_rounded_up_to_a_whole_per_cent(share, told):
     facts = tell_model({**CONTRACT, "metrics": {**CONTRACT["metrics"], "reported_share": share}})
     assert f", and {told} of the slices are reported" in facts["Right among those reported"]
+
+
+@pytest.mark.parametrize(("limit", "told"), [(0.5, "50%"), (0.9969918, "99.7%"), (0.9991, "100%"), (0.07, "7%")])
+def test_a_limit_is_never_told_lower_than_it_is(limit, told):
+    assert tell_limit(limit) == told
+
+
+def test_that_no_judged_slice_was_reported_is_told():
+    metrics = {"of": "Its own folds", "reported_share": 0.0}
+    told = tell_model({**CONTRACT, "metrics": metrics})["Right among those reported"]
+    assert told == "not known: none of the slices that it was judged on was reported"
 
 
 def test_a_model_without_numbers_is_told_to_refer_everything():

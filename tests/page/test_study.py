@@ -164,6 +164,9 @@ def test_every_state_and_decision_has_words():
     sure = {"decision": "report", "label": "Malignant", "confidence": 0.9, "warnings": [UNLIKE]}
     assert explain_decision(sure, limits)[0] == "Report"
     assert "No limit" in explain_decision({**sure, "decision": "refer"}, {})[1]
+    close = {**sure, "decision": "refer", "confidence": 0.99697}
+    told = explain_decision(close, dict.fromkeys(limits, 0.996992))[1]
+    assert "The confidence, 99.6%, is below this model's limit of 99.7%" in told
     for warning in (GATE_OFF, NO_GATE, OTHER_SCAN, LITTLE_LUNG):
         assert warning in explain_decision({**sure, "decision": "refer", "warnings": [warning]}, limits)[1]
     assert "below" in explain_decision({**sure, "decision": "refer", "confidence": 0.4}, limits)[1]
