@@ -8,9 +8,9 @@ IN     ?= $(or $(LUNG_CT_RUN),.run)/sample
 OUT    ?= $(or $(LUNG_CT_RUN),.run)/scores
 ARGS   ?=
 
-# Three rooms of tests at a time, as tests wait for much; but where rates and times are measured, nothing runs beside.
-BESIDE  := --numprocesses=3 --dist=loadscope --no-loadscope-reorder
-MEASURED := $(addprefix tests/faults/test_,changeover.py crowd.py deaths.py faults.py stop.py)
+# Two rooms of tests at a time; but where rates and times are measured, nothing runs beside.
+BESIDE  := --numprocesses=2 --dist=loadscope --no-loadscope-reorder
+MEASURED := tests/faults
 # The core's tests that need neither torch nor a server.
 CORE    := tests/exchange tests/pixels tests/test_pipeline.py tests/test_handler.py tests/test_settings.py
 

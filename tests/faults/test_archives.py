@@ -69,7 +69,7 @@ def fail_later(handler):
     [
         ("one damaged weight", "weights.safetensors", lambda bits: bits[:-1] + b"?", "weights.safetensors has", 120),
         ("a handler that does not start", "lung_ct_handler.py", lambda _: b"raise RuntimeError('gone')", "gone", 120),
-        ("a handler that loads and then fails", "lung_ct_handler.py", fail_later, "Prediction failed", 70),  # takes all
+        ("a handler that loads and then fails", "lung_ct_handler.py", fail_later, "Prediction failed", 50),  # takes all
     ],
 )
 def test_an_update_to_a_damaged_archive_changes_nothing_and_says_why(

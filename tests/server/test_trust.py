@@ -15,20 +15,15 @@ from lungct_tools.operate import demo
 from lungct_tools.proxy import keeper
 from lungct_tools.proxy.record import Record, drain, find, reload
 from lungct_tools.server.instance import Instance, find_ports
-from lungct_tools.server.processes import list_members, read_birth, read_words
+from lungct_tools.server.processes import list_members, read_birth
 from lungct_tools.server.runfolder import RunFolderError, check_ours, claim, make_temp, remove_temp
 from lungct_tools.server.shutdown import end, send, stop
 from tests.conftest import run_script
 from tests.support.calls import wait_until
-from tests.support.standins import IDLE, make_archive, run_stand_in
+from tests.support.standins import IDLE, has_words, make_archive, run_stand_in
 
 NOBODY = 65534
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can own folders of others")
-
-
-def tell_own(pid):
-    """Whether a process that was just started has its own words: for a moment in its start it has none."""
-    return IDLE.encode() in read_words(pid)
 
 
 @pytest.fixture
@@ -36,7 +31,7 @@ def stranger():
     """A process of somebody's work that has to do with TorchServe by its words alone."""
     command = [sys.executable, "-c", IDLE, "lungct", "gateway", "torchserve", "-Dmodel_server_home=/x"]
     with subprocess.Popen(command, start_new_session=True) as process:
-        wait_until(lambda: tell_own(process.pid), 5, "it has its words")
+        wait_until(lambda: has_words(process.pid), 5, "it has its words")
         yield process
         process.kill()
 
@@ -80,7 +75,7 @@ class TestANumberThatWentToAnotherProcess:
         assert not instance.running
         command = [sys.executable, "-c", IDLE, "torchserve", "--ts-config", str(instance.settings)]
         with subprocess.Popen(command, start_new_session=True) as server:
-            wait_until(lambda: tell_own(server.pid), 5, "it has its words")
+            wait_until(lambda: has_words(server.pid), 5, "it has its words")
             known = replace(instance, pid=server.pid).running, Instance(tmp_path / "other", pid=server.pid).running
             server.kill()
         assert known == (True, False)
@@ -93,7 +88,7 @@ class TestANumberThatWentToAnotherProcess:
                 pass
             instance = Instance(tmp_path, pid=leader.pid, birth="0000 1")
             try:
-                wait_until(lambda: any(map(tell_own, list_members(leader.pid))), 5, "it has its words")  # noqa: B023
+                wait_until(lambda: any(map(has_words, list_members(leader.pid))), 5, "it has its words")  # noqa: B023
                 assert instance.running == ours
                 assert send(instance, signal.SIGKILL) == ours
             finally:

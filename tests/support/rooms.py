@@ -7,7 +7,6 @@ from xdist.scheduler import LoadScopeScheduling
 
 LONG = (
     "bench",
-    "faults",
     "container",
     "proxy",
     "modelling",

@@ -7,10 +7,16 @@ from contextlib import contextmanager
 
 from lungct_tools import ROOT
 from lungct_tools.server.instance import Instance, find_ports
-from lungct_tools.server.processes import read_birth
+from lungct_tools.server.processes import read_birth, read_words
 from lungct_tools.server.seal import NAME, write_seal
+from tests.support.calls import wait_until
 
 IDLE = "import signal; signal.pause()"
+
+
+def has_words(pid):
+    """Whether a process that was just started has its own words: for a moment of its start it has none."""
+    return IDLE.encode() in read_words(pid)
 
 
 @contextmanager
@@ -18,6 +24,7 @@ def run_stand_in(run, ports=None, **record):
     """A process that passes for the server of a run folder, recorded there."""
     command = [sys.executable, "-c", IDLE, "torchserve"]
     with subprocess.Popen(command, start_new_session=True) as process:
+        wait_until(lambda: has_words(process.pid), 5, "it has its words")
         ports = ports or tuple(find_ports(5))
         instance = Instance(run, ports, process.pid, read_birth(process.pid), **record)
         instance.write()
