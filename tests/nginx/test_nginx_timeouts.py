@@ -30,7 +30,8 @@ def silent():
 def hasty(silent, tmp_path_factory):
     skip_without_nginx()
     folder = tmp_path_factory.mktemp("nginx")
-    text, count = re.subn(rf"^( *(?:{'|'.join(CUT)})) \d+s;", r"\1 1s;", nginx.TEMPLATE.read_text(), flags=re.MULTILINE)
+    long = rf"^( *(?:{'|'.join(CUT)})) \d\d+s;"  # a shadow's copies have a second already
+    text, count = re.subn(long, r"\1 1s;", nginx.TEMPLATE.read_text(), flags=re.MULTILINE)
     assert count == len(CUT)
     (folder / "template.conf").write_text(text)
     with pytest.MonkeyPatch.context() as patch:

@@ -81,7 +81,7 @@ def test_the_client_waits_out_the_limit(door, slices):
 
 def test_its_timeouts_are_above_the_servers():
     text = (ROOT / "config" / "nginx" / "nginx.conf").read_text()
-    seconds = {name: int(value) for name, value in re.findall(r"^ *([a-z_]+) (\d+)s;", text, re.MULTILINE)}
+    seconds = {name: int(value) for name, value in re.findall(r"^ {,4}([a-z_]+) (\d+)s;", text, re.MULTILINE)}
     model = yaml.safe_load((ROOT / "config" / "model-config.yaml").read_text())
     assert seconds["proxy_read_timeout"] > model["responseTimeout"]
     assert seconds["worker_shutdown_timeout"] > seconds["proxy_read_timeout"]
