@@ -25,7 +25,7 @@ QUEUE, WORKERS, RETRY_S, PATIENCE_S = 32, 2, 5, 45  # longer than a worker takes
 RESPONSE_S = 30  # less than the patience: TorchServe gives a stopped worker up before the watchdog restarts all
 BACK_S = 120  # to be ready again, on a machine that is busy with other things
 CROWD = tuple(f"crowd-{i}" for i in range(4))  # the gateway lets no key fill the queue alone
-DISK = "256m"
+DISK = "384m"  # two servers and their logs: 260 MB
 CRASH = "\nimport os, pathlib\nif pathlib.Path({flag!r}).exists():\n    os._exit(3)\n"
 
 
