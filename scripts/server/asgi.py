@@ -109,6 +109,17 @@ def unpack(archive: Path, folder: Path) -> Path:
     return folder
 
 
+def listen(host: str, port: int) -> socket.socket:
+    """A socket whose connections send at once; OSError where the port is taken.
+
+    asyncio sees to that only where a socket's protocol is stated, which create_server leaves 0. A reply's head and body
+    are two packets, and the second would wait 40 ms for the first one's acknowledgement.
+    """
+    listening = socket.create_server((host, port), backlog=2048)
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted connections inherit it
+    return listening
+
+
 def build(settings: dict[str, str], run: Path) -> tuple[Front, list[socket.socket]]:
     """The application and the sockets that it listens at; OSError where one is taken."""
     folder = unpack(Path(settings["model_store"]) / "lung_ct.mar", Path(os.environ["TMPDIR"]) / "models" / "lung_ct")
@@ -120,7 +131,7 @@ def build(settings: dict[str, str], run: Path) -> tuple[Front, list[socket.socke
     crew = Crew(plan, counters, (config["minWorkers"], config["maxWorkers"]))
     keys = KeyFile(run / "key_file.json", float(settings["token_expiration_min"]))
     places = {api: urlsplit(settings[f"{api}_address"]) for api in APIS}
-    sockets = [socket.create_server((place.hostname or "", place.port or 0), backlog=2048) for place in places.values()]
+    sockets = [listen(place.hostname or "", place.port or 0) for place in places.values()]
     ports = {each.getsockname()[1]: api for api, each in zip(APIS, sockets, strict=True)}
     routes = Routes(crew, keys, counters, int(settings["max_request_size"]))
     return Front(routes, ports, keys, counters, crew), sockets

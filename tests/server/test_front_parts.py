@@ -3,13 +3,14 @@
 import asyncio
 import json
 import re
+import socket
 from pathlib import Path
 
 import pytest
 
 from lungct_client import Tokens
 from lungct_tools import ROOT
-from lungct_tools.server.asgi import Front
+from lungct_tools.server.asgi import Front, listen
 from lungct_tools.server.counters import Counters
 from lungct_tools.server.gpus import count_gpus
 from lungct_tools.server.instance import Instance, find_ports
@@ -18,6 +19,13 @@ from lungct_tools.server.properties import read_properties, write_settings
 from lungct_tools.server.routes import Routes
 from lungct_tools.server.seat import Plan
 from tests.support.standins import make_archive
+
+
+def test_a_reply_is_sent_at_once_and_its_body_does_not_wait_for_an_acknowledgement():
+    with listen("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_each_key_opens_its_own_api_and_our_client_reads_it(tmp_path):
