@@ -156,7 +156,7 @@ test-ohif: ## OHIF's npm build in Chromium shows what we stored in an Orthanc; n
 	@$(SETUP) test
 	@$(PY) -m pytest tests/ohif/viewer.py $(ARGS)
 
-faults:   ## break the server under load, count what is lost, write the table in docs/operations.md; about 8 minutes
+faults:   ## break the server under load, count what is lost, write the table in docs/operations.md; about 15 minutes
 	@$(SETUP) test
 	@$(PY) -m pytest tests/faults --faults docs/operations.md $(ARGS)
 
