@@ -2,7 +2,7 @@
 # Believed: uvicorn sends a reply the same way, whether it opens its port itself or is handed a listening socket.
 # True:     on a socket from socket.create_server, whose protocol is 0, asyncio leaves Nagle's algorithm on. A reply's head and
 #           body are two packets, and the second may wait 40 ms for the first one's acknowledgement.
-# Version:  uvicorn 0.54.0, CPython 3.11 and later
+# Version:  uvicorn 0.54.0, CPython 3.11.7
 # Matters:  one caller at a time gets half of the replies a second; scripts/server/asgi.py sets TCP_NODELAY on what it listens at.
 source "$(dirname "$0")/preamble"
 packages uvicorn==0.54.0
