@@ -7,7 +7,7 @@
 
 The options are libFuzzer's. `corpus` is a folder that keeps what was found to reach new code; it starts with the files
 that pydicom ships and a small picture of each format. Decoding runs in this process, so that its coverage is seen and a
-crash is found, where the server has children for it.
+crash is found, where the server has children for it. What is read as a plain DICOM file must be what pydicom reads.
 """
 
 import io
@@ -17,13 +17,15 @@ import warnings
 from pathlib import Path
 
 import atheris
+import numpy as np
 
 with atheris.instrument_imports(include=["lungct", "pydicom", "PIL"]):
     import pydicom
     from PIL import Image
 
     from lungct.errors import LungCTError
-    from lungct.pixels import image, nursery, reader
+    from lungct.pixels import dicom, image, nursery, plain, reader
+    from lungct.pixels.rendering import Rendering, Terms
     from lungct.settings import Settings
     from lungct.window import LUNG, Window
 
@@ -42,6 +44,15 @@ def decode(body: bytes) -> None:
     else:
         if found.pixels.dtype != "uint8" or found.pixels.ndim != 2:
             raise AssertionError("no gray image")
+        terms = Terms(ASKED[choice % 4], (None, 1)[choice // 128], LUNG, LIMITS)
+        alone = plain.render(body, terms)
+        if alone and not agree(alone, dicom.render(body, terms)):
+            raise AssertionError("another image")
+
+
+def agree(one: Rendering, other: Rendering) -> bool:
+    """Whether two readers found the same slice."""
+    return np.array_equal(one.pixels, other.pixels) and one._replace(pixels=other.pixels) == other
 
 
 def plant(folder: Path) -> None:

@@ -9,7 +9,9 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from lungct.errors import LungCTError
+from lungct.pixels.elements import get_value
 from lungct.pixels.formats import recognise
+from lungct.pixels.plane import check_view
 from lungct.pixels.rendering import translate_faults
 
 # Deflated files (PS3.5 A.5) unpack whole before their first tag is known: a small one could fill the memory.
@@ -71,8 +73,6 @@ def hash_key(text: str) -> str:
 
 def _find_position(header: Any) -> list[float]:
     """ImagePositionPatient to 10 micrometres, of the frame that is scored; [] where it is not three numbers."""
-    from lungct.pixels.dicom import get_value  # brings pydicom
-
     with suppress(LungCTError), translate_faults("The position cannot be read."):
         found = get_value(header, _middle(header), "PlanePositionSequence", "ImagePositionPatient")
         position = [round(float(number), 2) + 0.0 for number in found]  # + 0.0: no -0.0
@@ -92,7 +92,7 @@ def _find_order(header: Any, position: list[float]) -> float:
 
 def _is_axial(header: Any) -> bool:
     """False where the server would refuse the view (PS3.3 C.7.6.2), and for objects that are no CT images."""
-    from lungct.pixels.dicom import CT_CLASSES, check_view  # brings pydicom
+    from lungct.pixels.dicom import CT_CLASSES  # brings pydicom
 
     if header.get("SOPClassUID") and header.SOPClassUID not in CT_CLASSES:
         return False

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread, uid
 
-from lungct.pixels import dicom
+from lungct.errors import LungCTError
 from lungct.window import LUNG, Window
 from tests.support.dicoms import (
     HU,
@@ -201,7 +201,7 @@ def test_no_message_repeats_a_value_of_the_file(caplog, capfd):
         try:
             found = read(body)
             text = " ".join(found.warnings)
-        except dicom.LungCTError as error:
+        except LungCTError as error:
             refused += 1
             text = error.message
         assert "PLANTED" not in text

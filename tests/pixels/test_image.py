@@ -8,6 +8,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from pydicom import uid
 
 from lungct.errors import LungCTError
 from lungct.pixels import image, reader
@@ -15,7 +16,7 @@ from lungct.pixels.formats import measure_plain
 from lungct.pixels.image import check_size
 from lungct.settings import Settings
 from lungct.window import LUNG
-from tests.support.dicoms import DEADLINE_S, build_ct, read, refusal
+from tests.support.dicoms import DEADLINE_S, HU, build_ct, read, refusal
 from tests.support.pictures import GRAY, encode, join_png, split_png
 
 
@@ -119,12 +120,13 @@ def test_simple_files_are_decoded_here_and_the_others_in_a_reader(monkeypatch):
     monkeypatch.setattr(reader, "read", refuse)
     for body in (encode(GRAY, "PNG"), encode(GRAY, "JPEG"), encode(picture_of("RGB"), "JPEG")):
         assert read(body).pixels.shape == GRAY.shape
+    assert np.array_equal(read(build_ct()).pixels, LUNG.render(HU))
     for body in (
         encode(GRAY, "JPEG", progressive=True),
         encode(GRAY, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0"),
         encode(GRAY.astype(np.uint16), "PNG"),
         encode(GRAY, "BMP"),
-        build_ct(),
+        build_ct(syntax=uid.RLELossless),
     ):
         with pytest.raises(AssertionError, match="sent to a reader"):
             read(body)

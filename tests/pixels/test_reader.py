@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import psutil
 import pytest
+from pydicom import uid
 
 from lungct.errors import LungCTError
 from lungct.pixels import reader
@@ -52,6 +53,7 @@ os.fork = fork
 nursery.main()
 """
 TERMS = Terms(None, None, LUNG, Settings())
+FOR_A_READER = build_ct(syntax=uid.RLELossless)  # uncompressed ones are read in the calling thread
 
 
 @pytest.fixture(scope="module")
@@ -117,23 +119,23 @@ def test_good_files_in_threads_are_unharmed_by_crashes_beside_them(hostile):
 
 
 def test_a_dead_nursery_is_replaced():
-    read(build_ct())
+    read(FOR_A_READER)
     nursery = reader._nursery._process
     assert nursery is not None
     nursery.kill()
     nursery.wait(10)
     while reader._idle:
         reader._idle.pop().close()
-    assert np.array_equal(read(build_ct()).pixels, LUNG.render(HU))
+    assert np.array_equal(read(FOR_A_READER).pixels, LUNG.render(HU))
 
 
 def test_a_reader_that_died_while_it_waited_costs_no_file():
-    read(build_ct())
+    read(FOR_A_READER)
     assert reader._idle
     nursery = psutil.Process(reader._nursery._process.pid)
     for child in nursery.children():
         child.kill()
-    assert np.array_equal(read(build_ct()).pixels, LUNG.render(HU))
+    assert np.array_equal(read(FOR_A_READER).pixels, LUNG.render(HU))
 
 
 def test_a_fork_that_fails_is_our_fault_and_the_next_file_is_read(monkeypatch, caplog):
@@ -148,7 +150,7 @@ def test_a_fork_that_fails_is_our_fault_and_the_next_file_is_read(monkeypatch, c
 
 def test_nobody_waits_for_a_nursery_that_dies_while_its_readers_live(monkeypatch):
     reader.close()
-    read(build_ct())
+    read(FOR_A_READER)
     nursery, at_work = reader._nursery._process, reader._idle.pop()
     waits, usual = threading.Event(), reader.receive
     monkeypatch.setattr(reader, "receive", lambda peer: waits.set() or usual(peer))
@@ -173,9 +175,9 @@ def test_a_nursery_that_cannot_start_is_our_fault_and_not_the_file_s(monkeypatch
 
 
 def test_readers_share_nothing_with_the_next_file():
-    one = read(build_ct()).pixels
-    other = read(build_ct((HU + 1100).astype(np.uint16))).pixels
-    assert np.array_equal(read(build_ct()).pixels, one)
+    one = read(FOR_A_READER).pixels
+    other = read(build_ct((HU + 1100).astype(np.uint16), uid.RLELossless)).pixels
+    assert np.array_equal(read(FOR_A_READER).pixels, one)
     assert not np.array_equal(one, other)
 
 
@@ -200,7 +202,7 @@ sys.stdin.readline()
 
 @pytest.mark.parametrize("way", ["killed", "finished"])
 def test_readers_end_with_their_parent_and_forks_of_it_have_their_own(way, tmp_path):
-    (tmp_path / "slice").write_bytes(build_ct())
+    (tmp_path / "slice").write_bytes(FOR_A_READER)
     command = [sys.executable, "-W", "error", "-c", PARENT, tmp_path / "slice"]
     paths = str(ROOT / "handler")
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pydicom.dataset import Dataset
+from typing import Any, Protocol
 
 from lungct.errors import LungCTError
 
 
-def get_group(data: Dataset, frame: int, keyword: str, needed: str) -> Dataset:
+class Elements(Protocol):
+    """A header by keyword: a dataset of pydicom's, or a dict of a plain file's elements."""
+
+    def get(self, keyword: str, /) -> Any:
+        """The value of an element; None where it is empty or absent."""
+
+
+def get_group(data: Elements, frame: int, keyword: str, needed: str) -> Elements:
     """The functional group of an enhanced image, per frame or shared (C.7.6.16); of a classic one the dataset.
 
     A group without the element that is needed of it is passed over: files have both, each with a part.
@@ -17,14 +22,21 @@ def get_group(data: Dataset, frame: int, keyword: str, needed: str) -> Dataset:
     frames, shared = data.get("PerFrameFunctionalGroupsSequence"), data.get("SharedFunctionalGroupsSequence")
     for holder in (*(frames[frame : frame + 1] if frames else ()), *(shared[:1] if shared else ())):
         if holder.get(keyword) and as_list(holder[keyword][0].get(needed)):
-            group: Dataset = holder[keyword][0]
+            group: Elements = holder[keyword][0]
             return group
     return data
 
 
-def get_value(data: Dataset, frame: int, keyword: str, element: str) -> Any:
+def get_value(data: Elements, frame: int, keyword: str, element: str) -> Any:
     """One element of such a group; None without it."""
     return get_group(data, frame, keyword, element).get(element)
+
+
+def require(data: Elements, keyword: str) -> Any:
+    """The value of an element; LookupError where it is absent or empty."""
+    if (value := data.get(keyword)) is None:
+        raise LookupError(keyword)
+    return value
 
 
 def as_list(value: Any) -> list[Any]:
@@ -35,7 +47,7 @@ def as_list(value: Any) -> list[Any]:
     return values if any(each not in (None, "") for each in values) else []
 
 
-def as_text(data: Dataset, keyword: str) -> str:
+def as_text(data: Elements, keyword: str) -> str:
     """The one value of an element without its padding; empty where it is absent."""
     return str(data.get(keyword) or "").strip()
 

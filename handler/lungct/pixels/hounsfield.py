@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pydicom.dataset import Dataset
 
-from lungct.pixels.elements import as_list
-from lungct.pixels.pixeldata import Values, clear_unused_bits
+from lungct.pixels.elements import Elements, as_list, require
+from lungct.pixels.rendering import Values
 from lungct.window import AIR_HU, Window
 
 TABLED = 2  # bytes of a value, of which there are few enough to have a table of gray levels
@@ -31,11 +30,11 @@ class Scale(NamedTuple):
     padding: tuple[int, ...] = ()
 
 
-def read_scale(data: Dataset, slope: float, intercept: float) -> Scale:
+def read_scale(data: Elements, slope: float, intercept: float) -> Scale:
     """The scale of a dataset; whatever int() raises where its padding is no number."""
     ends = [as_list(data.get(name))[:1] for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
     padding = [int(value) for end in ends for value in end] if ends[0] else []
-    return Scale(int(data.BitsStored), slope, intercept, tuple(padding))
+    return Scale(int(require(data, "BitsStored")), slope, intercept, tuple(padding))
 
 
 def to_gray(raw: Values, scale: Scale, window: Window) -> npt.NDArray[np.uint8]:
@@ -52,6 +51,20 @@ def to_hu(raw: Values, scale: Scale) -> npt.NDArray[np.floating[Any]]:
     hu = hu * scale.slope + scale.intercept
     hu[_find_padding(raw, stored, scale)] = AIR_HU
     return hu
+
+
+def to_whole_hu(raw: Values, scale: Scale) -> npt.NDArray[np.int16]:
+    """(H, W) integers as they lie in the allocated bits -> (H, W) int16 HU, rounded; padding is air."""
+    return np.asarray(np.clip(np.rint(to_hu(raw, scale)), -32768, 32767), np.int16)
+
+
+def clear_unused_bits(values: Values, stored: int) -> Values:
+    """Drop what lies above the `stored` bits, which means nothing (PS3.5 8.1.1), and extend the sign.
+
+    Old scanners kept overlays there; encoders leave negative values there without their sign, whatever the syntax.
+    """
+    shift = 8 * values.dtype.itemsize - stored
+    return (values << shift) >> shift if shift > 0 else values
 
 
 @lru_cache(maxsize=16)  # the slices of a series share one, and scanners have few

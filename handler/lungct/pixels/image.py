@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lungct.errors import LungCTError
-from lungct.pixels import raster, reader
+from lungct.pixels import plain, raster, reader
 from lungct.pixels.formats import measure_plain, recognise
 from lungct.pixels.rendering import Acquisition, Asked, Plane, Rule, Terms, check_size
 from lungct.settings import Settings
@@ -61,9 +61,10 @@ class Slice:
 def decode(body: bytes, window: Asked, frame: int | None, default: Window, settings: Settings) -> Slice:
     """Decode one file, its format told by its first bytes.
 
-    Plain PNG and JPEG files are decoded in the calling thread, with the interpreter lock released. Every other file
-    goes to a child process (`reader`), because a few bytes can keep its decoder busy for hours, or crash it. Pillow
-    decodes both: OpenCV gave equal pixels for all of 870 gray JPEGs and was 3 % faster: not enough.
+    Plain PNG, JPEG and DICOM files are decoded in the calling thread, pictures with the interpreter lock released.
+    Every other file goes to a child process (`reader`), because a few bytes can keep its decoder busy for hours, or
+    crash it. Pillow decodes pictures: OpenCV gave equal pixels for all of 870 gray JPEGs and was 3 % faster: not
+    enough.
 
     Args:
         body: the file.
@@ -85,7 +86,9 @@ def decode(body: bytes, window: Asked, frame: int | None, default: Window, setti
     size = measure_plain(body, kind)
     if size:
         check_size(*size, settings)  # before Pillow sees the file: it warns of large ones by limits of its own
-    found = raster.render(body, kind, terms) if size else reader.read(body, kind, terms)
+        found = raster.render(body, kind, terms)
+    else:
+        found = (kind == "DICOM" and plain.render(body, terms)) or reader.read(body, kind, terms)
     sha256 = hashlib.sha256(body).hexdigest()
     return Slice(
         found.pixels, kind, found.window, sha256, found.warnings, found.rule, found.acquisition, found.aspect,
@@ -101,7 +104,8 @@ def read_plane(body: bytes, settings: Settings) -> Plane | None:
     """
     if len(body) > settings.max_bytes or recognise(body) != "DICOM":
         return None
-    return reader.read_plane(body, Terms(None, None, LUNG, settings))
+    terms = Terms(None, None, LUNG, settings)
+    return plain.read_plane(body, terms) or reader.read_plane(body, terms)
 
 
 def measure(body: bytes) -> int | None:

@@ -8,15 +8,14 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import gdcm  # type: ignore[import-untyped]
-import numpy.typing as npt
 from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_fragments
 from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 
 from lungct.errors import LungCTError
+from lungct.pixels.rendering import Values
 
-Values = npt.NDArray[Any]
 # Python 3.14 has no wheel of pyjpegls; a test holds GDCM's values against its.
 JPEG_LS = "pyjpegls" if find_spec("jpeg_ls") else "gdcm"
 
@@ -163,12 +162,3 @@ def find_frame(pixel_data: bytes, index: int, frames: int) -> bytes | None:
     if frames == 1:
         return b"".join(fragments)
     return fragments[index] if len(fragments) == frames else None
-
-
-def clear_unused_bits(values: Values, stored: int) -> Values:
-    """Drop what lies above the `stored` bits, which means nothing (PS3.5 8.1.1), and extend the sign.
-
-    Old scanners kept overlays there; encoders leave negative values there without their sign, whatever the syntax.
-    """
-    shift = 8 * values.dtype.itemsize - stored
-    return (values << shift) >> shift if shift > 0 else values

@@ -6,10 +6,9 @@ import math
 from typing import Any
 
 import numpy as np
-from pydicom.dataset import Dataset
 
 from lungct.errors import LungCTError
-from lungct.pixels.elements import as_list, get_value, unsupported
+from lungct.pixels.elements import Elements, as_list, get_value, unsupported
 from lungct.pixels.rendering import check_aspect
 
 NEAR = math.cos(math.radians(35))  # how far an axis may be off and still count: a tilted gantry stays within 30 degrees
@@ -19,7 +18,7 @@ TURNED = "The slice is stored turned or mirrored (patient not supine, head first
 NO_ORIENTATION = "The file states no orientation; the slice was taken as axial."
 
 
-def check_view(data: Dataset, frame: int) -> list[str]:
+def check_view(data: Elements, frame: int) -> list[str]:
     """Warnings for doubtful slices.
 
     Image Orientation counts; where the file has none, Patient Orientation, and where that is missing too, Image Type.
@@ -63,7 +62,7 @@ def check_names(names: list[str]) -> list[str]:
     return [] if names == ["L", "P"] else [TURNED]
 
 
-def read_aspect(data: Dataset, frame: int) -> float:
+def read_aspect(data: Elements, frame: int) -> float:
     """Height over width of a pixel, by Pixel Spacing (10.7.1.3), else by Pixel Aspect Ratio (C.7.6.3.1.7), else 1.
 
     Both name the vertical value first. A pair of zeros states nothing.

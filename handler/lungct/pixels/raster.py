@@ -13,11 +13,10 @@ import numpy.typing as npt
 from PIL import BmpImagePlugin, Image, ImageOps, TiffImagePlugin, WebPImagePlugin
 
 from lungct.errors import LungCTError
-from lungct.pixels.rendering import Rendering, Rule, Terms, check_aspect, check_size, translate_faults
+from lungct.pixels.rendering import Rendering, Rule, Terms, Values, check_aspect, check_size, translate_faults
 from lungct.window import Window
 
 UInt8 = npt.NDArray[np.uint8]
-Values = npt.NDArray[Any]
 
 # Pillow would else import all of its forty plugins for the first TIFF it meets.
 PLUGINS = (BmpImagePlugin, TiffImagePlugin, WebPImagePlugin)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from lungct.settings import Settings
 from lungct.window import Window
 
 Asked = Window | Literal["file"] | None
+Values = npt.NDArray[Any]
 MOST_OBLONG = 2.0  # no scanner writes axial slices with pixels longer than that
 Rule = Literal["as is", "model window", "asked window", "file window", "stretch"]
 
