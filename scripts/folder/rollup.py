@@ -155,9 +155,9 @@ def _add_group(
 
 
 def tell_series(series: Row) -> str:
-    """A series' row as a sentence for people: its verdict, and of what."""
-    verdict = f"{series['label']}, {series['decision']}"
-    return " ".join((f"{verdict[0].upper()}{verdict[1:]}: {tell_counts(series)}.", series["warnings"])).strip()
+    """A series' row as a sentence for people: its decision, the class, and of what."""
+    label = series["label"] if series["label"] == NOT_ASSESSABLE else f"class {series['label']}"
+    return " ".join((f"{series['decision'].capitalize()}, {label}: {tell_counts(series)}.", series["warnings"])).strip()
 
 
 def tell_counts(series: Row) -> str:

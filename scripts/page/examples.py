@@ -23,7 +23,7 @@ def draw_example(name: str) -> tuple[Upload, ...]:
     """The slices of the example SERIES or PICTURE; drawn once, which takes some seconds."""
     if name == SERIES:
         upwards = enumerate(draw_volume(SLICES, "spiculated", name="example"))
-        return tuple(Upload(f"drawn-series/{SLICES - number}.dcm", body) for number, body in upwards)
+        return tuple(Upload(f"drawn-series/{SLICES - number}.dcm", body, drawn=True) for number, body in upwards)
     stream = io.BytesIO()
     write_png(draw_slice(1, "spiculated"), stream)
-    return (Upload("drawn-slice.png", stream.getvalue(), loose=True),)
+    return (Upload("drawn-slice.png", stream.getvalue(), loose=True, drawn=True),)

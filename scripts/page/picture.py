@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,8 @@ UInt8 = npt.NDArray[np.uint8]
 # For looking only: the model always gets its own window.
 VIEWS = {"Lung": Window(-600, 1500), "Mediastinum": Window(40, 400), "Bone": Window(400, 1800)}
 COLOURS = ("viridis", "cividis", "jet")  # the first two read the same with any colour vision
-THUMBNAIL, PANEL, MARGIN, FOOTER = 72, 512, 16, 118  # pixels
+THUMBNAIL, PANEL, MARGIN, LINE, BAR = 72, 512, 16, 22, 44  # pixels
+INK = "#1b2430"
 
 
 @dataclass(frozen=True)
@@ -78,32 +79,50 @@ def make_thumbnail(pixels: UInt8) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
 
 
-def make_sheet(pixels: UInt8, overlay: UInt8 | None, colours: str, lines: tuple[str, ...]) -> bytes:
-    """A PNG to keep: the slice, its overlay if there is one, a colour bar, the lines of text and the notice.
+def make_sheet(pixels: UInt8, overlay: UInt8 | None, colours: str, lines: Sequence[str]) -> bytes:
+    """A PNG to keep: the slice, its overlay and a colour bar if there is one, the lines of text and the notice.
 
     Args:
         pixels: (H, W) uint8.
         overlay: (H, W, 3) uint8 RGB or None.
+        lines: broken where they are wider than the picture.
     """
     panels = [Image.fromarray(pixels).convert("RGB")] + ([Image.fromarray(overlay)] if overlay is not None else [])
     width = len(panels) * (PANEL + MARGIN) + MARGIN
-    sheet = Image.new("RGB", (width, PANEL + 2 * MARGIN + FOOTER), "white")
+    font = ImageFont.load_default(15)
+    text = [part for line in (*lines, NOTICE) for part in _break(line, font, width - 2 * MARGIN)]
+    top = PANEL + 2 * MARGIN + (BAR if overlay is not None else 0)
+    sheet = Image.new("RGB", (width, top + LINE * len(text) + MARGIN // 2), "white")
     for number, panel in enumerate(panels):
         panel.thumbnail((PANEL, PANEL))
         left = MARGIN + number * (PANEL + MARGIN) + (PANEL - panel.width) // 2
         sheet.paste(panel, (left, MARGIN + (PANEL - panel.height) // 2))
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
-    for number, line in enumerate((*lines, NOTICE)):
-        pen.text((MARGIN, PANEL + 2 * MARGIN + 22 * number), line, fill="#1b2430", font=font)
+    pen = ImageDraw.Draw(sheet)
     if overlay is not None:
         _draw_bar(sheet, pen, font, colours)
+    for number, line in enumerate(text):
+        pen.text((MARGIN, top + LINE * number), line, fill=INK, font=font)
     return render.encode(np.asarray(sheet)[:, :, ::-1].copy(), "png")
 
 
+def _break(line: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> list[str]:
+    """A line as several, none wider than `width` pixels unless it is one word."""
+    broken = [""]
+    for word in line.split():
+        longer = f"{broken[-1]} {word}".strip()
+        if broken[-1] and font.getlength(longer) > width:
+            broken.append(word)
+        else:
+            broken[-1] = longer
+    return broken
+
+
 def _draw_bar(sheet: Image.Image, pen: ImageDraw.ImageDraw, font: Any, colours: str) -> None:
-    ramp = np.tile(np.linspace(0, 255, 200).astype(np.uint8), (14, 1))
+    """The colours from low to high, below the overlay."""
+    width = PANEL - 2 * MARGIN
+    ramp = np.tile(np.linspace(0, 255, width).astype(np.uint8), (14, 1))
     bar = cv2.cvtColor(cv2.applyColorMap(ramp, COLORMAPS[colours]), cv2.COLOR_BGR2RGB)
-    left, top = sheet.width - MARGIN - 200, PANEL + 2 * MARGIN
+    left, top = sheet.width - MARGIN - width, PANEL + 2 * MARGIN - 4
     sheet.paste(Image.fromarray(bar), (left, top))
-    pen.text((left, top + 18), "low", fill="#1b2430", font=font)
-    pen.text((sheet.width - MARGIN, top + 18), "high importance", fill="#1b2430", font=font, anchor="ra")
+    pen.text((left, top + 18), "low", fill=INK, font=font)
+    pen.text((sheet.width - MARGIN, top + 18), "high importance", fill=INK, font=font, anchor="ra")

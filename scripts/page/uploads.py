@@ -25,12 +25,14 @@ class Upload:
     Attributes:
         fault: why it could not be read; then there are no bytes.
         loose: it was chosen by itself, so that no folder says what it belongs to.
+        drawn: it is one of the page's examples.
     """
 
     name: str
     body: bytes
     fault: UnreadableError | None = None
     loose: bool = False
+    drawn: bool = False
 
     @property
     def stem(self) -> str:

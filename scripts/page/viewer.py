@@ -14,6 +14,7 @@ from lungct_tools.folder.modelfacts import NEVER, list_never_reported, tell_neve
 from lungct_tools.folder.table import disarm
 from lungct_tools.page import markup
 from lungct_tools.page.advice import explain_decision
+from lungct_tools.page.examples import DRAWN
 from lungct_tools.page.lightbox import GRAY_HANDS, HU_HANDS, Heat, Spot, is_broken, show_lightbox
 from lungct_tools.page.picture import (
     COLOURS,
@@ -122,7 +123,8 @@ def show_pictures(
             hands = HU_HANDS if plane else GRAY_HANDS
         show_legend(hands, class_map, name, wishes.colours)
     mapped = name if class_map else ""
-    return lambda: make_sheet(seen.pixels, draw(), wishes.colours, describe(reply, mapped, tell_never(contract)))
+    lines = describe(reply, mapped, contract, finding.upload.drawn)
+    return lambda: make_sheet(seen.pixels, draw(), wishes.colours, lines)
 
 
 def show_two(seen: Slice, overlay: UInt8 | None, file: str, name: str, told: str) -> None:
@@ -191,18 +193,22 @@ def why_no_map(reply: dict[str, Any], name: str) -> str:
     return "Predicted Normal: no heatmap by default. Choose a class, or switch on *Heatmap for Normal too*."
 
 
-def describe(reply: dict[str, Any], mapped: str, never: str) -> tuple[str, ...]:
-    """Lines under the picture that is kept: no file name, no tag, only the reply."""
+def describe(reply: dict[str, Any], mapped: str, contract: dict[str, Any], drawn: bool) -> list[str]:
+    """Lines under the picture that is kept: what the page says, for it is shown alone. No file name, no tag."""
+    headline, reason = explain_decision(reply, contract["refer_below"])
     shares = ", ".join(f"{name} {share:.3f}" for name, share in reply["probabilities"].items())
     model = reply["model"]
     lines = (
-        f"{reply['label']} ({shares}). Decision: {reply['decision']}.",
-        never,
-        f"Grad-CAM for {mapped}: coarse cells, no outline." if mapped else "No heatmap.",
+        DRAWN if drawn else "",
+        f"{headline.upper()}. {reason}",
+        f"Class {reply['label']} ({shares}).",
+        *reply["warnings"],
+        tell_never(contract),
+        f"Heatmap (Grad-CAM) for {mapped}: where the model looked, coarse, no outline." if mapped else "No heatmap.",
         f"Model {model['name']} {model['version']}, {model['weights_sha256'][:12]}, {model['engine']}. "
         f"Slice {reply['input']['sha256'][:12]}.",
     )
-    return tuple(line for line in lines if line)
+    return [line for line in lines if line]
 
 
 def show_tags(finding: Finding) -> None:

@@ -81,6 +81,7 @@ def test_a_copy_counts_once_and_is_told(kind):
     totals = add_up(rows, CLASSES, 10)
     assert (totals.copies, totals.slices, totals.labels["Malignant"], len(totals.suspicious)) == (2, 6, 1, 4)
     assert "2 copies" in tell_series(series)
+    assert tell_series(series).startswith("Report, class Normal: 4 of 4")
 
 
 def test_one_slice_in_three_syntaxes_of_which_one_is_refused_is_one_scored_slice():

@@ -56,6 +56,16 @@ def test_the_picture_to_keep_carries_the_notice(phantoms):
     assert Image.open(io.BytesIO(both)).width > 1.9 * alone.width
 
 
+def test_a_long_line_under_the_picture_is_broken_and_a_short_one_is_not(phantoms):
+    sheets = [make_sheet(phantoms[0], None, "jet", [line]) for line in ("word", "word " * 60)]
+    short, long = (Image.open(io.BytesIO(sheet)) for sheet in sheets)
+    assert short.width == long.width
+    assert short.height < long.height
+    ink = np.asarray(long.convert("L"))[-100:] < 128
+    assert not ink[:, :8].any()
+    assert not ink[:, -8:].any()
+
+
 @pytest.mark.parametrize("colours", COLOURS)
 def test_the_viewer_gets_the_colours_that_the_server_draws_with(colours):
     levels = np.arange(256, dtype=np.uint8)[None]

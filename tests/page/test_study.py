@@ -17,15 +17,17 @@ from lungct.pixels.image import decode
 from lungct.settings import Settings
 from lungct_client import Local, ServerError, ServerSilent
 from lungct_tools.folder.header import find_place, list_tags
+from lungct_tools.folder.modelfacts import tell_never
 from lungct_tools.page import markup
 from lungct_tools.page.advice import explain_decision, explain_failure, explain_state
+from lungct_tools.page.examples import DRAWN, PICTURE, draw_example
 from lungct_tools.page.overview import find_worst
 from lungct_tools.page.picture import VIEWS
 from lungct_tools.page.reading import tell_agreement
 from lungct_tools.page.study import Finding, Study, connect, view
 from lungct_tools.page.table import make_csv
 from lungct_tools.page.uploads import MAX_SLICES, Upload, unpack
-from lungct_tools.page.viewer import describe_input
+from lungct_tools.page.viewer import describe, describe_input
 from lungct_tools.phantom.anatomy import draw_slice
 from lungct_tools.phantom.files import encode_dicom
 from lungct_tools.server.instance import Instance
@@ -174,6 +176,19 @@ def test_every_state_and_decision_has_words():
     assert "every slice" in explain_decision({**sure, "decision": "refer"}, dict.fromkeys(limits, 2.0))[1]
     assert "unlike" in explain_decision({**sure, "decision": "refer"}, limits)[1]
     assert "smoother" in explain_decision({**sure, "decision": "refer", "warnings": [SMOOTH]}, limits)[1]
+
+
+def test_a_picture_that_is_kept_tells_what_the_page_tells(pipeline, slices):
+    reply = json.loads(pipeline.score([Job({"body": slices[0]}, {})]).replies[0].body)
+    contract = json.loads(pipeline.describe())
+    lines = describe({**reply, "warnings": [UNLIKE, SMOOTH]}, "Malignant", contract, drawn=True)
+    told = " ".join(lines)
+    headline, reason = explain_decision(reply, contract["refer_below"])
+    assert lines[:2] == [DRAWN, f"{headline.upper()}. {reason}"]
+    for words in (f"Class {reply['label']} (", UNLIKE, SMOOTH, tell_never(contract), "no outline"):
+        assert words in told
+    assert DRAWN not in describe(reply, "", contract, drawn=False)
+    assert all(upload.drawn for upload in draw_example(PICTURE))
 
 
 @pytest.mark.parametrize(
