@@ -12,7 +12,7 @@ from lungct_tools.bench.rates import BUSY, Plan
 from lungct_tools.bench.servers import aim, serve
 from lungct_tools.bench.sleeper import asleep
 from lungct_tools.server.instance import FRONTS
-from lungct_tools.server.memory import measure_held
+from lungct_tools.server.room import measure_held
 
 CALLERS = (1, BUSY)
 

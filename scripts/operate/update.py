@@ -44,8 +44,8 @@ from lungct_tools.server.courtesy import Share
 from lungct_tools.server.deputy import FOLDER, RUN, end_deputy, find_deputy, find_route, is_divided, note
 from lungct_tools.server.health import check_ready
 from lungct_tools.server.instance import Instance
-from lungct_tools.server.memory import check_room
 from lungct_tools.server.polling import poll
+from lungct_tools.server.room import check_room
 from lungct_tools.server.runfolder import check_ours, open_lock, resolve
 from lungct_tools.server.seal import NAME, ArchiveError, check_seal, find_seal, take, write_seal
 from lungct_tools.server.shutdown import send, stop
@@ -108,7 +108,7 @@ def refuse(sentence: object, code: int = 1) -> int:
     return code
 
 
-def check_start(instance: Instance) -> str | None:
+def check_start(instance: Instance, archive: Path) -> str | None:
     """None where a second server can be started, else why not; one that is left and that nobody asks is ended."""
     run = instance.run
     try:
@@ -121,7 +121,7 @@ def check_start(instance: Instance) -> str | None:
     if busy or (left and left.asked and (find(run) or find_guard(run))):
         return "an update was ended half-way, and its server answers until the first is ready; try again then"
     end_deputy(run)
-    return check_room(instance)
+    return check_room(instance, archive)
 
 
 def leave(instance: Instance) -> None:
@@ -211,7 +211,7 @@ def change(instance: Instance, archive: Path, deadline_s: float) -> int:
 
 def act(args: argparse.Namespace, instance: Instance, archive: Path | None) -> int:
     """Update to an archive, or settle what is under way; the exit code. One at a time, see `locking`."""
-    if archive and (reason := check_start(instance)):
+    if archive and (reason := check_start(instance, archive)):
         return refuse(f"{reason}; the old archive serves on.")
     try:
         if archive:

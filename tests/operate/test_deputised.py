@@ -35,7 +35,7 @@ def deputised(stored, monkeypatch):
     monkeypatch.setattr(update, "hand_back", lambda instance: (note(instance.run, False), turned.append(instance)))
     (stored.run / RUN).mkdir(parents=True)
     with run_stand_in(stored.run / RUN) as deputy:
-        monkeypatch.setattr(update, "check_start", lambda _: None)
+        monkeypatch.setattr(update, "check_start", lambda *_: None)
         yield stored, deputy, turned
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import zipfile
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -65,9 +66,16 @@ def test_a_seal_that_cannot_be_written_leaves_the_archive_that_is_there(tmp_path
 
 
 def test_an_update_finds_room_or_is_refused_at_once(stored, monkeypatch, capsys):
-    monkeypatch.setattr("lungct_tools.server.memory.find_free", lambda: 1000)
+    monkeypatch.setattr("lungct_tools.server.room.find_free", lambda: 1000)
     assert update.main() == 1
     assert "too little memory for two servers" in capsys.readouterr().err
+    assert find_deputy(stored.run) is None
+
+
+def test_an_update_finds_room_on_the_disk_or_says_how_much_is_missing(stored, monkeypatch, capsys):
+    monkeypatch.setattr("lungct_tools.server.room.shutil.disk_usage", lambda _: SimpleNamespace(free=100))
+    assert update.main() == 1
+    assert f"too little room on the disk of {stored.run}" in capsys.readouterr().err
     assert find_deputy(stored.run) is None
 
 

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 import pytest
 
 from lungct_client import ServerError
+from lungct_tools import ROOT
 from lungct_tools.server import courtesy
 from lungct_tools.server import deputy as deputies
 from lungct_tools.server.courtesy import NICENESS, Share
 from lungct_tools.server.deputy import FOLDER, RECORD, RUN, Deputy, dismiss, end_deputy, find_asked, find_deputy, note
-from lungct_tools.server.memory import check_room, find_free, measure_held
 from lungct_tools.server.processes import lives
+from lungct_tools.server.room import check_room, find_free, measure_held
 from tests.conftest import run_script
 from tests.support.standins import run_stand_in
 
@@ -131,11 +132,11 @@ def test_niceness_that_could_not_be_taken_back_is_not_given(monkeypatch):
 
 
 def test_room_for_a_second_server_is_what_the_first_one_holds(server, monkeypatch):
-    held = measure_held(server)
+    held, archive = measure_held(server), ROOT / "Makefile"
     assert 10**6 < held < 10**9
-    assert check_room(server) is None
-    monkeypatch.setattr("lungct_tools.server.memory.find_free", lambda: held // 2)
-    assert "too little memory for two servers" in check_room(server)
+    assert check_room(server, archive) is None
+    monkeypatch.setattr("lungct_tools.server.room.find_free", lambda: held // 2)
+    assert "too little memory for two servers" in check_room(server, archive)
 
 
 def test_free_memory_is_what_the_narrowest_control_group_leaves(tmp_path):

@@ -1,23 +1,32 @@
-"""Whether a second server finds room in memory beside the first."""
+"""Whether a second server finds room beside the first, in memory and on the disk."""
 
 from __future__ import annotations
 
 import re
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.processes import find_processes, read_resident
 
+COPIES = 3  # of an archive that is tried: the private one, what TorchServe unpacks, and the one in the store
 
-def check_room(instance: Instance) -> str | None:
-    """None where another server like this one finds room, else why not."""
+
+def check_room(instance: Instance, archive: Path) -> str | None:
+    """None where another server like this one finds room with an archive, else why not."""
     held, free = measure_held(instance), find_free()
-    if held <= free:
-        return None
-    return (
-        f"there is too little memory for two servers: {free / 1e6:.0f} MB are free, and one holds {held / 1e6:.0f} MB"
-    )
+    if held > free:
+        return f"there is too little memory for two servers: {_tell(free)} are free, and one holds {_tell(held)}"
+    needed, left = COPIES * archive.stat().st_size, shutil.disk_usage(instance.run).free
+    if needed > left:
+        room = f"{_tell(left)} are free, and {_tell(needed)} needed"
+        return f"there is too little room on the disk of {instance.run}: {room}"
+    return None
+
+
+def _tell(size: int) -> str:
+    return f"{size / 1e6:.0f} MB"
 
 
 def measure_held(instance: Instance) -> int:
