@@ -213,6 +213,7 @@ def open_browser(downloads: Path, deadline_s: float = 60) -> Iterator[Browser]:
             options.add_argument(flag)
         options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
         driver = webdriver.Chrome(options, webdriver.ChromeService(found[1]))
+        driver.set_script_timeout(deadline_s)
         try:
             yield Browser(driver, deadline_s)
         finally:

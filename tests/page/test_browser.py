@@ -89,6 +89,20 @@ def test_many_files_become_a_table_a_key_scrolls_and_the_csv_arrives(visit, file
     visit.shoot(ARTEFACTS / "many-files.png")
 
 
+def test_files_that_are_long_on_their_way_are_waited_for_though_analyze_is_on_already(visit, files):
+    visit.upload(files[:1])
+    visit.driver.execute_cdp_cmd("Network.enable", {})
+    slow = {"offline": False, "latency": 800, "downloadThroughput": -1, "uploadThroughput": -1}
+    visit.driver.execute_cdp_cmd("Network.emulateNetworkConditions", slow)
+    try:
+        visit.upload(files[1:2])
+        visit.press("Analyze")
+        visit.read("of 2:")
+    finally:
+        visit.driver.execute_cdp_cmd("Network.emulateNetworkConditions", {**slow, "latency": 0})
+        visit.driver.execute_cdp_cmd("Network.disable", {})
+
+
 def test_a_zip_is_scored_and_a_refused_file_is_told_why_by_its_name_and_nothing_is_made_of_that(
     visit, slices, tmp_path
 ):
