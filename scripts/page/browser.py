@@ -176,10 +176,14 @@ class Browser:
         """Choose files beside those that are chosen, as the file dialogue would, and wait until the page has them."""
         self.settle()
         wanted = Counter(self.driver.execute_script(CHOSEN)) + Counter(path.name for path in paths)
-        box = self._wait.until(
-            lambda driver: driver.find_element(By.CSS_SELECTOR, "input[type=file]"), "never seen: upload"
-        )
-        box.send_keys("\n".join(str(path) for path in paths))
+
+        def choose(driver: webdriver.Chrome) -> bool:
+            box = driver.find_element(By.CSS_SELECTOR, "input[type=file]")
+            driver.execute_script("arguments[0].value = ''", box)  # else these come beside those of the last time
+            box.send_keys("\n".join(str(path) for path in paths))
+            return True
+
+        self._wait.until(choose, "never seen: upload")
         self._wait.until(lambda driver: Counter(driver.execute_script(CHOSEN)) == wanted, "the files never came")
 
     def receive(self, downloads: Path, pattern: str) -> Path:
