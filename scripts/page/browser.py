@@ -41,12 +41,13 @@ MOVED = (
     NoSuchWindowException, StaleElementReferenceException,
 )  # fmt: skip
 # Notes whether a click arrives at what is at an XPath by then: an element may be replaced between press and release.
+# The page keeps the note, since a frame may be replaced right after.
 NOTE = """
 const [xpath] = arguments;
-window.arrived = false;
+top.arrived = false;
 addEventListener("click", ({target}) => {
   const found = document.evaluate(xpath, document, null, XPathResult.ORDERED_NODE_SNAPSHOT_TYPE, null);
-  for (let at = 0; at < found.snapshotLength; at++) window.arrived ||= found.snapshotItem(at).contains(target);
+  for (let at = 0; at < found.snapshotLength; at++) top.arrived ||= found.snapshotItem(at).contains(target);
 }, {capture: true, once: true});
 """
 # The name of each chosen file that Streamlit has, and so sends with whatever is pressed next; those on their way and
@@ -140,13 +141,14 @@ class Browser:
         self._wait.until(lambda _: self.try_click(xpath), f"never clicked: {what}")
 
     def try_click(self, xpath: str) -> bool:
-        """Whether a click arrived at an element that is shown at an XPath. It raises one of MOVED, too."""
+        """Whether a click arrived at what is shown at an XPath; in the page after that. It raises one of MOVED, too."""
         shown = (e for e in self.driver.find_elements(By.XPATH, xpath) if e.is_displayed())
         if (element := next(shown, None)) is None:
             return False
         self.driver.execute_script(NOTE, xpath)
         with suppress(*MOVED):  # it may have arrived before
             element.click()
+        self.driver.switch_to.default_content()
         return bool(self.driver.execute_script("return window.arrived"))
 
     def slide(self, label: str, steps: int) -> int:
