@@ -146,9 +146,11 @@ class Frame:
             ]
             self._driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
-    def type(self, *keys: str) -> None:
-        """Press keys, wherever the focus is."""
-        ActionChains(self._driver).send_keys(*keys).perform()
+    def type(self, *keys: str, held: str = "") -> None:
+        """Press keys, wherever the focus is; `held` is one to hold meanwhile: among the others it is let go at once."""
+        hands = ActionChains(self._driver)
+        hands = (hands.key_down(held) if held else hands).send_keys(*keys)
+        (hands.key_up(held) if held else hands).perform()
 
     def enter_by_tab(self) -> None:
         """Press Tab until the focus is in the viewer."""
