@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import requests
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+    NoSuchElementException,
+    NoSuchFrameException,
+    NoSuchWindowException,
+    StaleElementReferenceException,
+)
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -21,11 +29,46 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 from lungct_tools.commandline import compose
+from lungct_tools.server.instance import find_ports
 
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
 )  # fmt: skip
+# What a step meets when the page is drawn anew under it: it is tried again. (A frame that is gone is "no such window".)
+MOVED = (
+    ElementClickInterceptedException, ElementNotInteractableException, NoSuchElementException, NoSuchFrameException,
+    NoSuchWindowException, StaleElementReferenceException,
+)  # fmt: skip
+# Notes whether a click arrives at what is at an XPath by then: an element may be replaced between press and release.
+# The page keeps the note, since a frame may be replaced right after.
+NOTE = """
+const [xpath] = arguments;
+top.arrived = false;
+addEventListener("click", ({target}) => {
+  const found = document.evaluate(xpath, document, null, XPathResult.ORDERED_NODE_SNAPSHOT_TYPE, null);
+  for (let at = 0; at < found.snapshotLength; at++) top.arrived ||= found.snapshotItem(at).contains(target);
+}, {capture: true, once: true});
+"""
+# The name of each chosen file that Streamlit has, and so sends with whatever is pressed next; those on their way and
+# those that failed have none.
+CHOSEN = """
+return [...document.querySelectorAll("[data-testid=stFileChip]")]
+ .filter(chip => !chip.querySelector("[data-testid=stFileChipIconSpinner], [data-testid=stFileChipIconError]"))
+ .map(chip => chip.querySelector("[data-testid=stFileChipName]").title);
+"""
+SETTLED = """
+return document.querySelector("[data-testid=stApp]")?.dataset.testScriptState === "notRunning"
+ && !document.querySelector("[data-testid=stStatusWidget], [data-testid=stSkeleton], [data-stale=true]")
+ && [...document.images].every(each => each.complete && each.naturalWidth > 0)
+ && !document.getAnimations().some(each => each.playState === "running");
+"""
+# Focuses a slider; its value, and what steps of the arrow keys make of it.
+SLIDER = """
+const slider = document.querySelector(arguments[0]);
+slider?.focus();
+return slider && [slider.value, slider.min, slider.max, slider.step].map(Number);
+"""
 
 
 def find_chromium() -> tuple[str, str] | None:
@@ -38,9 +81,7 @@ def find_chromium() -> tuple[str, str] | None:
 @contextmanager
 def serve_page(run: Path, deadline_s: float = 90) -> Iterator[str]:
     """The page on a free port, as `make ui` starts it; its address once it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = find_ports(1)[0]
     command = compose("ui", "--run", run, "--port", port)
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     url = f"http://127.0.0.1:{port}"
@@ -51,7 +92,7 @@ def serve_page(run: Path, deadline_s: float = 90) -> Iterator[str]:
         yield url
     finally:
         os.killpg(process.pid, 15)
-        process.wait(20)
+        process.wait(60)
 
 
 class Browser:
@@ -59,11 +100,11 @@ class Browser:
 
     def __init__(self, driver: webdriver.Chrome, deadline_s: float) -> None:
         self.driver = driver
-        self._wait = WebDriverWait(driver, deadline_s, ignored_exceptions=[StaleElementReferenceException])
+        self._wait = WebDriverWait(driver, deadline_s, poll_frequency=0.1, ignored_exceptions=MOVED)
 
-    def wait(self, condition: Callable[[webdriver.Chrome], object], what: str) -> None:
-        """Wait until a condition holds."""
-        self._wait.until(condition, f"never came: {what}")
+    def wait(self, condition: Callable[[webdriver.Chrome], Any], what: str) -> Any:
+        """Wait until a condition holds; what it came to."""
+        return self._wait.until(condition, f"never came: {what}")
 
     def resize(self, width: int, height: int, ratio: float = 1) -> None:
         """Set the size of the page's area in CSS pixels, and how many pixels of the screen are a side of one."""
@@ -87,33 +128,65 @@ class Browser:
         self._wait.until(lambda driver: text in driver.find_element(By.TAG_NAME, "body").text, f"never read: {text}")
 
     def press(self, label: str, key: str = "") -> None:
-        """Press an enabled button by its label; `key` names the widget that it is in, where several have such."""
+        """Press an enabled button by its label, once; `key` names the widget that it is in, where several have such."""
         place = f"//*[contains(@class, 'st-key-{key}')]" if key else ""
-        self.find(f"{place}//button[not(@disabled)][contains(., '{label}')]", f"button {label}").click()
+        self.click(f"{place}//button[not(@disabled)][contains(., '{label}')]", f"button {label}")
 
     def unfold(self, label: str) -> None:
         """Open, or close, what is folded away under a label."""
-        self.find(f"//summary[contains(., '{label}')]", f"fold {label}").click()
+        self.click(f"//summary[contains(., '{label}')]", f"fold {label}")
+
+    def click(self, xpath: str, what: str) -> None:
+        """Click on the first element that is shown at an XPath, once."""
+        self._wait.until(lambda _: self.try_click(xpath), f"never clicked: {what}")
+
+    def try_click(self, xpath: str) -> bool:
+        """Whether a click arrived at what is shown at an XPath; in the page after that. It raises one of MOVED, too."""
+        shown = (e for e in self.driver.find_elements(By.XPATH, xpath) if e.is_displayed())
+        if (element := next(shown, None)) is None:
+            return False
+        self.driver.execute_script(NOTE, xpath)
+        with suppress(*MOVED):  # it may have arrived before
+            element.click()
+        self.driver.switch_to.default_content()
+        return bool(self.driver.execute_script("return window.arrived"))
 
     def slide(self, label: str, steps: int) -> int:
         """Move a slider with the arrow keys, to the left for negative `steps`; the value it has then."""
         css = f"[data-testid=stSlider] input[type=range][aria-label*='{label}']"
-        self.driver.execute_script("document.querySelector(arguments[0]).focus()", css)
-        key = Keys.ARROW_LEFT if steps < 0 else Keys.ARROW_RIGHT
-        ActionChains(self.driver).send_keys(*[key] * abs(steps)).perform()
-        return int(self.driver.find_element(By.CSS_SELECTOR, css).get_attribute("value") or 0)
+        self.settle()
+        at, low, high, step = self._wait.until(
+            lambda driver: driver.execute_script(SLIDER, css), f"never seen: {label}"
+        )
+        goal = min(max(at + steps * step, low), high)
+
+        def move(driver: webdriver.Chrome) -> bool:
+            way = round((goal - driver.execute_script(SLIDER, css)[0]) / step)
+            ActionChains(driver).send_keys(*[Keys.ARROW_LEFT if way < 0 else Keys.ARROW_RIGHT] * abs(way)).perform()
+            return bool(driver.execute_script(SLIDER, css)[0] == goal)
+
+        self._wait.until(move, f"never at {goal}: {label}")
+        return int(goal)
 
     def type(self, key: str) -> None:
         """Press a key with nothing focused."""
+        self.settle()
         self.driver.execute_script("document.activeElement.blur()")
         ActionChains(self.driver).send_keys(key).perform()
 
     def upload(self, paths: Sequence[Path]) -> None:
-        """Choose files, as the file dialogue would."""
-        box = self._wait.until(
-            lambda driver: driver.find_element(By.CSS_SELECTOR, "input[type=file]"), "never seen: upload"
-        )
-        box.send_keys("\n".join(str(path) for path in paths))
+        """Choose files beside those that are chosen, as the file dialogue would, and wait until the page has them."""
+        self.settle()
+        wanted = Counter(self.driver.execute_script(CHOSEN)) + Counter(path.name for path in paths)
+
+        def choose(driver: webdriver.Chrome) -> bool:
+            box = driver.find_element(By.CSS_SELECTOR, "input[type=file]")
+            driver.execute_script("arguments[0].value = ''", box)  # else these come beside those of the last time
+            box.send_keys("\n".join(str(path) for path in paths))
+            return True
+
+        self._wait.until(choose, "never seen: upload")
+        self._wait.until(lambda driver: Counter(driver.execute_script(CHOSEN)) == wanted, "the files never came")
 
     def receive(self, downloads: Path, pattern: str) -> Path:
         """The file that a download button sent, once it is whole."""
@@ -123,13 +196,8 @@ class Browser:
         )
 
     def settle(self) -> None:
-        """Wait until Streamlit does not run any more and all pictures are there."""
-        script = (
-            'return !document.querySelector(\'[data-testid="stStatusWidget"],[data-testid="stSkeleton"]\')'
-            " && [...document.images].every(i => i.complete && i.naturalWidth > 0)"
-            " && !document.querySelector('[data-stale=\"true\"]')"
-        )
-        self._wait.until(lambda driver: driver.execute_script(script), "the page did not settle")
+        """Wait until Streamlit does not run any more, nothing moves or fades and all pictures are there."""
+        self._wait.until(lambda driver: driver.execute_script(SETTLED), "the page did not settle")
 
     def shoot(self, path: Path) -> None:
         """Keep a picture of what is on the screen."""
@@ -151,6 +219,7 @@ def open_browser(downloads: Path, deadline_s: float = 60) -> Iterator[Browser]:
             options.add_argument(flag)
         options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
         driver = webdriver.Chrome(options, webdriver.ChromeService(found[1]))
+        driver.set_script_timeout(deadline_s)
         try:
             yield Browser(driver, deadline_s)
         finally:

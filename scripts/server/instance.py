@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import secrets
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +16,7 @@ from lungct_tools.server.processes import list_members, read_birth, read_words
 from lungct_tools.server.runfolder import write_whole
 from lungct_tools.server.seal import NAME, find_seal
 
+OURS = range(20_000, 32_000)  # where ports are looked for: Linux hands out 32768 and above by itself
 EXPORTER_PORT = 8083  # of lungct exporter, beside the metrics that TorchServe has itself
 FRONTS = ("torchserve", "asgi")
 ASGI = "lungct_tools.server.asgi"  # the module of the front without TorchServe
@@ -124,7 +126,12 @@ class Instance(Local):
 
 
 def find_ports(count: int) -> list[int]:
-    """Ports that are free on loopback, all different."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]
+    """Ports that are free on loopback, all different, and none that Linux hands out to who connects or asks for any."""
+    found: list[int] = []
+    with ExitStack() as stack:  # each is held until the last one is found
+        while len(found) < count:
+            port = secrets.choice(OURS)
+            with suppress(OSError):  # it is in use
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+                found.append(port)
+    return found

@@ -35,7 +35,7 @@ class Told(BaseHTTPRequestHandler):
             with self.server.lock:
                 self.server.here += 1
                 self.server.most = max(self.server.most, self.server.here)
-            self.server.enough.wait(20)
+            self.server.enough.wait(60)
             with self.server.lock:
                 self.server.here -= 1
         self.do_GET()
@@ -75,11 +75,11 @@ def test_a_connection_that_is_closed_in_the_moment_of_its_next_use_costs_no_requ
                         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
-        listener.settimeout(10)
+        listener.settimeout(60)
         served = pool.submit(serve, listener)
         client = Client(Instance(tmp_path, (listener.getsockname()[1],) * 5), deadline_s=0)
         assert [client.call("GET", "inference", "/ping").status_code for _ in range(2)] == [200, 200]
-        served.result(10)
+        served.result(60)
     assert seen == [True] * 3
 
 

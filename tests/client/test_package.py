@@ -154,7 +154,7 @@ def test_the_wheel_in_an_empty_environment_scores_through_the_gateway(wheel, ser
 address, key, ca = sys.stdin.read().split()
 print(Client(Gateway(address, key, Path(ca))).predict(Path("slice.png").read_bytes()).label)"""
     with gateways.open_gateway(server) as door:
-        wait_until(lambda: door.ask("GET", "/readyz").status_code == 200, 30, "ready")
+        wait_until(lambda: door.ask("GET", "/readyz").status_code == 200, 90, "ready")
         told = f"https://127.0.0.1:{door.port} {door.keys['alice']} {door.ca}"
         command = [python, "-I", "-c", code]
         done = subprocess.run(command, input=told, cwd=tmp_path, capture_output=True, text=True, check=False)

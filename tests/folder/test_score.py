@@ -106,7 +106,7 @@ def test_killed_runs_go_on_and_end_with_the_same_rows_as_one_that_was_never_kill
         process = subprocess.Popen([*map(str, command)], stderr=subprocess.DEVNULL)
         wait_for_rows(process, journal, written + 20)
         process.send_signal(kind)
-        assert process.wait(60) == (130 if kind == signal.SIGINT else -kind)
+        assert process.wait(120) == (130 if kind == signal.SIGINT else -kind)
         written = journal.read_bytes().count(b"\n")
         assert written < count
     assert subprocess.run([*map(str, command)], check=False, capture_output=True, timeout=200).returncode == 1

@@ -63,7 +63,7 @@ def test_rows_come_in_order_and_stopping_keeps_a_prefix():
 
     def work(name):
         if name == "0":
-            later.wait(10)
+            later.wait(60)
         elif name == "1":
             later.set()
         return {"file": name}

@@ -139,7 +139,7 @@ def test_a_pipe_that_takes_a_files_place_while_it_is_opened_is_not_waited_for(tm
     found = []
     reader = threading.Thread(target=lambda: found.append(read_path(tmp_path / "slice")), daemon=True)
     reader.start()
-    reader.join(30)
+    reader.join(60)
     assert found == [b""]
 
 

@@ -13,6 +13,7 @@ from tests.support.rows import CLASSES, make_row
 
 EVIL = '"><script>document.title="taken"</script><img src=http://127.0.0.1:9/x>.png'
 CONTRACT = {"classes": CLASSES, "refer_below": {"Normal": 2.0, "Benign": 0.9, "Malignant": 0.5}}
+WIDTH = "return document.querySelector('dialog img').naturalWidth"
 ROWS = [
     make_row("low.png", 0.05, "Normal", "refer", series="a"),
     make_row("middle.png", 0.5, "Malignant", series="a"),
@@ -95,7 +96,7 @@ def test_a_decision_is_chosen_and_a_slice_opened_with_its_map(opened):
     assert "Malignant 0.900" in dialog.text
     assert "Slices lie <far> apart." in dialog.text
     assert NOTICE in dialog.text
-    assert opened.driver.execute_script("return document.querySelector('dialog img').naturalWidth") == 512
+    opened.wait(lambda driver: driver.execute_script(WIDTH) == 512, "the map")
     opened.press("Close")
     opened.press("low.png")
     assert "There is no map to draw." in opened.find("//dialog", "the slice").text

@@ -76,12 +76,12 @@ def serve_index(folder: Path) -> Iterator[Index]:
             status = 200 if found else 404
             if self.headers["Authorization"] != allowed:
                 status, found = 401, b""
+            index.served += [self.path] if status == 200 else []  # before who asks can end
             self.send_response(status)
             self.send_header("Content-Type", "text/html" if self.path.endswith("/") else "application/octet-stream")
             self.send_header("Content-Length", str(len(found)))
             self.end_headers()
             self.wfile.write(found)
-            index.served += [self.path] if status == 200 else []
 
         def log_message(self, *_: object) -> None:
             """A test needs no log."""

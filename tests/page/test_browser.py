@@ -28,6 +28,8 @@ pytestmark = [
     pytest.mark.skipif(find_chromium() is None, reason="chromium and chromium-driver are not installed"),
 ]
 BOX = "return document.querySelector(arguments[0]).getBoundingClientRect()"
+WIDTH = "return document.documentElement.scrollWidth"
+FOLDED = "return !document.querySelector('[data-testid=stFileUploader]').checkVisibility()"
 ARTEFACTS = ROOT / ".run" / "screenshots"
 
 
@@ -46,21 +48,21 @@ def test_one_slice_is_uploaded_and_read_and_its_heatmap_fades_with_the_slider(vi
     visit.upload([tmp_path / "one.png"])
     visit.press("Analyze")
     visit.read(f"Confidence {reply['confidence']:.1%}")
+    visit.settle()  # the rest of the answer
     text = visit.driver.find_element("tag name", "body").text
     assert text.index(reply["decision"].capitalize()) < text.index("Confidence")
     assert all(f"{share:.1%}" in text for share in reply["probabilities"].values())
     shown = max(reply["probabilities"], key=lambda name: np.max(reply["heatmap"]["grids"][name]))
     visit.press(shown, "map_of")
     visit.read(f"high importance for {shown}")
-    visit.settle()
-    visit.shoot(ARTEFACTS / "one-slice.png")
     frame = Frame(visit)
-    assert (frame.look("mapped") != frame.look("original")).any()
+    visit.wait(lambda _: (frame.look("mapped") != frame.look("original")).any(), "the map")
+    visit.shoot(ARTEFACTS / "one-slice.png")
     assert visit.slide("opacity", -9) == 0
     visit.wait(lambda _: (frame.look("mapped") == frame.look("original")).all(), "a map that has faded")
     visit.resize(820, 1100)
     visit.shoot(ARTEFACTS / "one-slice-tablet.png")
-    assert visit.driver.execute_script("return document.documentElement.scrollWidth") <= 820
+    visit.wait(lambda driver: driver.execute_script(WIDTH) <= 820, "a page that fits a tablet")
 
 
 def test_many_files_become_a_table_a_key_scrolls_and_the_csv_arrives(visit, files, downloads):
@@ -87,6 +89,20 @@ def test_many_files_become_a_table_a_key_scrolls_and_the_csv_arrives(visit, file
     visit.shoot(ARTEFACTS / "many-files.png")
 
 
+def test_files_that_are_long_on_their_way_are_waited_for_though_analyze_is_on_already(visit, files):
+    visit.upload(files[:1])
+    visit.driver.execute_cdp_cmd("Network.enable", {})
+    slow = {"offline": False, "latency": 800, "downloadThroughput": -1, "uploadThroughput": -1}
+    visit.driver.execute_cdp_cmd("Network.emulateNetworkConditions", slow)
+    try:
+        visit.upload(files[1:2])
+        visit.press("Analyze")
+        visit.read("of 2:")
+    finally:
+        visit.driver.execute_cdp_cmd("Network.emulateNetworkConditions", {**slow, "latency": 0})
+        visit.driver.execute_cdp_cmd("Network.disable", {})
+
+
 def test_a_zip_is_scored_and_a_refused_file_is_told_why_by_its_name_and_nothing_is_made_of_that(
     visit, slices, tmp_path
 ):
@@ -101,6 +117,12 @@ def test_a_zip_is_scored_and_a_refused_file_is_told_why_by_its_name_and_nothing_
     visit.read(f"{white} was refused: {NOT_CHEST.format('it is blank')}")
 
 
+def is_inside(driver, shown):
+    """Whether an element is whole on a screen of a laptop."""
+    box = driver.execute_script(BOX, shown)
+    return 0 <= box["top"] < box["bottom"] <= 768 and 0 <= box["left"] < box["right"] <= 1366
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_first_screen_answers_and_is_legible_in_both_themes(visit, theme, files):
     visit.prefer(theme)
@@ -111,16 +133,13 @@ def test_the_first_screen_answers_and_is_legible_in_both_themes(visit, theme, fi
     visit.settle()
     frame = Frame(visit)
     for shown in (".ls-decision", ".ls-class", ".ls-verdict", "[data-testid=stVegaLiteChart]", "iframe"):
-        box = visit.driver.execute_script(BOX, shown)
-        assert 0 <= box["top"] < box["bottom"] <= 768, shown
-        assert 0 <= box["left"] < box["right"] <= 1366, shown
+        visit.wait(lambda driver, shown=shown: is_inside(driver, shown), f"{shown} on the first screen")
     visit.shoot(ARTEFACTS / f"series-{theme}.png")
-    assert not visit.driver.execute_script(
-        "return document.querySelector('[data-testid=stFileUploader]').checkVisibility()"
-    )
+    assert visit.driver.execute_script(FOLDED)
     for fold in ("Files", "About this model", "as a table"):
         visit.unfold(fold)
     visit.find("//canvas", "the table")
+    visit.settle()
     texts, ground = read_texts(visit.driver)
     with frame.entered():
         inside, below = read_texts(visit.driver, "body")

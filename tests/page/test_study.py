@@ -153,7 +153,7 @@ def test_a_server_that_hangs_holds_the_page_up_no_longer_than_a_person_waits(mon
         started = time.monotonic()
         with pytest.raises(ServerSilent):
             connect(Local.read(tmp_path)).contract()
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
 
 
 def test_every_state_and_decision_has_words():

@@ -96,13 +96,14 @@ def test_limits_are_checked_from_the_header():
     for rows, columns in ((10, 11), (1, 21), (21, 1)):
         with pytest.raises(LungCTError):
             check_size(rows, columns, settings)
+    read(build_ct())  # the nursery is up
     huge = struct.pack(">IIBBBBB", 60000, 60000, 8, 0, 0, 0, 0)
     started = time.monotonic()
     for depth in (b"\x08", b"\x10"):  # here and in a reader
         body = join_png((b"IHDR", huge[:8] + depth + huge[9:]), (b"IDAT", zlib.compress(b"")), (b"IEND", b""))
         assert refusal(body).code == "too_many_pixels"
     assert refusal(encode(GRAY, "JPEG"), max_side=63).code == "too_many_pixels"
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < DEADLINE_S
     assert refusal(encode(GRAY, "PNG"), max_bytes=100).code == "too_many_bytes"
 
 

@@ -10,20 +10,14 @@ axe.run(document, {rules, resultTypes: ["violations", "incomplete"]})
 UNSEEN = "frame-tested"
 
 
-def find_faults(driver, axe):
+def find_faults(browser, axe):
     """(rule, impact, element as HTML, what is wrong) of each fault.
 
     Args:
         axe: text of axe.min.js.
     """
-    driver.execute_script(axe)
-    for frame in driver.find_elements("tag name", "iframe"):
-        driver.switch_to.frame(frame)
-        try:
-            driver.execute_script(axe)
-        finally:
-            driver.switch_to.default_content()
-    result = driver.execute_async_script(RUN)
+    browser.wait(lambda driver: _teach(driver, axe), "axe-core in every frame")
+    result = browser.driver.execute_async_script(RUN)
     assert "violations" in result, result
     found = result["violations"] + [rule for rule in result["incomplete"] if rule["id"] == UNSEEN]
     return {
@@ -31,3 +25,15 @@ def find_faults(driver, axe):
         for rule in found
         for node in rule["nodes"]
     }
+
+
+def _teach(driver, axe):
+    """Load axe-core into the page and its frames, from the beginning where one is replaced meanwhile; True."""
+    driver.execute_script(axe)
+    for frame in driver.find_elements("tag name", "iframe"):
+        try:
+            driver.switch_to.frame(frame)
+            driver.execute_script(axe)
+        finally:
+            driver.switch_to.default_content()
+    return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,13 @@ from selenium.webdriver.remote.webelement import WebElement
 
 from lungct_tools.page.browser import Browser
 
+# Done when the page has made the frame as high as the viewer wants to be, and what it shows in it is drawn.
+DRAWN = """
+const [done] = arguments, viewer = document.getElementById("viewer");
+const look = () => requestAnimationFrame(innerHeight < Math.ceil(viewer.getBoundingClientRect().height) ? look : () =>
+ requestAnimationFrame(done));
+look();
+"""
 # All canvases of a pane one over the other, as RGB.
 LOOK = """
 const pane = document.getElementById(arguments[0]), {width, height} = pane.querySelector("canvas");
@@ -46,32 +53,42 @@ class Frame:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """The driver works in the frame, until the block ends."""
+        """The driver works in the frame, until the block ends. Raises one of MOVED when the frame is replaced."""
         frame = self._visit.find("//iframe[contains(@title, 'lightbox')]", "viewer")
-        self._driver.switch_to.frame(frame)
         try:
+            self._driver.switch_to.frame(frame)
             yield
         finally:
             self._driver.switch_to.default_content()
 
+    def _do(self, act: Callable[[], Any], what: str) -> Any:
+        """What an act in the frame comes to, once that is anything; tried again when the frame is replaced under it."""
+
+        def attempt(_: object) -> Any:
+            with self.entered():
+                return act()
+
+        return self._visit.wait(attempt, what)
+
     def run(self, script: str, *arguments: object) -> Any:
         """What a script returns in the frame."""
-        with self.entered():
-            return self._driver.execute_script(script, *arguments)
+        return self._do(lambda: [self._driver.execute_script(script, *arguments)], script)[0]
 
-    def wait_for(self, what: str, condition: Any) -> None:
+    def wait_for(self, what: str, condition: Callable[[Any], bool]) -> None:
         """Wait until a property of the frame's root fulfils the condition."""
         self._visit.wait(lambda _: condition(self.run(f"return document.documentElement.{what}")), what)
 
     @property
     def at(self) -> int:
         """Number of the slice that is shown."""
-        return int(self.run("return document.documentElement.dataset.at"))
+        script = "return document.documentElement.dataset.at"
+        return int(self._do(lambda: self._driver.execute_script(script), "a slice"))
 
     @property
     def state(self) -> str:
         """Window and zoom, as they are told."""
-        return str(self.run("return document.getElementById('state').textContent"))
+        script = "return document.getElementById('state')?.textContent"
+        return str(self._do(lambda: self._driver.execute_script(script), "window and zoom"))
 
     def reach(self, at: int) -> None:
         """Wait until a slice is shown."""
@@ -79,15 +96,17 @@ class Frame:
 
     def look(self, pane: str) -> npt.NDArray[np.uint8]:
         """(H, W, 3) of what is seen in a pane, once it is drawn."""
-        with self.entered():
-            self._driver.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
-            width, height, values = self._driver.execute_script(LOOK, pane)
+
+        def read() -> Any:
+            self._driver.execute_async_script(DRAWN)
+            return self._driver.execute_script(LOOK, pane)
+
+        width, height, values = self._do(read, pane)
         return np.array(values, np.uint8).reshape(height, width, 3)
 
     def press(self, name: str) -> None:
-        """Press a button."""
-        with self.entered():
-            self._find(name).click()
+        """Press a button, once."""
+        self._do(lambda: self._visit.try_click(f"//*[@id='{name}']"), name)
 
     def turn(self, pixels: int) -> None:
         """Turn the wheel over the slice."""
@@ -127,9 +146,11 @@ class Frame:
             ]
             self._driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
-    def type(self, *keys: str) -> None:
-        """Press keys, wherever the focus is."""
-        ActionChains(self._driver).send_keys(*keys).perform()
+    def type(self, *keys: str, held: str = "") -> None:
+        """Press keys, wherever the focus is; `held` is one to hold meanwhile: among the others it is let go at once."""
+        hands = ActionChains(self._driver)
+        hands = (hands.key_down(held) if held else hands).send_keys(*keys)
+        (hands.key_up(held) if held else hands).perform()
 
     def enter_by_tab(self) -> None:
         """Press Tab until the focus is in the viewer."""

@@ -12,6 +12,7 @@ import atexit
 import io
 import logging
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -35,6 +36,7 @@ from lungct.window import LUNG, Window
 logger = logging.getLogger(__name__)
 
 _TOO_SLOW = "The file takes too long to decode, so it is damaged or no single slice; export the slice again."
+_ENDED = "the process that forks readers has ended"
 _CRASHED = "The file crashed its decoder, so it is damaged; export the slice again."
 
 
@@ -97,8 +99,8 @@ def _ask(job: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytearray
         seconds = time.monotonic() - started
         if not fresh and seconds < CPU_SECONDS:
             return _ask(job, body)  # it may have been dead before; in the end a fresh one judges the file
-        if _nursery.ended(within_s=0.05):
-            raise RuntimeError("the process that forks readers has ended") from None
+        if _nursery.ended():
+            raise RuntimeError(_ENDED) from None
         logger.warning("A reader ended over a file of kind %s after %.1f s.", job["kind"], seconds)
         raise LungCTError("corrupt_image", _TOO_SLOW if seconds >= CPU_SECONDS else _CRASHED) from None
     except BaseException:  # an interrupted thread must not leave half an answer to the next one
@@ -155,21 +157,24 @@ class Nursery:
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
-    def ended(self, within_s: float = 0.0) -> bool:
-        """Whether the process does not run, or ends within that time."""
-        if self._process is None:
+    def ended(self) -> bool:
+        """Whether the process does not run, or is about to end: it closes its socket before it can be waited for."""
+        if self._process is None or self._control is None or self._process.poll() is not None:
             return True
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(within_s)
-        return self._process.returncode is not None
+        watch = select.poll()
+        watch.register(self._control, 0)  # a hang-up is told unasked
+        return bool(watch.poll(0))
 
     def fork(self) -> socket.socket:
-        """A connection to a new reader."""
+        """A connection to a new reader; RuntimeError where the process has just ended."""
         ours, theirs = socket.socketpair()
         with theirs, self._lock:
             if self._control is None or self.ended():
                 self._control = self._start()
-            socket.send_fds(self._control, [b"."], [theirs.fileno()])
+            try:
+                socket.send_fds(self._control, [b"."], [theirs.fileno()])
+            except OSError:
+                raise RuntimeError(_ENDED) from None
         return ours
 
     def close(self) -> None:
