@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from random import SystemRandom
 
 from lungct_client import Local, ServerError
 from lungct_client.address import RECORD, default_ports, read_record, say_damaged
@@ -18,6 +19,8 @@ from lungct_tools.server.seal import NAME, find_seal
 EXPORTER_PORT = 8083  # of lungct exporter, beside the metrics that TorchServe has itself
 FRONTS = ("torchserve", "asgi")
 ASGI = "lungct_tools.server.asgi"  # the module of the front without TorchServe
+GIVEN_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")  # first and last of those that the kernel gives
+LOWEST_PORT = 20_000  # below it there are many that programs have by custom
 # In a command line: TorchServe's launcher, and its Java; the front without it.
 MARKS = (b"torchserve", b"-Dmodel_server_home", ASGI.encode())
 
@@ -124,7 +127,24 @@ class Instance(Local):
 
 
 def find_ports(count: int) -> list[int]:
-    """Ports that are free on loopback, all different."""
+    """Ports that are free on loopback, all different.
+
+    Rather such as the kernel gives to nobody who asks for any: one of those could be gone before a server that needs
+    seconds to start listens at it.
+    """
+    found: list[socket.socket] = []
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]
+        for port in list_ports():
+            with suppress(OSError):  # it is in use
+                found += [stack.enter_context(socket.create_server(("127.0.0.1", port)))] if len(found) < count else []
+        while len(found) < count:
+            found.append(stack.enter_context(socket.create_server(("127.0.0.1", 0))))
+        return [each.getsockname()[1] for each in found]
+
+
+def list_ports() -> list[int]:
+    """Some ports by chance below those that the kernel gives; none where it gives them all."""
+    with suppress(OSError, ValueError):
+        first = int(GIVEN_PORTS.read_text().split(maxsplit=1)[0])
+        return SystemRandom().sample(range(LOWEST_PORT, first), 100)
+    return []
