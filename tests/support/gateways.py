@@ -1,7 +1,8 @@
 """A real gateway before a real server, for the tests."""
 
+import os
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from lungct_tools.proxy.nginx import GatewayError, Nginx, find_nginx, make_certi
 from lungct_tools.proxy.record import drain
 from lungct_tools.proxy.sidecar import Readiness, Sidecar
 from lungct_tools.server.instance import Instance, find_ports
-from lungct_tools.server.serve import find_busy
+from lungct_tools.server.ledger import ask
+from lungct_tools.server.processes import list_members
 from tests.conftest import run_script
 from tests.support.calls import wait_until
 
@@ -53,6 +55,10 @@ class Door:
     def ca(self):
         return self.folder / "certificate.pem"
 
+    def master(self):
+        """The process of nginx's master; 0 in the moment in which it writes that number."""
+        return read_master(self.folder)
+
     def client(self, name="alice", **options):
         return Client(Gateway(f"https://127.0.0.1:{self.port}", self.keys[name], self.ca), **options)
 
@@ -81,6 +87,23 @@ def open_gateway(server: Instance, names=("alice",), *options):
         assert drain(server.run, 60)
 
 
+def read_master(folder):
+    """The process of the nginx whose folder this is; 0 where it has not written that number (yet)."""
+    try:
+        return int((folder / "nginx.pid").read_text() or 0)
+    except FileNotFoundError:
+        return 0
+
+
+def is_up(nginx):
+    """Whether the master of an nginx and all its workers are there, each where it is to stand: it listens before."""
+    master, places = read_master(nginx.folder), []
+    for pid in list_members(master):
+        with suppress(OSError):  # ended meanwhile
+            places += [Path(f"/proc/{pid}/cwd").readlink()] if pid != master else []
+    return places == [nginx.route.place] * os.cpu_count()
+
+
 @contextmanager
 def run_nginx(
     folder: Path, port: int, keys: dict, rate: int = 1000, plain: bool = False, proxies: tuple = (), **second
@@ -101,12 +124,20 @@ def run_nginx(
     sidecar.start()
     process = made.start()
     try:
-        wait_until(lambda: find_busy((listen,)), 10, "nginx listens")
+        wait_until(lambda: process.poll() is not None or is_up(made), 60, "nginx is up")
+        assert process.poll() is None, "nginx ended"
         yield made
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
         sidecar.shutdown()
+
+
+def read_counts(run):
+    """What the gateway has counted, once it tells: it has a second for that, and a busy machine may need longer."""
+    told = {}
+    wait_until(lambda: told.update(ask(run)) or told, 60, "the gateway tells what it has counted")
+    return told
 
 
 def add_key(run, clients, name):
