@@ -84,7 +84,7 @@ def open_gateway(server: Instance, names=("alice",), *options):
     try:
         yield Door(server.run, port, clients, keys, "http" if "--plain" in options else "https")
     finally:
-        assert drain(server.run, 60)
+        assert drain(server.run, 180)
 
 
 def read_master(folder):
