@@ -20,7 +20,7 @@ from lungct_tools.server.instance import find_ports
 from lungct_tools.server.scribe import LIMIT
 from lungct_tools.server.serve import answers
 from tests.conftest import run_script
-from tests.support.calls import wait_until
+from tests.support.calls import wait_found, wait_until
 from tests.support.gateways import open_gateway, skip_without_nginx
 from tests.support.logs import read_lines
 from tests.support.standins import run_stand_in
@@ -109,14 +109,7 @@ def ask_ready(door):
 
 
 def wait_guarded(run):
-    found = []
-
-    def look():
-        found[:] = [find_guard(run)]
-        return found[0]
-
-    wait_until(look, 60, "there is a guard")
-    return found[0]
+    return wait_found(lambda: find_guard(run), 60, "there is a guard")
 
 
 def test_a_record_that_is_damaged_is_told_and_the_gateway_goes_on_with_what_it_read_before(server):
@@ -197,17 +190,9 @@ def test_a_fault_of_our_own_ends_the_supervisor_and_another_one_starts(server):
         "supervisor.check_ready = supervisor.Supervisor._read_instance = fail; sys.exit(gateway.main())"
     )
     listen = f"127.0.0.1:{find_ports(1)[0]}"
-    place = (
-        "--run",
-        server.run,
-        "--clients",
-        server.run / "clients.map",
-        "--listen",
-        listen,
-        "--foreground",
-        *FOR_EVER,
-    )
-    done = subprocess.run([sys.executable, "-c", code, *map(str, place)], capture_output=True, text=True, check=False)
+    place = ("--run", server.run, "--clients", server.run / "clients.map", "--listen", listen, *FOR_EVER)
+    place = (*map(str, place), "--foreground")
+    done = subprocess.run([sys.executable, "-c", code, *place], capture_output=True, text=True, check=False)
     assert (done.returncode, "unforeseen" in done.stderr) == (1, True)
     assert (server.run / "gateway" / "supervisor.json").exists(), "which tells a guard that it did not drain"
     assert not answers(*listen.split(":"))

@@ -36,6 +36,13 @@ def settle(look):
     return seen[-1]
 
 
+def wait_found(look, deadline_s, what):
+    """What a look gives, once it gives something. It may be gone at the next look."""
+    found = []
+    wait_until(lambda: found.append(look()) or found[-1], deadline_s, what)
+    return found[-1]
+
+
 def wait_until(condition, deadline_s, what):
     ends = time.monotonic() + deadline_s
     while not condition():

@@ -20,7 +20,7 @@ from lungct_tools.server.instance import Instance, find_ports
 from lungct_tools.server.ledger import ask
 from lungct_tools.server.processes import list_members
 from tests.conftest import run_script
-from tests.support.calls import wait_until
+from tests.support.calls import wait_found, wait_until
 
 # Paths that are a probe's once nginx has resolved them, and a route of TorchServe's as they are written.
 ASTRAY = (
@@ -135,9 +135,7 @@ def run_nginx(
 
 def read_counts(run):
     """What the gateway has counted, once it tells: it has a second for that, and a busy machine may need longer."""
-    told = {}
-    wait_until(lambda: told.update(ask(run)) or told, 60, "the gateway tells what it has counted")
-    return told
+    return wait_found(lambda: ask(run), 60, "the gateway tells what it has counted")
 
 
 def add_key(run, clients, name):

@@ -1,6 +1,6 @@
 """Logs that another process writes meanwhile: their whole lines."""
 
-from tests.support.calls import wait_until
+from tests.support.calls import wait_found
 
 
 def read_lines(log):
@@ -14,11 +14,4 @@ def read_lines(log):
 
 def await_line(log, word):
     """The first line with this word, once it is there: it may follow the answer that it tells of."""
-    found = []
-
-    def look():
-        found[:] = [line for line in read_lines(log) if word in line]
-        return found
-
-    wait_until(look, 60, f"a line with {word}")
-    return found[0]
+    return wait_found(lambda: [line for line in read_lines(log) if word in line], 60, f"a line with {word}")[0]
