@@ -48,7 +48,7 @@ def load(site, slices, rows):
             wait_until(site.is_ready, BACK_S, "ready after the fault")
             after = raw.answered
             wait_until(lambda: raw.answered > after + 5, BACK_S, "traffic flows again")
-            wait_until(lambda: readiness.checks[-1][1], BACK_S, "all workers ready")
+            wait_until(lambda: any(ready for _, ready in readiness.checks[-1:]), BACK_S, "all workers ready")
         lost, gap, back = sum(patient.failures().values()), raw.longest_gap(broken), readiness.count_recovery(broken)
         rows.append(format_row(fault, count(raw.failures()), lost, gap, back))
         assert not patient.failures(), fault
