@@ -27,7 +27,7 @@ ROUTE = "/predictions/lung_ct"
 
 @pytest.fixture(scope="module")
 def door(server):
-    with open_gateway(server, ("alice", "bob"), "--rate", RATE, "--notice", 20) as opened:
+    with open_gateway(server, ("alice", "bob"), "--rate", RATE, "--notice", 10) as opened:
         wait_until(lambda: opened.ask("GET", "/readyz").status_code == 200, 120, "ready")
         yield opened
 
