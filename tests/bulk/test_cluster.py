@@ -25,7 +25,7 @@ from tests.support.calls import wait_until
 from tests.support.desk import Desk, score_folder
 
 DEADLINE_S = 240
-SHARDS = 6
+SHARDS = 5  # two are done at the first look at most, and two in hand
 # Two nodes that are alone here, and one that dies by a signal of ours.
 NODES = """
 import os, sys, tempfile
