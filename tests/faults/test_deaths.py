@@ -49,6 +49,8 @@ def test_a_disk_that_stays_full_for_a_while_costs_little_more_than_that_while(si
 
 
 def test_a_killed_nginx_is_there_again(site, load):
+    """Once there is a guard: an nginx that ends in its first seconds cannot start at all."""
+    wait_until(lambda: find_guard(site.run), BACK_S, "there is a guard")
     with load("nginx's master killed") as raw:
         master = site.door.master()
         kill(master)
