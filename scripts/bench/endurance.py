@@ -7,6 +7,7 @@ measurements of some seconds differ by, so that it takes many of them, beside ea
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
@@ -56,5 +57,8 @@ def endure(instance: Instance, plan: Plan, requests: int) -> tuple[Endurance, di
 def measure_memory(instance: Instance) -> float:
     """Resident memory of the workers and their children, MB."""
     workers = [psutil.Process(pid) for pid in find_workers(instance)]
-    family = [process for worker in workers for process in (worker, *worker.children(recursive=True))]
-    return sum(process.memory_info().rss for process in family) / 1e6
+    held = sum(worker.memory_info().rss for worker in workers)
+    for child in (each for worker in workers for each in worker.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):  # a reader that has just ended
+            held += child.memory_info().rss
+    return held / 1e6

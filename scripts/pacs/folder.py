@@ -12,8 +12,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -124,9 +126,11 @@ class SeriesFolder:
     def rows(self) -> dict[str, Row]:
         """The last row of each slice. A damaged line is none, so its slice is scored again; changes nothing on disk,
         so `status` may ask while another process appends."""
-        path = self.root / "rows.jsonl"
-        rows = [_read_row(line) for line in path.read_bytes().splitlines()] if path.exists() else []
-        return {row["file"]: row for row in rows if row and "file" in row}
+        try:
+            lines = (self.root / "rows.jsonl").read_bytes().splitlines()
+        except FileNotFoundError:
+            lines = []
+        return {row["file"]: row for row in map(_read_row, lines) if row and "file" in row}
 
     def append(self, row: Row) -> None:
         """Add a row, with the moment."""
@@ -136,12 +140,10 @@ class SeriesFolder:
             journal.append({**row, "scored_at": time.time()})
 
     def versions(self) -> list[Version]:
-        """The complete results, oldest first."""
+        """The complete results, oldest first; without what is just being deleted."""
         found = [path for path in (self.root / "out").glob("*") if path.name.isdecimal()]
-        return [
-            Version(int(path.name), path, _read_json(path / "manifest.json") or {})
-            for path in sorted(found, key=lambda path: int(path.name))
-        ]
+        read = ((path, _read_json(path / "manifest.json")) for path in sorted(found, key=lambda path: int(path.name)))
+        return [Version(int(path.name), path, manifest) for path, manifest in read if manifest is not None]
 
     def covered(self) -> set[str]:
         """The slices of the last version."""
@@ -218,7 +220,12 @@ def sync_folder(folder: Path) -> None:
 
 
 def _measure(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    size = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # it has another name by now
+            found = path.lstat()
+            size += found.st_size if stat.S_ISREG(found.st_mode) else 0
+    return size
 
 
 def _read_row(line: bytes) -> Row | None:

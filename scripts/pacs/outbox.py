@@ -99,7 +99,7 @@ class Outbox:
     ) -> None:
         self._lanes = {each.name: _Lane(each) for each in destinations}
         self._spool, self._clock = spool, clock
-        self._mutex = threading.Lock()
+        self._mutex, self._noting = threading.Lock(), threading.Lock()
 
     @property
     def peers(self) -> list[str]:
@@ -139,17 +139,28 @@ class Outbox:
     def _try(self, lane: _Lane, series: SeriesFolder, version: Version) -> None:
         numbers = {"version": version.number, "objects": len(version.files)}
         try:
-            committed = lane.destination.send(version)
-        except ArchiveRefusal as error:
-            version.note_refusal(lane.destination.name, str(error))
-            self._spool.note("send_refused", series, **numbers, reason=str(error))
+            event, told = self._send(lane.destination, version)
         except (ArchiveError, OSError) as error:  # OSError: the disk
             reason = str(error) if isinstance(error, ArchiveError) else type(error).__name__
             self._spool.note("send_failed", series, **numbers, reason=reason)
             lane.paused_until = self._clock() + lane.pause_s * random.uniform(0.5, 1.5)  # noqa: S311 -- jitter
             lane.pause_s = min(LONGEST_PAUSE_S, 2 * lane.pause_s)
             return
-        else:
-            version.note_sent(lane.destination.name, version.files)
-            self._spool.note("sent", series, **numbers, committed=committed)
+        self._spool.note(event, series, **numbers, **told)
         lane.pause_s = FIRST_PAUSE_S
+
+    def _send(self, destination: Destination, version: Version) -> tuple[str, dict[str, object]]:
+        """Send a result and remember what the peer says, one thread at a time, as the words of all stand in one file.
+
+        The event for the journal, and what it tells. Raises what a destination does but ArchiveRefusal, or OSError
+        where the word cannot be kept: then the peer is asked again.
+        """
+        try:
+            committed = destination.send(version)
+        except ArchiveRefusal as error:
+            with self._noting:
+                version.note_refusal(destination.name, str(error))
+            return "send_refused", {"reason": str(error)}
+        with self._noting:
+            version.note_sent(destination.name, version.files)
+        return "sent", {"committed": committed}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,20 +42,21 @@ def survey(root: Path, peers: set[str] | None, identify: bool = False) -> list[d
     """A row a series: hash, state, counts. UIDs only if asked."""
     found = []
     for series in list_series(root):
-        versions = series.versions()
+        versions, slices = series.versions(), series.slices()
         row: dict[str, Any] = {
             "series": series.name,
             "state": judge(series, peers),
-            "slices": len(series.slices()),
+            "slices": len(slices),
             "scored": len(series.rows()),
             "version": series.last_report()[0],
         }
         reasons = {reason for version in versions for reason in version.refusals().values()}
         if reasons:
             row["reason"] = "; ".join(sorted(reasons))
-        if identify and row["slices"]:
-            header = series.header(min(series.slices()))
-            row |= {"study_uid": str(header.StudyInstanceUID), "series_uid": str(header.SeriesInstanceUID)}
+        if identify and slices:
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                header = series.header(min(slices))
+                row |= {"study_uid": str(header.StudyInstanceUID), "series_uid": str(header.SeriesInstanceUID)}
         found.append(row)
     return found
 

@@ -111,13 +111,20 @@ def note(run: Path, asked: bool, percent: float = 0.0, shadow: bool = False) -> 
 def find_deputy(run: Path) -> Deputy | None:
     """The deputy of a run folder; None if there is none, or if its folder is not ours: what it says is not believed."""
     with suppress(OSError, ValueError, TypeError):
-        percent = float(read_plain(run / SHARE)) if (run / SHARE).is_file() else 0.0
-        more = {"percent": percent, "shadow": (run / SHADOW).is_file()}
+        more = {"percent": _read_share(run), "shadow": (run / SHADOW).is_file()}
         record = Deputy((run / ASKED).is_file(), **json.loads(read_plain(run / RECORD)), **more)
-        whole = (type(record.pid), type(record.birth), 0 <= percent <= 100) == (int, str, True)
+        whole = (type(record.pid), type(record.birth), 0 <= record.percent <= 100) == (int, str, True)
         if whole and is_ours(run) and is_ours(run / FOLDER):
             return record
     return None
+
+
+def _read_share(run: Path) -> float:
+    """The per cent that are for a candidate, 0 where there is none; looked for once, as it comes and goes."""
+    try:
+        return float(read_plain(run / SHARE))
+    except FileNotFoundError:
+        return 0.0
 
 
 def is_divided(run: Path) -> bool:

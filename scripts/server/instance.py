@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import secrets
 import socket
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from random import SystemRandom
 
 from lungct_client import Local, ServerError
 from lungct_client.address import RECORD, default_ports, read_record, say_damaged
@@ -16,10 +16,11 @@ from lungct_tools.server.processes import list_members, read_birth, read_words
 from lungct_tools.server.runfolder import write_whole
 from lungct_tools.server.seal import NAME, find_seal
 
-OURS = range(20_000, 32_000)  # where ports are looked for: Linux hands out 32768 and above by itself
 EXPORTER_PORT = 8083  # of lungct exporter, beside the metrics that TorchServe has itself
 FRONTS = ("torchserve", "asgi")
 ASGI = "lungct_tools.server.asgi"  # the module of the front without TorchServe
+GIVEN_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")  # first and last of those that the kernel gives
+LOWEST_PORT = 20_000  # below it there are many that programs have by custom
 # In a command line: TorchServe's launcher, and its Java; the front without it.
 MARKS = (b"torchserve", b"-Dmodel_server_home", ASGI.encode())
 
@@ -126,12 +127,24 @@ class Instance(Local):
 
 
 def find_ports(count: int) -> list[int]:
-    """Ports that are free on loopback, all different, and none that Linux hands out to who connects or asks for any."""
-    found: list[int] = []
-    with ExitStack() as stack:  # each is held until the last one is found
-        while len(found) < count:
-            port = secrets.choice(OURS)
+    """Ports that are free on loopback, all different.
+
+    Rather such as the kernel gives to nobody who asks for any: one of those could be gone before a server that needs
+    seconds to start listens at it.
+    """
+    found: list[socket.socket] = []
+    with ExitStack() as stack:
+        for port in list_ports():
             with suppress(OSError):  # it is in use
-                stack.enter_context(socket.create_server(("127.0.0.1", port)))
-                found.append(port)
-    return found
+                found += [stack.enter_context(socket.create_server(("127.0.0.1", port)))] if len(found) < count else []
+        while len(found) < count:
+            found.append(stack.enter_context(socket.create_server(("127.0.0.1", 0))))
+        return [each.getsockname()[1] for each in found]
+
+
+def list_ports() -> list[int]:
+    """Some ports by chance below those that the kernel gives; none where it gives them all."""
+    with suppress(OSError, ValueError):
+        first = int(GIVEN_PORTS.read_text().split(maxsplit=1)[0])
+        return SystemRandom().sample(range(LOWEST_PORT, first), 100)
+    return []

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import signal
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PROC = Path("/proc")
 STATE, PARENT, GROUP, START = 0, 1, 2, 19  # words of /proc/PID/stat after the name, see proc(5)
+
+
+@contextmanager
+def holding_back(*numbers: signal.Signals) -> Iterator[None]:
+    """Let these signals wait until the block ends. A process that is started in it does not inherit that."""
+    held: list[int] = []
+    before = {number: signal.signal(number, lambda which, _: held.append(which)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for which in held:
+            os.kill(os.getpid(), which)
 
 
 def read_stat(pid: int) -> list[str]:

@@ -39,7 +39,7 @@ from lungct_tools.server.gpus import find_unreadable_gpus
 from lungct_tools.server.instance import ASGI, FRONTS, Instance
 from lungct_tools.server.jsonlines import follow
 from lungct_tools.server.modelconfig import read_settings
-from lungct_tools.server.processes import read_birth
+from lungct_tools.server.processes import holding_back, read_birth
 from lungct_tools.server.properties import write_settings
 from lungct_tools.server.runfolder import check_ours, claim, make_temp, resolve
 from lungct_tools.server.scale import count_most
@@ -190,9 +190,10 @@ def start(args: argparse.Namespace) -> int:
     claim(run)
     instance = replace(instance, temp=make_temp(run, running.temp))
     settings, copy = prepare(instance, archive, seal, args.set)
-    process = launch(instance, settings, copy, args.foreground, args.log)
-    instance = replace(instance, pid=process.pid, birth=read_birth(process.pid))
-    instance.write()
+    with holding_back(signal.SIGTERM, signal.SIGINT):  # a server that is not recorded would be nobody's to end
+        process = launch(instance, settings, copy, args.foreground, args.log)
+        instance = replace(instance, pid=process.pid, birth=read_birth(process.pid))
+        instance.write()
     if args.foreground:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop(instance))

@@ -74,4 +74,4 @@ def test_a_peer_with_a_worker_a_core_answers_sleeps_but_while_it_is_measured_and
         target = peer.aim()
         with pytest.raises(requests.ReadTimeout):
             requests.post(target.url, target.bodies[0], headers=dict(target.headers), timeout=2)
-    wait_until(lambda: not any(list_members(peer.group)), 20, "it has ended")
+    wait_until(lambda: not any(list_members(peer.group)), 60, "it has ended")

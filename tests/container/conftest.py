@@ -69,6 +69,6 @@ def deployment(podman, image, tmp_path_factory):
     compose("up", "--detach", *HERE)
     networks = podman.inspect("lung-ct-pod")["NetworkSettings"]["Networks"]
     found = Deployment(compose, added.stdout.strip(), gateway, prometheus, networks["lung-ct_default"]["IPAddress"])
-    wait_until(found.is_ready, 180, "the gateway is ready")
+    wait_until(found.is_ready, 300, "the gateway is ready")
     yield found
     compose("down", "--volumes", "--timeout", "5")

@@ -38,11 +38,11 @@ class Podman:
         """Options that every call has."""
         return [f"--root={self.folder / 'images'}", f"--runroot={self.folder / 'run'}", "--runtime=runc"]
 
-    def __call__(self, *arguments: object, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *arguments: object, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
         command = ["podman", *self.store, *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
 
-    def do(self, *arguments: object, timeout_s: float = 60) -> str:
+    def do(self, *arguments: object, timeout_s: float = 120) -> str:
         done = self(*arguments, timeout_s=timeout_s)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return done.stdout.strip()
@@ -77,8 +77,8 @@ class Podman:
 
 
 def reach(url: str, method: str = "GET", **options: Any) -> int:
-    """The status that comes back; 0 when nothing listens there."""
+    """The status that comes back; 0 when nobody answers there."""
     try:
         return requests.request(method, url, verify=False, timeout=20, **options).status_code  # noqa: S501 self-signed
-    except requests.ConnectionError:
+    except requests.RequestException:
         return 0

@@ -42,13 +42,13 @@ def load(site, slices, rows):
         patient = Traffic(site.door.client("alice", deadline_s=180, timeout_s=90), slices, 3, rest_s=rest_s)
         raw = Traffic(site.door.client("raw", deadline_s=0, timeout_s=90), slices, 3, rest_s=rest_s)
         with patient, raw, Readiness(site.is_ready) as readiness:
-            wait_until(lambda: min(patient.answered, raw.answered) > 5, 60, "traffic flows")
+            wait_until(lambda: min(patient.answered, raw.answered) > 5, BACK_S, "traffic flows")
             broken = time.monotonic()
             yield raw
             wait_until(site.is_ready, BACK_S, "ready after the fault")
             after = raw.answered
-            wait_until(lambda: raw.answered > after + 5, 60, "traffic flows again")
-            wait_until(lambda: readiness.checks[-1][1], BACK_S, "all workers ready")
+            wait_until(lambda: raw.answered > after + 5, BACK_S, "traffic flows again")
+            wait_until(lambda: any(ready for _, ready in readiness.checks[-1:]), BACK_S, "all workers ready")
         lost, gap, back = sum(patient.failures().values()), raw.longest_gap(broken), readiness.count_recovery(broken)
         rows.append(format_row(fault, count(raw.failures()), lost, gap, back))
         assert not patient.failures(), fault

@@ -85,7 +85,9 @@ def test_a_canary_whose_server_dies_loses_no_request_and_can_be_taken_back(site,
         os.killpg(Instance.read(site.run / RUN).pid, signal.SIGKILL)
     assert not raw.failures()
     assert site.door.ask("GET", "/readyz").status_code == 200
-    assert set(ask_all(site, slices).values()) == {(None, versions[0])}, "the supervisor has seen it"
+    only = IDS[:1]
+    wait_until(lambda: ask_all(site, slices, only)[only[0]][0] is None, BACK_S, "the supervisor has seen it")
+    assert set(ask_all(site, slices).values()) == {(None, versions[0])}
     assert "its server has ended" in run_script("status", "--run", site.run).stdout
     refused = update(site, "--promote")
     assert (refused.returncode, "`lungct update --back` ends it" in refused.stderr) == (1, True)

@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -18,7 +19,8 @@ pytestmark = [pytest.mark.server, pytest.mark.ops, pytest.mark.timeout(600)]  # 
 
 CALLERS, SHARE = 16, 0.4  # of the peak
 PEAK_S = 4
-GAP_S = 3  # without an answer; it is half a second, and a busy machine has gaps of a second or two without an update
+GAP_S = 5  # without an answer; it is half a second, and a busy machine has gaps of a second or two without an update,
+# but a server that nobody stands in for starts in eight at the least
 
 
 def measure_peak(site, slices):
@@ -26,7 +28,9 @@ def measure_peak(site, slices):
     wait_until(site.is_ready, BACK_S, "ready")
     begun = time.monotonic()
     with Traffic(site.door.client("raw", deadline_s=0), slices, CALLERS) as traffic:
-        wait_until(lambda: time.monotonic() - begun > PEAK_S and traffic.answered > CALLERS, 60, "the peak is measured")
+        wait_until(
+            lambda: time.monotonic() - begun > PEAK_S and traffic.answered > CALLERS, BACK_S, "the peak is measured"
+        )
     return traffic.answered / (time.monotonic() - begun)
 
 
@@ -38,11 +42,11 @@ def steady(site, slices, rows):
         peak = measure_peak(site, slices)
         raw = Steady(site.door.client("raw", deadline_s=0, timeout_s=90), slices, SHARE * peak, CALLERS)
         with raw, Readiness(lambda: site.door.ask("GET", "/readyz").status_code == 200) as readiness:
-            wait_until(lambda: raw.answered > CALLERS, 60, "traffic flows")
+            wait_until(lambda: raw.answered > CALLERS, BACK_S, "traffic flows")
             began, before = time.monotonic(), raw.answered
             updated = run_script("update", *words, "--run", site.run)
             rate = (raw.answered - before) / (time.monotonic() - began)
-            wait_until(lambda: raw.answered > before + CALLERS, 60, "traffic flows on")
+            wait_until(lambda: raw.answered > before + CALLERS, BACK_S, "traffic flows on")
         gap = raw.longest_gap(began)
         sees = f"{count(raw.failures())}; {rate:.0f} answers a second, {rate / peak:.1f} of the peak"
         rows.append(format_row(fault, sees, sum(raw.failures().values()), gap, readiness.count_recovery(began)))
@@ -52,6 +56,15 @@ def steady(site, slices, rows):
         assert gap < GAP_S
 
     return run
+
+
+def read_niceness(group):
+    """That of every thread of a server."""
+    for folder in find_processes(group):
+        with suppress(OSError):  # ended meanwhile
+            for task in (folder / "task").iterdir():
+                with suppress(ProcessLookupError):
+                    yield os.getpriority(os.PRIO_PROCESS, int(task.name))
 
 
 def test_an_update_behind_a_gateway_loses_no_request_and_going_back_neither(site, steady, tmp_path):
@@ -66,8 +79,7 @@ def test_an_update_behind_a_gateway_loses_no_request_and_going_back_neither(site
     assert after.pid != before.pid
     assert (after.ports, after.options, after.keys) == (before.ports, before.options, before.keys)
     assert not (site.run / FOLDER).exists()
-    threads = [int(task.name) for folder in find_processes(after.pid) for task in (folder / "task").iterdir()]
-    assert {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads} == {os.getpriority(os.PRIO_PROCESS, 0)}
+    assert set(read_niceness(after.pid)) == {os.getpriority(os.PRIO_PROCESS, 0)}
     steady("going back to the archive of before", "--back")
     assert site.describe()["modelVersion"] == version
     assert run_script("status", "--run", site.run).returncode == 0

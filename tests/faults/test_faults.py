@@ -24,7 +24,7 @@ def test_one_killed_worker_of_two_costs_at_most_a_503(site, load):
     with load("one of two workers killed") as raw:
         victim = site.worker_pids()[0]
         kill(victim)
-        wait_until(lambda: victim not in site.worker_pids(), 10, "it is gone")
+        wait_until(lambda: victim not in site.worker_pids(), BACK_S, "it is gone")
     assert set(raw.failures()) <= {"503"}
 
 
@@ -39,7 +39,7 @@ def test_torchserve_killed_is_started_again(site, load):
     before = site.instance.pid
     with load("TorchServe killed") as raw:
         site.java().kill()
-        wait_until(lambda: site.instance.pid not in (0, before), 60, "another server")
+        wait_until(lambda: site.instance.pid not in (0, before), BACK_S, "another server")
     assert set(raw.failures()) <= {"503"}
 
 
@@ -49,11 +49,11 @@ def test_workers_that_crash_until_torchserve_gives_up_come_back_through_the_watc
         site.flag.touch()
         for victim in site.worker_pids():
             kill(victim)
-        wait_until(lambda: site.door.ask("GET", "/readyz").status_code == 503, 30, "not ready")
+        wait_until(lambda: site.door.ask("GET", "/readyz").status_code == 503, BACK_S, "not ready")
         wait_until(GivenUp(site), 90, "TorchServe starts no worker any more")
-        site.flag.unlink()
         assert not site.worker_pids()
-        wait_until(lambda: site.instance.pid not in (0, before), 90, "another server")
+        site.flag.unlink()
+        wait_until(lambda: site.instance.pid not in (0, before), BACK_S, "another server")
     assert set(raw.failures()) <= {"503"}
 
 
@@ -88,14 +88,14 @@ def test_a_soak_of_steady_load_loses_nothing_and_memory_stays_flat(site, slices,
     wait_until(site.is_ready, BACK_S, "ready")
     with Traffic(site.door.client("alice"), slices, 4, rest_s=0.5) as traffic:
         threading.Event().wait(warm_s := max(10, SOAK_S / 10))
-        before = {pid: process.memory_info().rss for pid, process in site.processes().items()}
+        before = site.memory()
         threading.Event().wait(SOAK_S + 10 - warm_s)  # measured: nothing to wait for but time
-        processes = site.processes()
-        grown = {pid: processes[pid].memory_info().rss - rss for pid, rss in before.items() if pid in processes}
+        after = site.memory()
+        grown = {each: after[each] - rss for each, rss in before.items() if each in after}
     share = sum(grown.values()) / sum(before.values())
     sees = f"{count(traffic.failures())}; {traffic.answered} answers in {SOAK_S:.0f} s, memory {share:+.1%}"
     if SOAK_S >= 3600:  # `make soak`; the short form leaves its row alone
         rows.append(format_row("none: steady load", sees))
-    assert set(site.worker_pids()) <= set(before), "a worker was replaced"
+    assert set(site.worker_pids()) <= {pid for pid, _ in before}, "a worker was replaced"
     assert not traffic.failures()
-    assert share < 0.03, sorted((rss, processes[pid].name()) for pid, rss in grown.items())
+    assert share < 0.03, sorted((rss, name) for (_, name), rss in grown.items())

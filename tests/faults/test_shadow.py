@@ -8,11 +8,11 @@ import pytest
 from lungct_client import Client
 from lungct_tools.server.deputy import FOLDER, RUN
 from lungct_tools.server.instance import Instance
-from lungct_tools.server.ledger import ask
 from tests.conftest import run_script
 from tests.faults.site import BACK_S
 from tests.faults.trials import build_other, read_metrics, update
 from tests.support.calls import wait_until
+from tests.support.gateways import read_counts
 
 pytestmark = [pytest.mark.server, pytest.mark.ops, pytest.mark.timeout(600)]  # the site's start included
 
@@ -39,10 +39,11 @@ def test_a_share_of_the_requests_is_compared_and_callers_get_the_old_answers(sit
         assert (answer.status_code, answer.json()["model"]["version"]) == (200, served)
         assert not {"X-Answered-By", "X-Score"} & set(answer.headers)
 
-    def count():
-        return ask(site.run)["shadow"]["copies"]
+    def compares():
+        copies = read_counts(site.run)["shadow"]["copies"]
+        return copies["compared"] and sum(copies.values()) > 2
 
-    wait_until(lambda: count()["compared"] and sum(count().values()) > 2, 30, "copies are compared")
+    wait_until(compares, BACK_S, "copies are compared")
     metrics = read_metrics(site)
     assert metrics["lung_ct_shadow_share",] == PERCENT / 100
     compared = metrics["lung_ct_shadow_copies_total", "compared"]

@@ -9,6 +9,7 @@ from lungct.model.contract import SEAL, count_seal
 from lungct_tools.operate.exporter import describe_gateway
 from tests.conftest import run_script
 from tests.faults.site import copy_archive
+from tests.support.gateways import read_counts
 
 
 def update(site, *words):
@@ -33,6 +34,7 @@ def read_metrics(site):
         def collect(self):
             return describe_gateway(site.run)
 
+    read_counts(site.run)  # it tells them: else what is read here would lack them
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Gateway())
     families = text_string_to_metric_families(generate_latest(registry).decode())

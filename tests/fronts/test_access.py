@@ -26,11 +26,11 @@ def test_curls_default_content_type_loses_the_body_and_the_answer_says_what_to_d
 
 def test_every_api_but_metrics_wants_its_own_token(server, slices):
     models = server.url("management") + "/models"
-    assert requests.post(server.url("inference") + "/predictions/lung_ct", slices[0], timeout=10).status_code == 400
-    assert requests.get(models, timeout=10).status_code == 400
-    assert requests.get(models, headers=token(server, "inference"), timeout=10).status_code == 400
-    assert requests.get(models, headers=token(server, "management"), timeout=10).status_code == 200
-    assert requests.get(server.url("metrics") + "/metrics", timeout=10).status_code == 200
+    assert requests.post(server.url("inference") + "/predictions/lung_ct", slices[0], timeout=60).status_code == 400
+    assert requests.get(models, timeout=60).status_code == 400
+    assert requests.get(models, headers=token(server, "inference"), timeout=60).status_code == 400
+    assert requests.get(models, headers=token(server, "management"), timeout=60).status_code == 200
+    assert requests.get(server.url("metrics") + "/metrics", timeout=60).status_code == 200
 
 
 def test_nothing_can_be_loaded_over_the_network(server):

@@ -29,13 +29,20 @@ def test_overlays_of_the_largest_slices_at_once_cost_no_more_than_in_a_row_and_h
     clients = [Client(server, deadline_s=240, timeout_s=120) for _ in range(AT_ONCE)]
     worker = clients[0].describe()["workers"][0]["pid"]
     first = clients[0].overlay(large)
-    _, in_a_row = measure(lambda: [client.overlay(large) for client in clients])
     waits, ended = [], threading.Event()
+
+    def ask_in_a_row():
+        return measure(lambda: [client.overlay(large) for client in clients])[1]
 
     def ask_small():
         while not ended.is_set():
             waits.append(measure(lambda: Client(server).predict(slices[0]))[1])
 
+    def is_fine(in_a_row):
+        """5 s where one takes 1.2 s; a busy machine is slow, not wrong."""
+        return at_once < 2 * in_a_row and max(waits) < max(5, 4 * in_a_row / AT_ONCE)
+
+    before = ask_in_a_row()
     beside = threading.Thread(target=ask_small)
     beside.start()
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -43,9 +50,8 @@ def test_overlays_of_the_largest_slices_at_once_cost_no_more_than_in_a_row_and_h
     ended.set()
     beside.join()
     assert pictures == [first] * AT_ONCE
-    assert at_once < 2 * in_a_row
-    alone = in_a_row / AT_ONCE
-    assert max(waits) < max(5, 4 * alone), "5 s where one takes 1.2 s; a busy machine is slow, not wrong"
+    # Where others took the machine meanwhile, it takes longer in a row by now, too.
+    assert is_fine(before) or is_fine(after := ask_in_a_row()), (at_once, max(waits), before, after)
     assert clients[0].describe()["workers"][0]["pid"] == worker
 
 

@@ -19,6 +19,7 @@ from tests.faults.site import change_archive, copy_archive
 from tests.support.calls import post, wait_until
 from tests.support.gateways import open_gateway
 from tests.support.traffic import Traffic
+from tests.support.units import is_alive
 from tests.support.watching import exporting
 
 pytestmark = [pytest.mark.server, pytest.mark.ops]
@@ -36,7 +37,7 @@ def own(store, tmp_path_factory):
 
     change_archive(place / "store" / "lung_ct.mar", {"model-config.yaml": shorten})
     with serving(place / "store", place / "run", "--front", "asgi") as instance, open_gateway(instance) as door:
-        wait_until(lambda: door.ask("GET", "/readyz").status_code == 200, 30, "the gateway finds it")
+        wait_until(lambda: door.ask("GET", "/readyz").status_code == 200, 120, "the gateway finds it")
         yield instance, door
 
 
@@ -72,7 +73,7 @@ def test_a_worker_that_hangs_is_given_up_after_the_timeout_and_another_one_answe
 def test_the_exporter_tells_of_workers_queue_and_memory_by_part(own, tmp_path):
     instance = Instance.read(own[0].run)
     with exporting(instance.run, tmp_path, find_ports(1)[0]) as page:
-        wait_until(lambda: page.value("lung_ct_ready") == 1, 60, "ready")
+        wait_until(lambda: page.value("lung_ct_ready") == 1, 120, "ready")
         parts = {labels["part"]: value for labels, value in page.read()["lung_ct_server_memory_bytes"]}
         assert page.value("lung_ct_workers_ready") == page.value("lung_ct_gateway_up") == 1
         assert page.value("lung_ct_queue_capacity") == 200
@@ -103,13 +104,13 @@ def test_what_is_in_flight_is_answered_before_the_server_ends(own, slices):
     os.kill(pid, signal.SIGSTOP)
     with ThreadPoolExecutor(2 * held) as pool:
         asked = [pool.submit(post, instance, slices[0]) for _ in range(2 * held)]
-        wait_until(lambda: Client(instance).describe()["jobQueueStatus"]["pendingRequests"] >= held, 30, "all wait")
+        wait_until(lambda: Client(instance).describe()["jobQueueStatus"]["pendingRequests"] >= held, 60, "all wait")
         assert send(instance, signal.SIGTERM)
         os.kill(pid, signal.SIGCONT)
         assert {each.result().status_code for each in asked} == {200}
-    wait_until(lambda: not instance.running, 20, "it ends")
-    wait_until(lambda: Instance.read(instance.run).running, 60, "the watchdog starts another one")
-    wait_until(lambda: check_ready(Instance.read(instance.run)) is None, 60, "it is ready")
+    wait_until(lambda: not instance.running, 60, "it ends")
+    wait_until(lambda: Instance.read(instance.run).running, 90, "the watchdog starts another one")
+    wait_until(lambda: check_ready(Instance.read(instance.run)) is None, 120, "it is ready")
 
 
 def test_a_killed_front_leaves_no_worker(own):
@@ -117,5 +118,5 @@ def test_a_killed_front_leaves_no_worker(own):
     family = psutil.Process(instance.pid).children(recursive=True)
     assert family
     os.kill(instance.pid, signal.SIGKILL)
-    wait_until(lambda: not any(each.is_running() and each.status() != "zombie" for each in family), 20, "all ended")
-    wait_until(lambda: Instance.read(instance.run).pid not in (0, instance.pid), 60, "the watchdog starts another one")
+    wait_until(lambda: not any(map(is_alive, family)), 60, "all ended")
+    wait_until(lambda: Instance.read(instance.run).pid not in (0, instance.pid), 90, "the watchdog starts another one")

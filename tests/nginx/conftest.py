@@ -1,6 +1,7 @@
 """The real nginx before an upstream that writes down what arrives."""
 
 import http.client
+import re
 import socket
 import ssl
 import threading
@@ -10,7 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import requests
 
+from lungct_tools.proxy import nginx as templates
 from tests.nginx.callers import KEY, KEYS
+from tests.support.calls import read_answer
 from tests.support.gateways import run_nginx, skip_without_nginx
 
 
@@ -18,6 +21,7 @@ class Recorder(BaseHTTPRequestHandler):
     """Answers with the next planned status; None closes the connection without any, "internal" is the handler's 500."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else each body waits 40 ms for the head's acknowledgement
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -51,9 +55,15 @@ class Holding(Recorder):
         super().do_POST()
 
 
+class Upstream(ThreadingHTTPServer):
+    """Has room for callers that come at once: with the 5 of the library some connect a second late."""
+
+    request_queue_size = 64
+
+
 @pytest.fixture
 def holding():
-    with ThreadingHTTPServer(("127.0.0.1", 0), Holding) as server:
+    with Upstream(("127.0.0.1", 0), Holding) as server:
         server.seen, server.plan, server.held, server.release = [], [], [], threading.Event()
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
@@ -64,7 +74,7 @@ def holding():
 @contextmanager
 def recording():
     """What TorchServe would be, listening."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Recorder) as server:
+    with Upstream(("127.0.0.1", 0), Recorder) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
@@ -76,12 +86,26 @@ def upstream():
         yield server
 
 
+@contextmanager
+def retimed(folder, **seconds):
+    """What of nginx is started in this block has other timeouts, each of ten seconds and more."""
+    text = templates.TEMPLATE.read_text()
+    for name, value in seconds.items():
+        text, count = re.subn(rf"^( *{name}) \d\d+s;", rf"\1 {value}s;", text, flags=re.MULTILINE)
+        assert count == 1, name
+    (folder / "template.conf").write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(templates, "TEMPLATE", folder / "template.conf")
+        yield
+
+
 @pytest.fixture(scope="module")
 def nginx(upstream, tmp_path_factory):
+    """Uploads may stall here for as long as a busy machine takes for the rest of a test."""
     skip_without_nginx()
     folder = tmp_path_factory.mktemp("nginx") / "gateway"
     folder.mkdir()
-    with run_nginx(folder, upstream.server_port, KEYS) as running:
+    with retimed(folder, client_body_timeout=300), run_nginx(folder, upstream.server_port, KEYS) as running:
         yield running
 
 
@@ -125,12 +149,6 @@ def say(nginx):
             connection = raw if plain else context.wrap_socket(raw, server_hostname="localhost")
             with connection:
                 connection.sendall(sent)
-                stream = connection.makefile("rb")
-                status = int(stream.readline().split()[1])
-                head = iter(stream.readline, b"\r\n")
-                length = next(int(line.split(b":")[1]) for line in head if line.lower().startswith(b"content-length"))
-                while stream.readline() != b"\r\n":
-                    pass
-                return status, stream.read(length)
+                return read_answer(connection)
 
     return send

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.nginx.callers import KEY, KEYS, assert_ours
-from tests.support.gateways import run_nginx, skip_without_nginx
+from tests.support.gateways import read_master, run_nginx, skip_without_nginx
 
 pytestmark = pytest.mark.ops
 BEARER = {"Authorization": f"Bearer {KEY}"}
@@ -53,7 +53,7 @@ def test_a_client_beyond_its_rate_reads_our_words_of_a_body_that_is_none(say):
 
 def test_a_refusal_that_finds_no_connection_left_is_ours(nginx, connection):
     """Refusals go by way of a socket; a flood may have taken what the workers may open."""
-    master = psutil.Process(int((nginx.folder / "nginx.pid").read_text()))
+    master = psutil.Process(read_master(nginx.folder))
     assert ask(connection)[0] == 200
     workers = {worker.pid: resource.prlimit(worker.pid, resource.RLIMIT_NOFILE) for worker in master.children()}
     try:

@@ -104,10 +104,10 @@ def test_forms_and_what_is_compressed_are_held_back_like_large_files(nginx, post
     with ExitStack() as stack:
         for _ in range(read_limit("large_of_one")):
             stack.enter_context(uploading(nginx, head))
-        wait_until(lambda: post(body=part() + END, **FORM).status_code == 429, 10, "no more forms of one client")
+        wait_until(lambda: post(body=part() + END, **FORM).status_code == 429, 60, "no more forms of one client")
         assert post().status_code == 200
         assert post(body=part() + END, key=KEYS["bob"], **FORM).status_code == 200
-    wait_until(lambda: post(body=part() + END, **FORM).status_code == 200, 10, "room again")
+    wait_until(lambda: post(body=part() + END, **FORM).status_code == 200, 60, "room again")
 
 
 def test_no_byte_of_a_form_that_is_none_reaches_a_log(caplog):

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.nginx.callers import KEY
-from tests.support.calls import wait_until
+from tests.support.logs import await_line
 from tests.support.origins import BAD_IDS, BAD_TRACES, GOOD_IDS, TRACE_ID, TRACEPARENT
 
 pytestmark = pytest.mark.ops
@@ -20,9 +20,7 @@ def sendable(values):
 
 def read_line(nginx, request_id):
     """The line of the access log about this request."""
-    log = nginx.folder / "access.log"
-    wait_until(lambda: request_id in log.read_text(), 5, "the line of the log")
-    return next(json.loads(line) for line in log.read_text().splitlines() if request_id in line)
+    return json.loads(await_line(nginx.folder / "access.log", request_id))
 
 
 @pytest.mark.parametrize("plan", [(), (500, 200), (422,), ("internal", "internal"), (503,)])

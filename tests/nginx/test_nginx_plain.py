@@ -8,8 +8,8 @@ import pytest
 
 from lungct_tools.proxy.door import find_door, look
 from tests.nginx.callers import KEY, KEYS
-from tests.support.calls import wait_until
 from tests.support.gateways import run_nginx, skip_without_nginx
+from tests.support.logs import await_line
 
 pytestmark = pytest.mark.ops
 PROXY, CALLER = "127.0.0.2", "203.0.113.9"  # the second: for documentation
@@ -47,9 +47,7 @@ def send(nginx, upstream):
 
 def read_stranger(nginx, body):
     """From where the access log says that this refusal was asked for."""
-    log = nginx.folder / "access.log"
-    wait_until(lambda: body["request_id"] in log.read_text(), 5, "the line of the log")
-    return next(json.loads(line) for line in log.read_text().splitlines() if body["request_id"] in line)["stranger"]
+    return json.loads(await_line(nginx.folder / "access.log", body["request_id"]))["stranger"]
 
 
 def test_a_key_is_needed_all_the_same(send, upstream):

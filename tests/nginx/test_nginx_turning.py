@@ -12,6 +12,7 @@ import pytest
 from lungct_tools.proxy.turning import list_asked, wait_turned
 from lungct_tools.server.instance import Instance
 from tests.support.calls import wait_until
+from tests.support.gateways import read_master
 
 pytestmark = pytest.mark.ops
 
@@ -34,16 +35,16 @@ def test_requests_in_flight_are_answered_by_the_server_that_has_them_and_new_one
 
     def turn_to(instance):
         replace(nginx, instance=instance).write_route()
-        master = psutil.Process(int((nginx.folder / "nginx.pid").read_text()))
+        master = psutil.Process(read_master(nginx.folder))
         master.send_signal(signal.SIGHUP)
-        wait_until(lambda: instance.run in list_asked(run), 20, "nginx turns")
-        wait_until(lambda: are_leaving(master, instance.run), 20, "those of before take no new requests")
+        wait_until(lambda: instance.run in list_asked(run), 60, "nginx turns")
+        wait_until(lambda: are_leaving(master, instance.run), 60, "those of before take no new requests")
 
     with ThreadPoolExecutor(1) as pool:
-        assert list_asked(run) == {here.run}
+        wait_until(lambda: list_asked(run) == {here.run}, 60, "its workers stand where they are to")
         turn_to(other)
         held = pool.submit(post)
-        wait_until(lambda: holding.held, 20, "the other one has a request")
+        wait_until(lambda: holding.held, 60, "the other one has a request")
         turn_to(here)
         assert post().status_code == 200
         assert [headers["Authorization"] for _, headers, _ in upstream.seen] == ["Bearer of the hour"]
@@ -51,7 +52,7 @@ def test_requests_in_flight_are_answered_by_the_server_that_has_them_and_new_one
         holding.release.set()
         assert held.result().status_code == 200
     assert [headers["Authorization"] for _, headers, _ in holding.seen] == ["Bearer of the other"]
-    wait_until(lambda: list_asked(run) == {here.run}, 20, "nobody asks the other one")
+    wait_until(lambda: list_asked(run) == {here.run}, 60, "nobody asks the other one")
 
 
 def test_where_no_gateway_runs_nothing_turns_and_nobody_waits(tmp_path):

@@ -83,8 +83,23 @@ class Viewer:
 
     def load(self, name):
         """Double-click a series."""
-        element = self.until(lambda: self.shown(name), f"{name} is listed")[0]
-        self.until(lambda: ActionChains(self._driver).double_click(element).perform() or True, f"{name} is chosen")
+
+        def choose():
+            element, *_ = self.shown(name)
+            ActionChains(self._driver).double_click(element).perform()
+            return True
+
+        self.until(choose, f"{name} is chosen")
+
+    def skip_tour(self):
+        """Press away what lies over the page at first."""
+
+        def skip():
+            element, *_ = self.shown("Skip all")
+            element.click()
+            return True
+
+        self.until(skip, "the tour is skipped")
 
     def press(self, path):
         """Click the element at an XPath."""
@@ -122,8 +137,7 @@ def viewer(address):
     try:
         driver.get(address)
         opened = Viewer(driver, pictures)
-        skip = opened.until(lambda: opened.shown("Skip all"), "the tour is offered")[0]
-        opened.until(lambda: skip.click() or True, "the tour is skipped")
+        opened.skip_tour()
         yield opened
     finally:
         driver.quit()

@@ -5,6 +5,7 @@ import re
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -44,7 +45,7 @@ def test_waiting_requests_are_seen_in_the_queue(exporter, client, slices):
             seen.append(exporter.value("lung_ct_queue_pending") or 0)
     assert all(answer.result() for answer in answers)
     assert max(seen) > 0
-    wait_until(lambda: exporter.value("lung_ct_queue_pending") == 0, 30, "an empty queue")
+    wait_until(lambda: exporter.value("lung_ct_queue_pending") == 0, 60, "an empty queue")
 
 
 def test_canaries_are_counted_apart_from_traffic(server, exporter):
@@ -57,7 +58,7 @@ def test_canaries_are_counted_apart_from_traffic(server, exporter):
     page.settle("lung_ct_requests_total")
     canaries, others = count(True), count(False)
     exporter.read()
-    wait_until(lambda: count(True) > canaries, 20, "the canary is counted")
+    wait_until(lambda: count(True) > canaries, 60, "the canary is counted")
     page.settle("lung_ct_requests_total")
     assert count(False) == others
 
@@ -79,14 +80,17 @@ def test_without_a_server_the_exporter_says_not_ready_and_nothing_else(tmp_path)
 
 
 def test_a_gateway_is_watched_and_missed_once_it_has_ended(server, exporter):
+    def counted(number):
+        found.clear()
+        found.update(exporter.read())
+        return ({"status": "401"}, number) in found.get("lung_ct_gateway_responses_total", ())
+
+    found = {}
     with open_gateway(server) as door:
-        found = exporter.read()
+        wait_until(lambda: counted(0), 60, "the gateway is seen")
         assert found["lung_ct_gateway_up"][0][1] == 1
-        assert ({"status": "401"}, 0) in found["lung_ct_gateway_responses_total"]
         assert door.ask("POST", "/predictions/lung_ct").status_code == 401
-        wait_until(
-            lambda: ({"status": "401"}, 1) in exporter.read()["lung_ct_gateway_responses_total"], 30, "it is counted"
-        )
+        wait_until(lambda: counted(1), 60, "it is counted")
         left = found["lung_ct_gateway_certificate_expiry_timestamp_seconds"][0][1] - time.time()
         assert 80 < left / 86400 <= 90
     found = exporter.read()
@@ -101,7 +105,7 @@ def test_a_spool_is_watched_and_missed_once_nobody_keeps_it(server, exporter, tm
         (tmp_path / "slice.dcm").write_bytes(draw_series(1, name="watched")[0])
         assert listener.send(tmp_path / "slice.dcm").returncode == 0
         wait_until(
-            lambda: ({"state": "sent"}, 1) in exporter.read()["lung_ct_pacs_series"], 60, "the series is counted"
+            lambda: ({"state": "sent"}, 1) in exporter.read().get("lung_ct_pacs_series", ()), 90, "it is counted"
         )
         assert exporter.value("lung_ct_pacs_slices_total") == 1
         assert exporter.value("lung_ct_pacs_oldest_unsent_seconds") == 0
@@ -129,9 +133,12 @@ def test_memory_of_the_server_is_that_of_all_its_processes_by_part(exporter, ser
     found = {labels["part"]: value for labels, value in exporter.read()["lung_ct_server_memory_bytes"]}
     assert found["worker"] == pytest.approx(worker.memory_info().rss, rel=0.1)
     assert found["java"] == pytest.approx(java.memory_info().rss, rel=0.1)
-    readers = [each for each in worker.children(recursive=True) if "lungct.pixels.nursery" in each.cmdline()]
-    assert readers
-    assert found["other"] == pytest.approx(sum(each.memory_info().rss for each in (launcher, *readers)), rel=0.2)
+    others = [launcher.memory_info().rss]
+    for each in worker.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # a reader that has just ended
+            others += [each.memory_info().rss] if "lungct.pixels.nursery" in each.cmdline() else []
+    assert len(others) > 1
+    assert found["other"] == pytest.approx(sum(others), rel=0.2)
 
 
 def test_a_dead_worker_is_seen_before_torchserve_has_replaced_it(exporter, client):

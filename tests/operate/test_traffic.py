@@ -5,10 +5,11 @@ from collections import Counter
 import pytest
 
 from lungct_client import Client, RefusedError, ServerBusy, ServerDown, ServerError
-from lungct_tools.server.instance import Instance, find_ports
+from lungct_tools.server.instance import Instance
 from tests.faults.readiness import Readiness
 from tests.faults.table import HEAD, RULE, count, format_row, write_table
 from tests.support.calls import wait_until
+from tests.support.ports import closed_port
 from tests.support.traffic import ANSWERED, Call, Traffic, attempt
 
 
@@ -57,14 +58,15 @@ def test_a_server_that_is_down_is_not_ready():
         raise ServerDown("No server at x.")
 
     with Readiness(ask) as readiness:
-        wait_until(lambda: readiness.checks, 10, "asked")
+        wait_until(lambda: readiness.checks, 60, "asked")
     assert readiness.count_recovery(0) == float("inf")
 
 
 def test_callers_of_a_server_that_is_not_there_count_every_loss(tmp_path):
-    nowhere = Client(Instance(tmp_path, tuple(find_ports(5))), deadline_s=0)
-    with Traffic(nowhere, [b"x"], 2, pause_s=0.01) as traffic:
-        wait_until(lambda: len(traffic.calls) >= 5, 30, "five calls")
+    with closed_port() as port:
+        nowhere = Client(Instance(tmp_path, (port,) * 5), deadline_s=0)
+        with Traffic(nowhere, [b"x"], 2, pause_s=0.01) as traffic:
+            wait_until(lambda: len(traffic.calls) >= 5, 60, "five calls")
     assert (traffic.answered, set(traffic.failures())) == (0, {"no connection"})
 
 

@@ -14,6 +14,7 @@ from lungct_tools.proxy.record import Record
 from lungct_tools.proxy.turning import HiddenError
 from lungct_tools.server.deputy import RUN, find_deputy, note
 from lungct_tools.server.seal import find_seal, fits
+from tests.support.calls import wait_until
 from tests.support.standins import make_archive, run_stand_in
 
 INF = float("inf")
@@ -31,7 +32,7 @@ def test_a_server_that_was_started_again_during_the_trial_is_the_one_that_is_end
     gone = subprocess.Popen([sys.executable, "-c", ""], start_new_session=True)
     gone.wait()
     assert update.restart(replace(server, pid=gone.pid), deadline_s=0.3) == "nobody started it"
-    assert not server.running
+    wait_until(lambda: not server.running, 60, "it is ended")
 
 
 def test_an_archive_that_is_not_ready_in_its_place_makes_room_for_the_old_one(server, monkeypatch, tmp_path, capsys):
@@ -161,5 +162,5 @@ def test_an_update_starts_the_server_itself_where_nobody_else_would(server, monk
     monkeypatch.setattr(update, "find", lambda _: gateway)
     monkeypatch.setattr(update, "serve", lambda *options: served.append(options) or True)
     reason = update.restart(server, deadline_s=0.3)
-    assert not server.running
+    wait_until(lambda: not server.running, 60, "it is ended")
     assert (len(served), reason) == ((1, None) if itself else (0, "nobody started it"))

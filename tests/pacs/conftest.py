@@ -32,14 +32,15 @@ def archive(orthanc: Orthanc) -> Orthanc:
 
 @pytest.fixture(scope="module")
 def listener(server, orthanc, tmp_path_factory) -> Iterator[Listening]:
-    """One that sends to Orthanc by STOW-RS."""
-    with listening(server.run, tmp_path_factory.mktemp("spool") / "pacs", "--to", orthanc.web) as found:
+    """One that sends to Orthanc by STOW-RS. Its quiet is longer than a busy machine pauses within an association."""
+    spool, more = tmp_path_factory.mktemp("spool") / "pacs", ("--to", orthanc.web, "--quiet", "2")
+    with listening(server.run, spool, *more) as found:
         yield found
 
 
 @pytest.fixture
 def wait_for() -> Callable[..., None]:
-    return lambda condition, what, deadline_s=60: wait_until(condition, deadline_s, what)
+    return lambda condition, what, deadline_s=120: wait_until(condition, deadline_s, what)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ def test_a_peer_that_offers_it_is_asked_to_promise_that_it_keeps_every_object(sp
 
     with promising(report) as (name, answers):
         assert StoreDestination(name, "US", Commitments()).send(version[1])
-        wait_until(lambda: answers == [0], 40, "the peer hears that its promise came")
+        wait_until(lambda: answers == [0], 90, "the peer hears that its promise came")
     assert asked == [data.SOPInstanceUID for data in objects]
 
 
@@ -39,7 +39,7 @@ def test_what_a_peer_does_not_keep_is_sent_again(spool, version):
         assert outbox.waiting()
         clock.now += 2
         outbox.deliver(name)
-        wait_until(lambda: answers == [0, 0], 40, "the peer hears that both reports came")
+        wait_until(lambda: answers == [0, 0], 90, "the peer hears that both reports came")
     assert not outbox.waiting()
     journal = (spool.root / "journal.jsonl").read_text()
     assert "does not keep 1 of 2 objects" in journal

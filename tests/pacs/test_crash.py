@@ -12,7 +12,7 @@ from lungct_tools import ROOT
 from lungct_tools.pacs.spool import hash_name
 from lungct_tools.phantom.series import name_uid
 
-pytestmark = [pytest.mark.ops, pytest.mark.server]
+pytestmark = [pytest.mark.ops, pytest.mark.server, pytest.mark.timeout(900)]
 
 
 def list_versions(spool, name):
@@ -30,7 +30,7 @@ def count_objects(orthanc, name):
 
 def test_a_kill_before_any_step_leaves_one_result_of_each_series(server, orthanc, tmp_path):
     command = [sys.executable, "-m", "tests.pacs.crash", str(server.run), str(tmp_path), orthanc.web]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=880, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(found) >= 10

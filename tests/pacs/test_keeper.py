@@ -59,7 +59,7 @@ def settle(keeper, series):
         keeper.tick()
         return series.slices() == series.covered()
 
-    wait_until(built, 60, "a result")
+    wait_until(built, 120, "a result")
 
 
 def test_slices_are_scored_while_others_arrive_and_the_result_waits_for_quiet(spool, server):
@@ -197,7 +197,7 @@ def test_a_full_disk_loses_nothing_and_the_result_comes_when_there_is_room(serve
         pytest.skip("this machine gives no mount namespaces")
     command = ["unshare", "-rm", sys.executable, "-c", FULL, str(server.run), str(tmp_path)]
     environment = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "PYTHONPATH": f"{ROOT}:{ROOT / 'handler'}"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)[0]) == 5
     assert Path(tmp_path).exists()

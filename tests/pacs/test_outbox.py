@@ -5,8 +5,8 @@ import pytest
 from lungct_tools.pacs import cstore
 from lungct_tools.pacs.dicomweb import ArchiveError, ArchiveRefusal, DicomWeb, read_credentials, read_part
 from lungct_tools.pacs.outbox import Outbox, StoreDestination, StowDestination
-from lungct_tools.server.instance import find_ports
 from tests.support.peers import KINDS, Clock, peer, reply, web
+from tests.support.ports import closed_port
 
 
 def test_what_arrives_by_c_store_is_what_was_built(version, objects):
@@ -67,10 +67,9 @@ def test_a_peer_that_closes_in_the_middle_is_asked_again(spool, version, objects
 
 
 def test_a_peer_that_is_away_for_an_hour_gets_everything_and_keeps_nobody_waiting(spool, version):
-    (port,) = find_ports(1)
     clock = Clock()
-    away = StoreDestination(f"PEER@127.0.0.1:{port}", "US")
-    with peer(lambda event: 0) as (name, got):
+    with closed_port() as port, peer(lambda event: 0) as (name, got):
+        away = StoreDestination(f"PEER@127.0.0.1:{port}", "US")
         outbox = Outbox([away, StoreDestination(name, "US")], spool, clock)
         outbox.add(*version)
         for _ in range(30):
@@ -119,8 +118,8 @@ def test_a_new_process_sends_what_the_last_one_did_not_confirm_and_no_more(spool
 def test_echo_says_whether_a_peer_is_there():
     with peer(lambda event: 0, [*KINDS, "1.2.840.10008.1.1"]) as (name, _):
         assert cstore.echo(cstore.Peer.read(name), "US")
-    (port,) = find_ports(1)
-    assert not cstore.echo(cstore.Peer("PEER", "127.0.0.1", port), "US")
+    with closed_port() as port:
+        assert not cstore.echo(cstore.Peer("PEER", "127.0.0.1", port), "US")
 
 
 @pytest.mark.parametrize("text", ["", "PEER", "PEER@host", "@host:1", "TOO_LONG_A_TITLE_1@host:1", "A B@host:1"])

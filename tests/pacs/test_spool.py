@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 
 import pytest
 from pydicom import dcmread
@@ -132,6 +133,38 @@ def test_states_follow_what_is_on_disk(spool):
     assert judge(series, {"peer"}) == "open"
     series.close()
     assert judge(series, {"peer"}) == "deleted"
+
+
+def test_a_series_that_is_deleted_while_others_look_at_it_ends_nobody(spool, monkeypatch):
+    """The thread that writes the numbers for the exporter, above all, and whoever asks for the status."""
+    series = put(spool, *FILES)
+    (built(series).folder / "manifest.json").unlink()  # what a deletion comes to first may be this
+    assert series.versions() == []
+    write_numbers(spool.root, {"peer"}, scored=7, waiting_since=None)
+    names = series.slices()
+    spool.close_if(series, lambda series: True)
+    monkeypatch.setattr(SeriesFolder, "slices", lambda _: names)  # as they were found a moment before
+    (row,) = survey(spool.root, set(), identify=True)
+    assert (row["slices"], "study_uid" in row) == (3, False)
+
+
+class Gone(type(Path())):
+    """A file that was there a moment ago."""
+
+    def is_file(self):
+        return True
+
+    def stat(self, **_):
+        raise FileNotFoundError(2, "No such file or directory")
+
+    lstat = stat
+
+
+def test_what_a_series_takes_can_be_counted_while_it_is_written(spool, monkeypatch):
+    series = put(spool, *FILES)
+    size, look = series.size(), Path.rglob
+    monkeypatch.setattr(Path, "rglob", lambda folder, pattern: [*look(folder, pattern), Gone(folder / ".rows.new")])
+    assert series.size() == size > sum(map(len, FILES))
 
 
 def test_status_tells_uids_only_if_asked(spool):

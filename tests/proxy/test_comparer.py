@@ -55,7 +55,7 @@ def await_counts(comparer, **wanted):
     def count():
         return {name: number for name, number in comparer.describe()["copies"].items() if number}
 
-    wait_until(lambda: count() == wanted, 20, f"{wanted}, not {count()}")
+    wait_until(lambda: count() == wanted, 60, f"{wanted}, not {count()}")
 
 
 def test_a_copy_is_compared_once_its_caller_has_an_answer(comparer, tell, second):
@@ -79,7 +79,7 @@ def test_it_holds_few_copies_drops_the_others_unread_and_has_room_again(comparer
     for key in keys:
         assert comparer.take(key, bring)
         tell(key)
-    wait_until(lambda: second.seen, 20, "the first is asked for")
+    wait_until(lambda: second.seen, 60, "the first is asked for")
     assert not comparer.take("more", lambda: pytest.fail("it was read"))
     await_counts(comparer, dropped=1)
     assert len(second.seen) == 1, "one at a time"
@@ -97,7 +97,7 @@ def test_nothing_of_a_request_is_kept(comparer, tell):
     assert is_left()
     tell("a")
     await_counts(comparer, compared=1)
-    wait_until(lambda: not is_left(), 10, "no copy is left")
+    wait_until(lambda: not is_left(), 60, "no copy is left")
 
 
 def test_where_a_shadow_ends_nothing_waits_any_more(comparer, route):

@@ -8,7 +8,7 @@ import pytest
 
 from lungct_tools.proxy.door import Door, Sight, find_door, look
 from lungct_tools.proxy.nginx import make_certificate
-from lungct_tools.server.instance import find_ports
+from tests.support.ports import closed_port
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,9 @@ def test_a_door_that_is_no_port_is_down():
     assert look(Door("127.0.0.1", 99999, tls=False), 1) == Sight(up=False, expiry=None)
 
 
-def test_a_closed_door_is_down(tmp_path):
-    assert look(Door("127.0.0.1", find_ports(1)[0]), 1) == Sight(up=False, expiry=None)
+def test_a_closed_door_is_down():
+    with closed_port() as port:
+        assert look(Door("127.0.0.1", port), 1) == Sight(up=False, expiry=None)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_only_the_supervisors_own_word_counts_as_an_answer(body, up, tmp_path):
 
         thread = threading.Thread(target=answer)
         thread.start()
-        sight = look(Door(*listening.getsockname()), 5)
+        sight = look(Door(*listening.getsockname()), 60)
         thread.join()
     assert sight.up == up
     assert sight.expiry is not None

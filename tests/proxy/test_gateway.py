@@ -13,8 +13,9 @@ from lungct_client import RefusedError, ServerError, Tokens
 from lungct_tools.proxy.record import find
 from lungct_tools.server.instance import Instance
 from tests.conftest import run_script
-from tests.support.calls import wait_until
+from tests.support.calls import read_answer, wait_until
 from tests.support.gateways import ASTRAY, add_key, assert_refusal, open_gateway
+from tests.support.logs import await_line, read_lines
 from tests.support.origins import GOOD_IDS
 
 pytestmark = [pytest.mark.server, pytest.mark.ops]
@@ -41,7 +42,7 @@ CREDENTIALS = ("none", "wrong", "TorchServe's own", "right")
 @pytest.fixture(scope="module")
 def door(server):
     with open_gateway(server, ("alice", "bob")) as opened:
-        wait_until(lambda: opened.ask("GET", "/readyz").status_code == 200, 30, "ready")
+        wait_until(lambda: opened.ask("GET", "/readyz").status_code == 200, 120, "ready")
         yield opened
 
 
@@ -108,7 +109,7 @@ def ask_probe(door, path, key):
         answers.append(door.ask("GET", path, key))
         return answers[-1].status_code != 429
 
-    wait_until(ask, 10, path)
+    wait_until(ask, 60, path)
     return answers[-1]
 
 
@@ -141,9 +142,8 @@ def test_tls_is_at_least_1_2(door, name):
 def test_plain_http_is_answered_with_a_sentence(door):
     with socket.create_connection(("127.0.0.1", door.port), timeout=10) as plain:
         plain.sendall(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
-        answer = plain.recv(4096).decode()
-    assert answer.startswith("HTTP/1.1 400")
-    assert '"error": "bad_request"' in answer
+        status, body = read_answer(plain)
+    assert (status, json.loads(body)["error"]) == (400, "bad_request")
 
 
 def test_the_client_reaches_inference_only_and_says_so(door, slices):
@@ -181,7 +181,7 @@ def test_a_token_that_was_renewed_behind_its_back_costs_no_request(door, server,
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda i: door.ask("POST", OPEN[0], door.keys["alice"], data=slices[i % 4]), range(16)))
     assert [answer.status_code for answer in answers] == [200] * 16
-    wait_until(lambda: tokens.read("inference") in (door.folder / "token.conf").read_text(), 10, "nginx has it")
+    wait_until(lambda: tokens.read("inference") in (door.folder / "token.conf").read_text(), 60, "nginx has it")
 
 
 def test_keys_come_and_go_without_a_restart(door, slices):
@@ -190,10 +190,10 @@ def test_keys_come_and_go_without_a_restart(door, slices):
 
     place = ("--run", door.run, "--clients", door.clients)
     key, before = add_key(door.run, door.clients, "carol"), find(door.run)
-    wait_until(lambda: status(key) == 200, 10, "the new key works")
+    wait_until(lambda: status(key) == 200, 60, "the new key works")
     assert run_script("key", "list", *place).stdout.split() == ["alice", "bob", "carol"]
     assert run_script("key", "remove", "carol", *place).returncode == 0
-    wait_until(lambda: status(key) == 403, 10, "the old key is dead")
+    wait_until(lambda: status(key) == 403, 60, "the old key is dead")
     assert run_script("key", "remove", "carol", *place).returncode == 1
     assert run_script("key", "add", "Carol;", *place).returncode == 2
     assert find(door.run) == before
@@ -205,7 +205,7 @@ def test_starting_it_again_takes_over_a_new_certificate(door, server):
     door.ca.unlink()
     again = run_script("gateway", "--run", server.run, "--clients", door.clients, "--listen", f"127.0.0.1:{door.port}")
     assert again.returncode == 0, again.stderr
-    wait_until(lambda: ssl.get_server_certificate(("127.0.0.1", door.port)) != before, 10, "the new certificate")
+    wait_until(lambda: ssl.get_server_certificate(("127.0.0.1", door.port)) != before, 60, "the new certificate")
 
 
 def test_our_client_brings_its_own_id_and_finds_it_in_reply_refusal_and_log(door, slices):
@@ -215,7 +215,7 @@ def test_our_client_brings_its_own_id_and_finds_it_in_reply_refusal_and_log(door
         client.predict(b"no picture", request_id=GOOD_IDS[4])
     assert caught.value.request_id == GOOD_IDS[4]
     log = door.folder / "access.log"
-    wait_until(lambda: all(f'"{each}"' in log.read_text() for each in GOOD_IDS[3:5]), 5, "the log lines")
+    wait_until(lambda: all(f'"{each}"' in log.read_text() for each in GOOD_IDS[3:5]), 60, "the log lines")
 
 
 def test_the_log_has_names_and_ids_but_no_key_query_or_file_name(door, slices):
@@ -228,8 +228,8 @@ def test_the_log_has_names_and_ids_but_no_key_query_or_file_name(door, slices):
     )
     door.ask("GET", "/DOE?patient=DOE", door.keys["alice"])
     assert answer.status_code == 200
-    wait_until(lambda: answer.headers["x-request-id"] in (door.folder / "access.log").read_text(), 5, "the log line")
-    for line in (door.folder / "access.log").read_text().splitlines():
+    await_line(door.folder / "access.log", answer.headers["x-request-id"])
+    for line in read_lines(door.folder / "access.log"):
         assert json.loads(line)["client"] in ("alice", "bob", "carol", "none", "unknown")
     logs = "".join(path.read_text() for path in [*door.folder.glob("*.log"), Instance.read(door.run).log])
     for secret in ("DOE", "SECRET", *door.keys.values()):

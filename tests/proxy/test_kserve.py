@@ -65,17 +65,17 @@ def pod(store, collector, tmp_path_factory):
         assert process.poll() is None, log.read_text()
         try:
             return requests.get(f"http://{address}/readyz", timeout=5).status_code == 200
-        except requests.ConnectionError:
+        except requests.RequestException:
             return False
 
     with log.open("wb") as output:
         process = subprocess.Popen([shell, option, words], env=environment, stdout=output, stderr=output)
     try:
-        wait_until(ready, 120, "the container is ready")
+        wait_until(ready, 200, "the container is ready")
         assert WARNING in log.read_text()
         yield address, key
         process.terminate()
-        assert process.wait(60) == 0, "SIGTERM drains it"
+        assert process.wait(120) == 0, "SIGTERM drains it"
     finally:
         process.kill()
         process.wait()
@@ -160,7 +160,7 @@ def test_a_request_is_traced_from_the_gateway_on_under_the_ids_of_its_reply(pod,
     def find(field):
         return [each for each in collector.spans if getattr(each, field).hex() == span]
 
-    wait_until(lambda: len(find("parent_span_id")) == 4, 20, "its spans")
+    wait_until(lambda: len(find("parent_span_id")) == 4 and find("span_id"), 60, "its spans")
     (whole,) = find("span_id")
     assert whole.trace_id.hex() == TRACE_ID
     assert {each.key: each.value.string_value for each in whole.attributes}["route"] == "infer"

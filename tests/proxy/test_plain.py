@@ -12,6 +12,7 @@ from lungct_tools.proxy.nginx import GatewayError
 from lungct_tools.proxy.plain import WARNING, check_address, read_proxies
 from tests.conftest import run_script
 from tests.support.gateways import open_gateway, skip_without_nginx
+from tests.support.logs import await_line
 from tests.support.standins import run_stand_in
 
 pytestmark = pytest.mark.ops
@@ -72,7 +73,7 @@ def test_it_is_never_the_default_warns_at_its_start_and_cannot_become_one_while_
         assert door.ask("GET", "/models", door.keys["alice"]).status_code == 403, "over TLS"
         assert WARNING not in (door.folder / "supervisor.log").read_text()
     with open_gateway(server, ("alice",), *FOR_EVER, "--plain", "--trusted-proxy", "127.0.0.2") as door:
-        assert WARNING in (door.folder / "supervisor.log").read_text()
+        await_line(door.folder / "supervisor.log", WARNING)
         assert door.ask("GET", "/models").status_code == 401
         assert door.ask("GET", "/models", door.keys["alice"]).status_code == 403
         place = ("--run", server.run, "--clients", door.clients, "--listen", f"127.0.0.1:{door.port}", *FOR_EVER)

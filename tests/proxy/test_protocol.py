@@ -25,7 +25,7 @@ QUESTIONS = ("/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/lung_ct",
 @pytest.fixture(scope="module")
 def door(server):
     with open_gateway(server) as opened:
-        wait_until(lambda: opened.ask("GET", "/readyz").status_code == 200, 30, "ready")
+        wait_until(lambda: opened.ask("GET", "/readyz").status_code == 200, 120, "ready")
         yield opened
 
 
@@ -99,12 +99,12 @@ def test_it_is_not_ready_when_no_worker_is_and_says_so(door, server, peer, key):
     client = Client(server)
     client.scale(0)
     try:
-        wait_until(lambda: not peer.is_server_ready(headers=key), 30, "it says so")
+        wait_until(lambda: not peer.is_server_ready(headers=key), 90, "it says so")
         assert not peer.is_model_ready("lung_ct", headers=key)
         assert peer.is_server_live(headers=key)
     finally:
         client.scale(1)
-        wait_until(lambda: peer.is_server_ready(headers=key), 60, "ready again")
+        wait_until(lambda: peer.is_server_ready(headers=key), 120, "ready again")
 
 
 @pytest.mark.parametrize(("who", "status"), [(None, 401), ("0" * 64, 403)])

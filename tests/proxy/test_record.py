@@ -57,7 +57,7 @@ def test_a_drain_is_over_when_the_supervisor_has_ended_not_when_it_has_taken_its
     """Its sidecar answers until then: a scrape found the counts of a gateway that was said to be down."""
     leave = f"lambda *_: (os.unlink({str(tmp_path / RECORD)!r}), threading.Timer(0.5, os._exit, [0]).start())"
     with gateway(tmp_path, leave) as process:
-        assert drain(tmp_path, 10)
+        assert drain(tmp_path, 60)
         assert process.poll() == 0
 
 
@@ -91,4 +91,4 @@ def test_a_gateway_that_does_not_end_keeps_its_server_and_is_told(tmp_path, monk
         assert stop.main() == 1
         assert process.poll() is None
     assert "does not end" in capsys.readouterr().err
-    wait_until(lambda: stop.main() == 0, 10, "nothing runs any more")
+    wait_until(lambda: stop.main() == 0, 60, "nothing runs any more")

@@ -15,7 +15,7 @@ remote = [pytest.mark.server, pytest.mark.ops]
 @pytest.fixture(scope="module")
 def door(server):
     with gateways.open_gateway(server) as opened:
-        wait_until(lambda: opened.ask("GET", "/readyz").status_code == 200, 30, "ready")
+        wait_until(lambda: opened.ask("GET", "/readyz").status_code == 200, 120, "ready")
         yield opened
 
 

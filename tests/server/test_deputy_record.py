@@ -4,6 +4,8 @@ import errno
 import json
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -13,7 +15,18 @@ from lungct_tools import ROOT
 from lungct_tools.server import courtesy
 from lungct_tools.server import deputy as deputies
 from lungct_tools.server.courtesy import NICENESS, Share
-from lungct_tools.server.deputy import FOLDER, RECORD, RUN, Deputy, dismiss, end_deputy, find_asked, find_deputy, note
+from lungct_tools.server.deputy import (
+    FOLDER,
+    RECORD,
+    RUN,
+    SHARE,
+    Deputy,
+    dismiss,
+    end_deputy,
+    find_asked,
+    find_deputy,
+    note,
+)
 from lungct_tools.server.processes import lives
 from lungct_tools.server.room import check_room, find_free, measure_held
 from tests.conftest import run_script
@@ -70,6 +83,24 @@ def test_a_deputy_in_a_folder_that_everybody_can_write_to_is_not_asked(server):
     with deputising(server.run):
         (server.run / FOLDER).chmod(0o777)
         assert find_asked(server) is server
+
+
+def test_a_share_that_comes_and_goes_while_one_looks_hides_no_deputy(server):
+    """The gateway would ask the server, which may just be starting again."""
+    ended = threading.Event()
+
+    def give_and_take():
+        while not ended.is_set():
+            note(server.run, asked=True, percent=10)
+            (server.run / SHARE).unlink()
+
+    with deputising(server.run), ThreadPoolExecutor(1) as pool:
+        writer = pool.submit(give_and_take)
+        try:
+            assert all(find_deputy(server.run) for _ in range(3000))
+        finally:
+            ended.set()
+    writer.result()
 
 
 def test_who_brought_it_up_may_be_gone_and_whoever_dismisses_it_does_not_take_it_over(server):

@@ -30,8 +30,8 @@ def test_ctrl_c_leaves_no_process_and_no_busy_port(store, tmp_path, front):  # S
         family = psutil.Process(process.pid).children(recursive=True)
         assert len(family) >= 3  # the launcher, Java, a worker; or the front, a worker, its nursery
         process.send_signal(signal.SIGINT)
-        process.wait(60)
-        wait_until(lambda: not any(map(is_alive, family)), 10, "all have ended")
+        process.wait(120)
+        wait_until(lambda: not any(map(is_alive, family)), 60, "all have ended")
         assert find_busy(tuple(ports)) == []
     finally:
         process.kill()

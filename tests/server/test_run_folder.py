@@ -2,7 +2,9 @@
 
 import fcntl
 import os
+import signal
 import subprocess
+import sys
 import termios
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +19,7 @@ from lungct_tools.server.health import score_canary
 from lungct_tools.server.instance import Instance, find_ports
 from lungct_tools.server.processes import read_stat
 from lungct_tools.server.runfolder import RunFolderError, open_lock
+from lungct_tools.server.shutdown import end
 from tests.conftest import run_script
 from tests.support.calls import wait_until
 from tests.support.standins import make_archive
@@ -48,6 +51,30 @@ def test_the_collector_of_traces_is_kept_for_who_starts_the_server_again(tmp_pat
     assert [serve.environment(each)["LUNG_CT_TRACES"] for each in started] == [url, url]
 
 
+STARTS = """
+import os, signal, subprocess, sys
+from lungct_tools.server import serve
+def launch(*_):
+    command = [sys.executable, "-c", "import signal; signal.pause()", "torchserve"]
+    started = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return started
+serve.launch = launch
+sys.exit(serve.main())
+"""
+
+
+def test_who_is_told_to_end_while_it_starts_a_server_leaves_none_that_is_not_recorded(tmp_path):
+    """A watchdog tells its `serve` so when the gateway is drained, and whoever stops the server then looks here."""
+    make_archive(tmp_path / "store")
+    place = ("--run", tmp_path / "run", "--store", tmp_path / "store", "--ports", *find_ports(5))
+    command = [sys.executable, "-c", STARTS, *map(str, place)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    left = Instance.read(tmp_path / "run")
+    assert (done.returncode, left.owns_group()) == (-signal.SIGTERM, True), done.stderr
+    assert end(left)
+
+
 @pytest.fixture
 def write_log(tmp_path):
     """Write chunks through a scribe until it has ended."""
@@ -77,7 +104,7 @@ def test_a_log_that_cannot_be_written_ends_nobody_and_goes_on_when_it_can(tmp_pa
     with scribe.start(log) as process:
         process.stdin.write(b"lost")
         process.stdin.flush()
-        wait_until(lambda: not read_waiting(process), 10, "it is read")
+        wait_until(lambda: not read_waiting(process), 60, "it is read")
         log.rmdir()
         process.stdin.write(b"kept")
     assert (process.returncode, log.read_bytes()) == (0, b"kept")

@@ -35,7 +35,7 @@ def test_a_version_in_the_path_is_a_series_of_its_own_so_rules_have_to_sum(serve
     def versions():
         return {labels["model_version"] for labels, _ in pages(server).read().get("ts_inference_requests_total", ())}
 
-    wait_until(lambda: versions() >= {"default", version}, 20, "both are counted")
+    wait_until(lambda: versions() >= {"default", version}, 60, "both are counted")
 
 
 @pytest.fixture
@@ -62,4 +62,4 @@ def test_every_class_name_that_the_contract_lets_through_is_counted_under_its_ow
         return {labels["Label"]: value for labels, value in samples if labels["Outcome"] != "canary"}
 
     expected = {name: told.count(name) for name in set(told)}
-    wait_until(lambda: counted() == expected, 20, f"{json.dumps(expected)} is counted")
+    wait_until(lambda: counted() == expected, 60, f"{json.dumps(expected)} is counted")

@@ -31,7 +31,7 @@ def stranger():
     """A process of somebody's work that has to do with TorchServe by its words alone."""
     command = [sys.executable, "-c", IDLE, "lungct", "gateway", "torchserve", "-Dmodel_server_home=/x"]
     with subprocess.Popen(command, start_new_session=True) as process:
-        wait_until(lambda: has_words(process.pid), 5, "it has its words")
+        wait_until(lambda: has_words(process.pid), 60, "it has its words")
         yield process
         process.kill()
 
@@ -75,7 +75,7 @@ class TestANumberThatWentToAnotherProcess:
         assert not instance.running
         command = [sys.executable, "-c", IDLE, "torchserve", "--ts-config", str(instance.settings)]
         with subprocess.Popen(command, start_new_session=True) as server:
-            wait_until(lambda: has_words(server.pid), 5, "it has its words")
+            wait_until(lambda: has_words(server.pid), 60, "it has its words")
             known = replace(instance, pid=server.pid).running, Instance(tmp_path / "other", pid=server.pid).running
             server.kill()
         assert known == (True, False)
@@ -88,7 +88,7 @@ class TestANumberThatWentToAnotherProcess:
                 pass
             instance = Instance(tmp_path, pid=leader.pid, birth="0000 1")
             try:
-                wait_until(lambda: any(map(has_words, list_members(leader.pid))), 5, "it has its words")  # noqa: B023
+                wait_until(lambda: any(map(has_words, list_members(leader.pid))), 60, "it has its words")  # noqa: B023
                 assert instance.running == ours
                 assert send(instance, signal.SIGKILL) == ours
             finally:
@@ -99,7 +99,7 @@ class TestANumberThatWentToAnotherProcess:
         assert not keeper.is_nginx(stranger.pid)
         (tmp_path / "nginx").symlink_to(sys.executable)
         with subprocess.Popen([tmp_path / "nginx", "-c", IDLE], start_new_session=True) as nginx:
-            wait_until(lambda: keeper.is_nginx(nginx.pid), 5, "it has its title")
+            wait_until(lambda: keeper.is_nginx(nginx.pid), 60, "it has its title")
             nginx.kill()
         assert not keeper.is_nginx(nginx.pid)
 

@@ -75,7 +75,7 @@ def test_the_page_of_operations_installs_them_all():
 def check_end(started, ports):
     """Stop it by the unit's own words: clean, with nothing left for systemd to kill."""
     left = started.stop()
-    wait_until(lambda: not any(map(is_alive, left)), 5, f"all have ended but {left}")
+    wait_until(lambda: not any(map(is_alive, left)), 60, f"all have ended but {left}")
     assert started.process.returncode in CLEAN
     assert find_busy(tuple(ports)) == []
 
@@ -114,7 +114,7 @@ def test_the_gateways_unit_drains_it_and_ends_nginx(server, tmp_path):
     place = {"LUNG_CT_RUN": server.run, "LUNG_CT_CLIENTS": tmp_path / "clients.map"}
     started = start_unit("gateway", tmp_path / "output", lambda: answers("127.0.0.1", port), swaps, **place)
     try:
-        wait_until(lambda: len(started.list_processes()) >= 2, 10, "nginx and a worker of it")
+        wait_until(lambda: len(started.list_processes()) >= 2, 60, "nginx and a worker of it")
     finally:
         check_end(started, [port])
     assert server.running, "the gateway's end is not the server's"

@@ -58,7 +58,7 @@ class Relay:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._server = asyncio.run_coroutine_threadsafe(start(), self._loop).result(10)
+        self._server = asyncio.run_coroutine_threadsafe(start(), self._loop).result(60)
         address = self._server.sockets[0].getsockname()
         self.port = address[1] if isinstance(address, tuple) else 0
 
@@ -74,9 +74,9 @@ class Relay:
         return cls(lambda: asyncio.start_unix_server(join(lambda: asyncio.open_connection("127.0.0.1", port)), path))
 
     def close(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
         self._loop.close()
 
     async def _end(self) -> None:

@@ -1,7 +1,8 @@
 """A real gateway before a real server, for the tests."""
 
+import os
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from lungct_tools.proxy.nginx import GatewayError, Nginx, find_nginx, make_certi
 from lungct_tools.proxy.record import drain
 from lungct_tools.proxy.sidecar import Readiness, Sidecar
 from lungct_tools.server.instance import Instance, find_ports
-from lungct_tools.server.serve import find_busy
+from lungct_tools.server.ledger import ask
+from lungct_tools.server.processes import list_members
 from tests.conftest import run_script
-from tests.support.calls import wait_until
+from tests.support.calls import wait_found, wait_until
 
 # Paths that are a probe's once nginx has resolved them, and a route of TorchServe's as they are written.
 ASTRAY = (
@@ -53,6 +55,10 @@ class Door:
     def ca(self):
         return self.folder / "certificate.pem"
 
+    def master(self):
+        """The process of nginx's master; 0 in the moment in which it writes that number."""
+        return read_master(self.folder)
+
     def client(self, name="alice", **options):
         return Client(Gateway(f"https://127.0.0.1:{self.port}", self.keys[name], self.ca), **options)
 
@@ -78,7 +84,24 @@ def open_gateway(server: Instance, names=("alice",), *options):
     try:
         yield Door(server.run, port, clients, keys, "http" if "--plain" in options else "https")
     finally:
-        assert drain(server.run, 60)
+        assert drain(server.run, 180)
+
+
+def read_master(folder):
+    """The process of the nginx whose folder this is; 0 where it has not written that number (yet)."""
+    try:
+        return int((folder / "nginx.pid").read_text() or 0)
+    except FileNotFoundError:
+        return 0
+
+
+def is_up(nginx):
+    """Whether the master of an nginx and all its workers are there, each where it is to stand: it listens before."""
+    master, places = read_master(nginx.folder), []
+    for pid in list_members(master):
+        with suppress(OSError):  # ended meanwhile
+            places += [Path(f"/proc/{pid}/cwd").readlink()] if pid != master else []
+    return places == [nginx.route.place] * os.cpu_count()
 
 
 @contextmanager
@@ -101,12 +124,18 @@ def run_nginx(
     sidecar.start()
     process = made.start()
     try:
-        wait_until(lambda: find_busy((listen,)), 10, "nginx listens")
+        wait_until(lambda: process.poll() is not None or is_up(made), 60, "nginx is up")
+        assert process.poll() is None, "nginx ended"
         yield made
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
         sidecar.shutdown()
+
+
+def read_counts(run):
+    """What the gateway has counted, once it tells: it has a second for that, and a busy machine may need longer."""
+    return wait_found(lambda: ask(run), 60, "the gateway tells what it has counted")
 
 
 def add_key(run, clients, name):

@@ -51,4 +51,4 @@ def listening(run: Path, spool: Path, *options: str) -> Iterator[Listening]:
             yield Listening(process, int(line.split(". ")[0].rpartition(":")[2]), spool)
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) in (0, -signal.SIGKILL)
+            assert process.wait(120) in (0, -signal.SIGKILL)

@@ -110,10 +110,10 @@ def running(folder: Path) -> Iterator[Orthanc]:
             return False
 
     try:
-        wait_until(answers, 30, "Orthanc answers")
+        wait_until(answers, 120, "Orthanc answers")
         yield found
     finally:
         for relay in relays:
             relay.close()
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(20)
+        process.wait(60)

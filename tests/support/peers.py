@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from pydicom import uid
 from pynetdicom import AE, evt
+from pynetdicom.dimse_messages import N_ACTION_RSP
 
 from lungct_tools.pacs.commitment import PUSH_MODEL
 
@@ -38,17 +39,21 @@ def promising(report):
     for kind in (*KINDS, PUSH_MODEL):
         node.add_supported_context(kind)
 
+    due = []
+
     def act(event):
         told = report(event.action_information)
-        arguments = (told, 2 if "FailedSOPSequence" in told else 1, PUSH_MODEL, "1.2.840.10008.1.20.1.1")
-
-        def tell():
-            answers.append(event.assoc.send_n_event_report(*arguments)[0].get("Status"))
-
-        threading.Timer(0.2, tell).start()  # once this request is answered
+        due.append((told, 2 if "FailedSOPSequence" in told else 1, PUSH_MODEL, "1.2.840.10008.1.20.1.1"))
         return 0, None
 
-    handlers = [(evt.EVT_C_STORE, lambda event: 0), (evt.EVT_N_ACTION, act)]
+    def tell(event):
+        """A moment after the question was answered: before that, the report would pass for its answer."""
+        if isinstance(event.message, N_ACTION_RSP):
+            link, arguments = event.assoc, due.pop()
+            send = lambda: answers.append(link.send_n_event_report(*arguments)[0].get("Status"))  # noqa: E731
+            threading.Timer(0.2, send).start()
+
+    handlers = [(evt.EVT_C_STORE, lambda event: 0), (evt.EVT_N_ACTION, act), (evt.EVT_DIMSE_SENT, tell)]
     server = node.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
     try:
         yield f"PEER@127.0.0.1:{server.server_address[1]}", answers

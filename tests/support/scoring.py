@@ -12,6 +12,7 @@ class Scoring(BaseHTTPRequestHandler):
     """Answers with the server's `status` and `score`, once its `release` is set."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else each body waits 40 ms for the head's acknowledgement
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))

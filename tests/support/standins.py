@@ -24,7 +24,7 @@ def run_stand_in(run, ports=None, **record):
     """A process that passes for the server of a run folder, recorded there."""
     command = [sys.executable, "-c", IDLE, "torchserve"]
     with subprocess.Popen(command, start_new_session=True) as process:
-        wait_until(lambda: has_words(process.pid), 5, "it has its words")
+        wait_until(lambda: has_words(process.pid), 60, "it has its words")
         ports = ports or tuple(find_ports(5))
         instance = Instance(run, ports, process.pid, read_birth(process.pid), **record)
         instance.write()

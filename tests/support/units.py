@@ -60,7 +60,8 @@ class Started:
         if told is not None:
             self.process.send_signal(signal.SIGTERM)
             for each in told:
-                each.send_signal(signal.SIGTERM)
+                with suppress(psutil.NoSuchProcess):  # the first one has just ended it
+                    each.send_signal(signal.SIGTERM)
         self.process.wait(float(self.unit["TimeoutStopSec"][0]))
         return {each for each in family | self.list_processes() if is_alive(each)}
 

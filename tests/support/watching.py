@@ -16,7 +16,7 @@ from lungct_tools import ROOT
 from lungct_tools.commandline import compose
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.serve import environment
-from tests.support.calls import wait_until
+from tests.support.calls import settle, wait_until
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Page:
     url: str
 
     def read(self):
-        """Name of the sample -> its (labels, value) pairs; {} while nothing listens."""
+        """Name of the sample -> its (labels, value) pairs; {} while nobody answers."""
         try:
             text = requests.get(self.url, timeout=20).text
-        except requests.ConnectionError:
+        except requests.RequestException:
             return {}
         found = {}
         for family in text_string_to_metric_families(text):
@@ -44,13 +44,7 @@ class Page:
 
     def settle(self, name):
         """Wait until a metric stands still: TorchServe counts a moment after it has replied."""
-        seen = []
-
-        def stands():
-            seen.append(self.read().get(name))
-            return len(seen) > 5 and all(samples == seen[-1] for samples in seen[-5:])
-
-        wait_until(stands, 60, f"{name} stands still")
+        settle(lambda: self.read().get(name))
 
 
 @contextmanager
@@ -61,7 +55,7 @@ def running(command, log, answers):
         subprocess.Popen(list(map(str, command)), stdout=stream, stderr=stream, cwd=ROOT) as it,
     ):
         try:
-            wait_until(lambda: it.poll() is not None or answers(), 30, f"{command[1]} answers")
+            wait_until(lambda: it.poll() is not None or answers(), 120, f"{command[1]} answers")
             assert it.poll() is None, log.read_text()
             yield it
         finally:
