@@ -6,9 +6,11 @@ import pytest
 
 from lungct_tools.bench import benchmark, load, measurement, rates
 from lungct_tools.bench.charts import draw_growth
-from lungct_tools.bench.report import CLOSE, OPEN, fill_summary, write_page, write_summary
+from lungct_tools.bench.report import MARK, fill_summary, write_page, write_summary
 from lungct_tools.bench.targets import CLASSES, GRIDS, JPEG
 from tests.support.results import make_result
+
+OPEN, CLOSE = f"<!-- {MARK} -->", f"<!-- end of {MARK} -->"
 
 
 @pytest.fixture
