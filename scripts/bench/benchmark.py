@@ -32,7 +32,7 @@ def parse_arguments() -> Namespace:
     parser = make_parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="one short repeat; docs stay as they are")
     parser.add_argument("--seconds", type=int, default=2, help="of each measurement (default %(default)s)")
-    parser.add_argument("--repeats", type=int, default=6, help="after a warm-up round (default %(default)s)")
+    parser.add_argument("--repeats", type=int, help="after a warm-up round (default 6, with --formats 5)")
     parser.add_argument("--slices", type=Path, metavar="DIR", help="JPEG files instead of synthetic slices")
     parser.add_argument("--cold", action="store_true", help="only the time to the first good reply")
     parser.add_argument("--fronts", action="store_true", help="only what TorchServe and the other front cost")
@@ -76,7 +76,7 @@ def main() -> int:
     kilobytes = statistics.median(len(each) for each in slices) / 1000
     source = f"{len(slices)} {'given' if args.slices else 'synthetic 512 x 512'} JPEG slices of {kilobytes:.0f} kB"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end with us
-    seconds, repeats = (1, 1) if args.quick else (args.seconds, args.repeats)
+    seconds, repeats = (1, 1) if args.quick else (args.seconds, args.repeats or (5 if args.formats else 6))
     with tempfile.TemporaryDirectory(prefix="lung-ct-bench-") as scratch:
         plan = Plan(slices, seconds, repeats, count_cores(), Path(scratch), args.quick)
         if args.cold:

@@ -172,7 +172,7 @@ def test_failed_requests_and_rates_of_zero_are_failures(result):
     assert not formats.list_failures(result)
     result["served"][formats.LARGE]["start"]["errors"] = 3
     result["score"][formats.SCORE]["ours"]["rate"] = [90.0, 0.0]
-    result["lives"]["start"]["errors"] = [0, 2]
+    result["lives"]["start"]["errors"] = 2
     said = formats.list_failures(result)
     assert [line.partition(":")[0] for line in said] == [
         f"errors of {formats.LARGE}, start",

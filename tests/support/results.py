@@ -94,7 +94,7 @@ def make_formats():
             "start": {"ms": [14.0, 14.0], "cpu_ms": [14.0, 14.0]},
             "codec": {"ms": [9.0, 9.0]},
         }
-    start = {"start_s": [5.0, 5.0], "memory_mb": [611.0, 611.0], "reload_s": [3.0, 3.0], "errors": [0, 0]}
+    start = {"start_s": [5.0, 5.0], "memory_mb": [611.0, 611.0], "reload_s": [3.0, 3.0], "errors": 0}
     return {
         "date": "2026-01-01",
         "machine": {"processor": "P", "instructions": ["avx2"], "cores": 2, "python": "3", "torch": "2"},
