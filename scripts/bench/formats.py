@@ -18,7 +18,7 @@ from lungct_tools.bench.bodies import COMPRESSED, DICOM, JPEG, PNG, Bodies, writ
 from lungct_tools.bench.codebase import OURS, START, Codebase, find_start
 from lungct_tools.bench.estimate import Sample, estimate, measure_in_turn
 from lungct_tools.bench.lifetimes import Lifetime, live
-from lungct_tools.bench.measurement import describe_machine, summarise
+from lungct_tools.bench.measurement import describe_machine, summarise, tell_errors
 from lungct_tools.bench.prober import Prober, probe
 from lungct_tools.bench.rates import BUSY, Plan
 from lungct_tools.bench.scoring import score_folder
@@ -215,14 +215,13 @@ def _summarise(by_whom: Mapping[str, Sequence[Sample]]) -> dict[str, Any]:
 
 
 def list_failures(result: Mapping[str, Any]) -> list[str]:
-    """What was not always answered with 200, or not at all: a rate of such a run says nothing."""
-    said = []
-    rates = {**result["served"], **result["score"], **{job: result["inprocess"][job] for job in (PIPELINE, NETWORK)}}
-    for kind, by_whom in rates.items():
-        for who, found in by_whom.items():
-            if found["errors"] or not all(found["rate"]):
-                said.append(f"errors of {kind}, {who}: {found['errors']}; rates {found['rate']}")
-    for who, found in result["lives"].items():
-        if found["errors"]:
-            said.append(f"errors of the mixed requests, {who}: {found['errors']}")
-    return said
+    """What was not always answered with 200, or not at all: such a run says nothing."""
+    inside = {job: result["inprocess"][job] for job in (PIPELINE, NETWORK)}
+    said = tell_errors(
+        (f"{kind}, {who}", found)
+        for group in (result["served"], result["score"], inside)
+        for kind, by_whom in group.items()
+        for who, found in by_whom.items()
+    )
+    lives = result["lives"].items()
+    return said + [f"errors of the mixed requests, {who}: {found['errors']}" for who, found in lives if found["errors"]]

@@ -170,13 +170,15 @@ def test_what_was_not_measured_is_told_with_its_reason(result):
 
 def test_failed_requests_and_rates_of_zero_are_failures(result):
     assert not formats.list_failures(result)
+    result["served"][DICOM]["ours"]["errors"] = 1  # another than what stands beside `lungct score`
     result["served"][formats.LARGE]["start"]["errors"] = 3
     result["score"][formats.SCORE]["ours"]["rate"] = [90.0, 0.0]
     result["lives"]["start"]["errors"] = 2
     said = formats.list_failures(result)
     assert [line.partition(":")[0] for line in said] == [
+        f"errors of {DICOM}, ours",
         f"errors of {formats.LARGE}, start",
-        f"errors of {formats.SCORE}, ours",
+        f"a rate of zero of {formats.SCORE}, ours",
         "errors of the mixed requests, start",
     ]
 

@@ -91,6 +91,11 @@ def test_every_way_that_did_not_always_answer_is_named(result):
     ]
 
 
+def test_a_way_that_answered_nothing_is_a_failure(result):
+    result["rates"][rates.STOCK]["rate"] = [45.0, 0.0]
+    assert measurement.list_errors(result) == [f"a rate of zero of {rates.STOCK}"]
+
+
 @pytest.mark.parametrize("errors", [0, 1])
 def test_only_a_run_without_errors_writes_into_docs(result, errors, tmp_path, monkeypatch, run_here):
     result["rates"][JPEG]["errors"] = errors
