@@ -5,6 +5,7 @@
     make bench ARGS='--slices DIR'          # on JPEG files of your own
     make bench ARGS=--cold                  # cold start alone
     make bench ARGS=--fronts                # TorchServe beside the front without it, alone: about two minutes
+    make bench ARGS=--formats               # DICOM, overlays, memory, starts beside version 1.4, alone: 15 minutes
     lungct bench --render docs/benchmark.json
 
 Needs wrk (apt-get install wrk), 10 GB of memory and a machine that does nothing else. Rates depend on the machine:
@@ -31,10 +32,11 @@ def parse_arguments() -> Namespace:
     parser = make_parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="one short repeat; docs stay as they are")
     parser.add_argument("--seconds", type=int, default=2, help="of each measurement (default %(default)s)")
-    parser.add_argument("--repeats", type=int, default=6, help="after a warm-up round (default %(default)s)")
+    parser.add_argument("--repeats", type=int, help="after a warm-up round (default 6, with --formats 5)")
     parser.add_argument("--slices", type=Path, metavar="DIR", help="JPEG files instead of synthetic slices")
     parser.add_argument("--cold", action="store_true", help="only the time to the first good reply")
     parser.add_argument("--fronts", action="store_true", help="only what TorchServe and the other front cost")
+    parser.add_argument("--formats", action="store_true", help="only formats, overlays, memory and starts")
     parser.add_argument("--render", type=Path, metavar="JSON", help="write page and pictures of an earlier result")
     parser.add_argument("--out", type=Path, help="folder of the results (default: docs, with --quick .run/bench)")
     return parser.parse_args()
@@ -45,6 +47,8 @@ def main() -> int:
     # After the arguments: torch and what draws take seconds to import, which --help need not wait for.
     from lungct.settings import count_cores
     from lungct_tools.bench import coldstart
+    from lungct_tools.bench.formatpage import STEM, publish_formats, write_formats
+    from lungct_tools.bench.formats import list_failures, measure_formats
     from lungct_tools.bench.fronts import HEADER, list_fronts, measure_fronts
     from lungct_tools.bench.load import WRK_MISSING, find_wrk
     from lungct_tools.bench.measurement import list_errors, measure
@@ -57,8 +61,9 @@ def main() -> int:
     aside = ROOT / ".run" / "bench"
     out = args.out or (aside if args.quick else ROOT / "docs")
     page = ROOT / "docs" / "performance.md" if public else None
+    write, show = (publish_formats, write_formats) if args.formats else (publish, write_summary)
     if args.render:
-        publish(json.loads(args.render.read_text()), out, page)
+        write(json.loads(args.render.read_text()), out, page)
         return 0
     try:
         slices = read_slices(args.slices) if args.slices else draw_slices()
@@ -71,7 +76,7 @@ def main() -> int:
     kilobytes = statistics.median(len(each) for each in slices) / 1000
     source = f"{len(slices)} {'given' if args.slices else 'synthetic 512 x 512'} JPEG slices of {kilobytes:.0f} kB"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end with us
-    seconds, repeats = (1, 1) if args.quick else (args.seconds, args.repeats)
+    seconds, repeats = (1, 1) if args.quick else (args.seconds, args.repeats or (5 if args.formats else 6))
     with tempfile.TemporaryDirectory(prefix="lung-ct-bench-") as scratch:
         plan = Plan(slices, seconds, repeats, count_cores(), Path(scratch), args.quick)
         if args.cold:
@@ -81,12 +86,12 @@ def main() -> int:
             print(tabulate(HEADER, list_fronts(measure_fronts(plan))))
             return 0
         # JSON turns whole numbers that are keys into text: read it back, so that a result is one and the same thing
-        result = json.loads(json.dumps(measure(plan, source)))
-    if (errors := list_errors(result)) and public:
+        result = json.loads(json.dumps(measure_formats(plan) if args.formats else measure(plan, source)))
+    if (errors := list_failures(result) if args.formats else list_errors(result)) and public:
         out, page = aside, None
-    publish(result, out, page)
-    print(write_summary(result))
-    print(f"\nbenchmark: the whole result is in {out / 'benchmark.md'}")
+    write(result, out, page)
+    print(show(result))
+    print(f"\nbenchmark: the whole result is in {out / (f'{STEM}.json' if args.formats else 'benchmark.md')}")
     for line in errors:
         print(f"benchmark: {line}", file=sys.stderr)
     return 1 if errors else 0

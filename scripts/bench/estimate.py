@@ -8,11 +8,12 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from rich.progress import Progress
 from scipy.stats import t as student
 
+Found = TypeVar("Found")
 SEED = 0  # of the order within each round
 
 
@@ -76,10 +77,10 @@ def shuffle_rounds(names: Iterable[str]) -> Iterator[list[str]]:
 
 
 def measure_in_turn(
-    title: str, ways: Mapping[str, Callable[[], Sample]], repeats: int, warm_up: bool = True
-) -> dict[str, list[Sample]]:
-    """Every way once a round, `repeats` rounds; a first round is thrown away with `warm_up`."""
-    found: dict[str, list[Sample]] = {name: [] for name in ways}
+    title: str, ways: Mapping[str, Callable[[], Found]], repeats: int, warm_up: bool = True
+) -> dict[str, list[Found]]:
+    """What each way gives, each once a round, `repeats` rounds; a first round is thrown away with `warm_up`."""
+    found: dict[str, list[Found]] = {name: [] for name in ways}
     rounds = repeats + warm_up
     with Progress(transient=True) as progress:
         task = progress.add_task(title, total=rounds * len(ways))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import date
@@ -126,23 +126,31 @@ def summarise_growth(found: Mapping[str, Mapping[int, Sequence[Sample]]]) -> dic
 
 
 def list_errors(result: Mapping[str, Any]) -> list[str]:
-    """The ways that were not always answered with 200, and how often: a rate of such a run says nothing."""
+    """The ways that were not always answered with 200, and how often, or not at all: such a run says nothing."""
 
-    def count() -> Iterator[tuple[str, int]]:
+    def walk() -> Iterator[tuple[str, Mapping[str, Any]]]:
         for group in ("rates", "beside"):
-            for name, found in result[group].items():
-                yield name, found["errors"]
+            yield from result[group].items()
         for found in result["open"]:
-            yield f"{found['asked']:.0f} arrivals/s", found["errors"]
+            yield f"{found['asked']:.0f} arrivals/s", found
         for group in ("settings", "sides"):
             for name, by_size in result[group].items():
-                for size, found in by_size.items():
-                    yield f"{name}, {size}", found["errors"]
+                yield from ((f"{name}, {size}", found) for size, found in by_size.items())
         for name, front in result.get("fronts", {}).items():
-            for callers, found in front["callers"].items():
-                yield f"{name}, {callers} callers", found["errors"]
+            yield from ((f"{name}, {callers} callers", found) for callers, found in front["callers"].items())
 
-    return [f"errors of {name}: {errors}" for name, errors in count() if errors]
+    return tell_errors(walk())
+
+
+def tell_errors(rates: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    """A sentence for each way with failed requests, and for each with a rate of zero."""
+    said = []
+    for name, found in rates:
+        if found["errors"]:
+            said.append(f"errors of {name}: {found['errors']}")
+        if not all(found["rate"]):
+            said.append(f"a rate of zero of {name}")
+    return said
 
 
 def list_rates(samples: Sequence[Sample]) -> list[float]:

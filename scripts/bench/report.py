@@ -19,7 +19,7 @@ from lungct_tools.bench.targets import CLASSES, Verdict, Word, judge, ratio
 from lungct_tools.documents.markdown import tabulate
 
 Result = Mapping[str, Any]
-OPEN, CLOSE = "<!-- make bench -->", "<!-- end of make bench -->"
+MARK = "make bench"  # of the part of the page, in the comments before and after it
 
 
 def write_summary(result: Result) -> str:
@@ -60,11 +60,12 @@ def _tell_best(result: Result) -> str:
     return f"Best of the settings tried: {'; '.join(said)}. Else their intervals overlap, and none is best."
 
 
-def fill_summary(text: str, part: str) -> str:
-    """The page with the part between the markers replaced; ValueError without them."""
-    filled, count = re.subn(f"{OPEN}.*?{CLOSE}", lambda _: f"{OPEN}\n{part}\n{CLOSE}", text, flags=re.DOTALL)
+def fill_summary(text: str, part: str, mark: str = MARK) -> str:
+    """The page with the part between the comments of a mark replaced; ValueError without them."""
+    begin, end = f"<!-- {mark} -->", f"<!-- end of {mark} -->"
+    filled, count = re.subn(f"{begin}.*?{end}", lambda _: f"{begin}\n{part}\n{end}", text, flags=re.DOTALL)
     if count != 1:
-        raise ValueError(f"docs/performance.md has no place for the table: {OPEN} ... {CLOSE}.")
+        raise ValueError(f"docs/performance.md has no place for the table: {begin} ... {end}.")
     return filled
 
 

@@ -24,9 +24,15 @@ class Sleeper:
 
     def measure(self, callers: int, seconds: float) -> Sample:
         """Wake it, load it in a closed loop, put it to sleep."""
+        with self.awake():
+            return run_settled(self.aim(), callers, seconds)
+
+    @contextmanager
+    def awake(self) -> Iterator[None]:
+        """The time in which it does not sleep."""
         os.killpg(self.group, signal.SIGCONT)
         try:
-            return run_settled(self.aim(), callers, seconds)
+            yield
         finally:
             os.killpg(self.group, signal.SIGSTOP)
 

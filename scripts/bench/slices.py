@@ -18,10 +18,14 @@ NOISE_HU, QUALITY = 30, 98  # a noisy scan at high quality: about 140 kB a file,
 
 def draw_slices(side: int = SIDE, count: int = COUNT) -> list[bytes]:
     """Different synthetic slices, side x side, as gray JPEG files."""
+    return [encode_jpeg(Image.fromarray(LUNG.render(hu))) for hu in draw_planes(side, count)]
+
+
+def draw_planes(side: int = SIDE, count: int = COUNT) -> list[np.ndarray]:
+    """The same as (side, side) float HU."""
     rng = np.random.default_rng(0)
     drawn = [draw_slice(i, NODULES[i % 3], side) for i in range(count)]
-    noisy = [hu + rng.normal(0, NOISE_HU, hu.shape) for hu in drawn]
-    return [_encode(Image.fromarray(LUNG.render(hu))) for hu in noisy]
+    return [hu + rng.normal(0, NOISE_HU, hu.shape) for hu in drawn]
 
 
 def read_slices(folder: Path) -> list[bytes]:
@@ -34,10 +38,11 @@ def read_slices(folder: Path) -> list[bytes]:
 
 def colour(slices: list[bytes]) -> list[bytes]:
     """The same slices as RGB files: the stock image_classifier cannot take gray ones."""
-    return [_encode(Image.open(io.BytesIO(each)).convert("RGB")) for each in slices]
+    return [encode_jpeg(Image.open(io.BytesIO(each)).convert("RGB")) for each in slices]
 
 
-def _encode(picture: Image.Image) -> bytes:
+def encode_jpeg(picture: Image.Image) -> bytes:
+    """The picture as a JPEG file of high quality."""
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=QUALITY)
     return stream.getvalue()

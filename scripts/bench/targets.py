@@ -67,6 +67,11 @@ def decide(found: Estimate, least: float) -> Word:
     return Word.MISSED if found.mean + found.half < least else Word.OPEN
 
 
+def decide_most(found: Estimate, most: float) -> Word:
+    """The same where the less is the better."""
+    return decide(Estimate(-found.mean, found.half), -most)
+
+
 def judge(result: Result) -> list[Verdict]:
     """Every target, each followed by what helps to read it."""
     rates, beside = result["rates"], result["beside"]
@@ -112,7 +117,7 @@ def _judge_limit(result: Result, why: str) -> Verdict:
 def _judge_latency(result: Result) -> Verdict:
     alone, single = ([latency[0] for latency in result["beside"][way]["latency_ms"]] for way in (ALONE, SINGLE))
     extra = estimate_difference(alone, single)
-    word = decide(Estimate(-extra.mean, extra.half), -EXTRA_MS)  # the less the better
+    word = decide_most(extra, EXTRA_MS)
     why = f"TorchServe with an empty handler takes {result['empty_ms']:.1f} ms for the same upload."
     reached = f"{extra.show(1)} ms more than {estimate(single).mean:.1f} ms"
     return Verdict("one caller, p50", f"≤ in-process + {EXTRA_MS} ms", reached, word, why)

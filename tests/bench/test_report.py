@@ -6,9 +6,11 @@ import pytest
 
 from lungct_tools.bench import benchmark, load, measurement, rates
 from lungct_tools.bench.charts import draw_growth
-from lungct_tools.bench.report import CLOSE, OPEN, fill_summary, write_page, write_summary
+from lungct_tools.bench.report import MARK, fill_summary, write_page, write_summary
 from lungct_tools.bench.targets import CLASSES, GRIDS, JPEG
 from tests.support.results import make_result
+
+OPEN, CLOSE = f"<!-- {MARK} -->", f"<!-- end of {MARK} -->"
 
 
 @pytest.fixture
@@ -87,6 +89,11 @@ def test_every_way_that_did_not_always_answer_is_named(result):
         "errors of 2 workers x 1 thread, 32: 4",
         "errors of served, 256: 5",
     ]
+
+
+def test_a_way_that_answered_nothing_is_a_failure(result):
+    result["rates"][rates.STOCK]["rate"] = [45.0, 0.0]
+    assert measurement.list_errors(result) == [f"a rate of zero of {rates.STOCK}"]
 
 
 @pytest.mark.parametrize("errors", [0, 1])

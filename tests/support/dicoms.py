@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import io
-import tempfile
 import zlib
 from pathlib import Path
 from typing import Any
 
-import gdcm
 import numpy as np
 import pytest
 from PIL import Image
@@ -21,6 +19,7 @@ from lungct.pixels.image import Slice, decode
 from lungct.pixels.nursery import WALL_SECONDS
 from lungct.settings import Settings
 from lungct.window import LUNG
+from lungct_tools.phantom import compression
 from lungct_tools.phantom.anatomy import draw_slice
 
 # Made once with imagecodecs 2026.3.6 (OpenJPH and libjpeg-turbo) from `draw_bowl`: no package that we test with can
@@ -208,21 +207,8 @@ def build_bomb(size: int) -> bytes:
 
 
 def transcode(body: bytes, syntax: str) -> bytes:
-    """Compress a file with GDCM, the only one here that encodes lossless JPEG."""
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = str(Path(folder, "a.dcm")), str(Path(folder, "b.dcm"))
-        Path(source).write_bytes(body)
-        reader, change, writer = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
-        reader.SetFileName(source)
-        assert reader.Read()
-        change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(str(syntax))))
-        change.SetInput(reader.GetImage())
-        assert change.Change()
-        writer.SetFileName(target)
-        writer.SetFile(reader.GetFile())
-        writer.SetImage(change.GetOutput())
-        assert writer.Write()
-        data = dcmread(target)
-        if "RescaleType" not in dcmread(source):
-            data.pop("RescaleType", None)  # GDCM adds "US"
-        return save(data)
+    """Compress a file with GDCM."""
+    data = dcmread(io.BytesIO(compression.transcode(body, syntax)))
+    if "RescaleType" not in dcmread(io.BytesIO(body)):
+        data.pop("RescaleType", None)  # GDCM adds "US"
+    return save(data)

@@ -1,8 +1,13 @@
 """A result of the benchmark that is made up, so that each verdict on it is known."""
 
-from lungct_tools.bench import rates
+from lungct_tools.bench import formats, rates
+from lungct_tools.bench.bodies import COMPRESSED, DICOM, PNG
+from lungct_tools.bench.bodies import JPEG as JPEG_IN
+from lungct_tools.bench.codebase import START
 from lungct_tools.bench.stages import REST
 from lungct_tools.bench.targets import CLASSES, GRIDS, JPEG
+
+PLAIN = (JPEG_IN, PNG, DICOM)
 
 
 def measured(rate, latency=(10.0, 11.0, 12.0)):
@@ -72,4 +77,52 @@ def make_result():
         },
         "endurance": {"requests": 10_000, "errors": 0, "early_mb": 500.0, "late_mb": 510.0},
         "cold": {"make serve": [8.0, 9.0], "worker killed": [4.0, 5.0]},
+    }
+
+
+def make_formats():
+    """The same on formats, overlays, memory and starts, each target passed by a little."""
+
+    def pair(ours, start):
+        return {"ours": measured(ours), "start": measured(start)}
+
+    reading = {name: {who: {"ms": [2.0, 2.0], "cpu_ms": [2.0, 2.0]} for who in ("ours", "start")} for name in PLAIN}
+    reading[DICOM]["start"] = {"ms": [6.0, 6.0], "cpu_ms": [6.0, 6.0]}
+    for name in COMPRESSED:
+        reading[name] = {
+            "ours": {"ms": [10.4, 10.4], "cpu_ms": [10.4, 10.4]},
+            "start": {"ms": [14.0, 14.0], "cpu_ms": [14.0, 14.0]},
+            "codec": {"ms": [9.0, 9.0]},
+        }
+    start = {"start_s": [5.0, 5.0], "memory_mb": [611.0, 611.0], "reload_s": [3.0, 3.0], "errors": 0}
+    return {
+        "date": "2026-01-01",
+        "machine": {"processor": "P", "instructions": ["avx2"], "cores": 2, "python": "3", "torch": "2"},
+        "engine": "openvino-int8",
+        "start": START,
+        "repeats": 2,
+        "quick": False,
+        "minutes": 14.2,
+        "requests": 1_000,
+        "files": 2_000,
+        "missing": {},
+        "reading": reading,
+        "inprocess": {
+            "batch": {"ours": "16", "start": "16"},
+            formats.PIPELINE: pair(120.0, 100.0),
+            formats.NETWORK: pair(140.0, 140.0),
+        },
+        "served": {
+            JPEG_IN: pair(100.0, 100.0),
+            DICOM: pair(102.0, 85.0),
+            formats.OVERLAY: pair(93.0, 83.0),
+            formats.OVERLAY_PNG: pair(76.0, 33.0),
+            formats.WIDE: pair(60.0, 50.0),
+            formats.LARGE: pair(4.0, 4.0),
+        },
+        "score": {formats.SCORE: {"ours": measured(97.0)}, DICOM: {"ours": measured(100.0)}},
+        "lives": {
+            "start": start,
+            "ours": {**start, "start_s": [3.0, 3.0], "memory_mb": [440.0, 440.0], "reload_s": [2.0, 2.0]},
+        },
     }
