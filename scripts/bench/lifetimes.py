@@ -10,7 +10,7 @@ from lungct_tools.bench.bodies import Bodies
 from lungct_tools.bench.codebase import Codebase
 from lungct_tools.bench.coldstart import measure_reload
 from lungct_tools.bench.mixture import send_mixed
-from lungct_tools.server.memory import measure_held
+from lungct_tools.server.room import measure_held
 from lungct_tools.server.shutdown import stop
 
 
