@@ -12,7 +12,8 @@ import requests
 
 from lungct_client import Client, Tokens
 from lungct_client.rpc import METHOD, write_request
-from tests.support.calls import post, token, wait_until
+from tests.support.calls import post, settle, token, wait_until
+from tests.support.logs import read_lines
 
 pytestmark = pytest.mark.server
 
@@ -91,15 +92,19 @@ def test_an_expired_token_is_renewed_by_the_client_once(server, slices):
 
 
 def test_uploads_are_never_quoted_in_the_log_and_requests_leave_no_line(server, slices):
-    before = len(server.log.read_text().splitlines())
+    before = settle(lambda: len(read_lines(server.log)))  # what others had said of it
     for _ in range(5):
         post(server, slices[0])
     post(server, b"PATIENT^NAME")
     post(server, b"a=%ZZ PATIENT^NAME", **{"Content-Type": "application/x-www-form-urlencoded"})
     lines = int(server.front == "torchserve")  # of Java, which cannot read the last one
-    wait_until(lambda: server.log.read_text().count("request not readable") == lines, 20, "the log line")
-    added = server.log.read_text().splitlines()[before:]
-    assert sum("request not readable" in line for line in added) == lines
+
+    def count():
+        return sum("request not readable" in line for line in read_lines(server.log)[before:])
+
+    wait_until(lambda: count() >= lines, 60, "the log line")
+    added = read_lines(server.log)[before:]
+    assert count() == lines
     assert not any("Backend received inference" in line or "[METRICS]" in line for line in added)
     assert "PATIENT" not in server.log.read_text()
 
@@ -115,7 +120,7 @@ def ask_by_grpc_what_it_cannot_read(server):
 
 
 def test_bodies_that_cannot_be_read_leave_no_stack_trace(server, slices):
-    before = len(server.log.read_text().splitlines())
+    before = settle(lambda: len(read_lines(server.log)))  # what others had said of it
     for kind in ("text/plain", "application/json", "application/json; charset=utf-8"):
         for body in (slices[0], b"{PATIENT^NAME", b"PATIENT^NAME"):
             post(server, body, **{"Content-Type": kind})
@@ -125,10 +130,10 @@ def test_bodies_that_cannot_be_read_leave_no_stack_trace(server, slices):
     post(server, b"a=%ZZ", **{"Content-Type": "application/x-www-form-urlencoded"})
 
     def read_added():
-        return server.log.read_text().splitlines()[before:]
+        return read_lines(server.log)[before:]
 
     lines = int(server.front == "torchserve")
-    wait_until(lambda: sum("request not readable" in line for line in read_added()) >= lines, 20, "the last")
+    wait_until(lambda: sum("request not readable" in line for line in read_added()) >= lines, 60, "the last")
     added = read_added()
     assert len(added) <= 3, added  # one line each of two that TorchServe itself could not read
     assert not any("Traceback" in line or line.startswith("\tat ") for line in added)
