@@ -16,13 +16,17 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from compileall import compile_dir
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
 from lungct.errors import ModelFolderError
 from lungct.model.contract import CONTRACT, seal
 from lungct.model.folder import load_model_folder
 from lungct_tools import ROOT
 from lungct_tools.commandline import make_parser
+from lungct_tools.server.classes import make_classes
+from lungct_tools.server.java import find_classes
 from lungct_tools.server.modelconfig import check_settings
 from lungct_tools.server.seal import NAME, ArchiveError, check_seal, find_seal, fits, write_seal
 
@@ -84,6 +88,8 @@ def build(model: Path, out: Path, settings: Path) -> Path:
         shutil.copytree(
             ROOT / "handler" / "lungct", Path(staging) / "lungct", ignore=package, copy_function=shutil.copy
         )
+        # Else the first worker of every server would compile them. By their hash: unpacking gives files another time.
+        compile_dir(Path(staging) / "lungct", quiet=1, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
         for name in (CONTRACT, *contract.files):
             shutil.copy(model / name, staging)
         arguments = {
@@ -93,6 +99,7 @@ def build(model: Path, out: Path, settings: Path) -> Path:
             "--extra-files": staging,
             "--config-file": settings,
             "--export-path": export,
+            "--archive-format": "zip-store",  # weights shrink by a seventh, and every start would inflate them
         }
         archiver = Path(sys.executable).parent / "torch-model-archiver"
         command = [archiver, *(str(part) for pair in arguments.items() for part in pair)]
@@ -103,6 +110,14 @@ def build(model: Path, out: Path, settings: Path) -> Path:
         target = fresh.replace(out / fresh.name)
         write_seal(target)
         return target
+
+
+def share_classes() -> None:
+    """Have TorchServe's classes ready for its starts; without them they take longer, and nothing else is lost."""
+    try:
+        make_classes(find_classes())
+    except (OSError, subprocess.SubprocessError) as error:
+        print(f"archive: starts will take longer, as Java's classes could not be laid out: {error}", file=sys.stderr)
 
 
 def main() -> int:
@@ -121,10 +136,12 @@ def main() -> int:
             seal(args.model)
         if not args.force and target.is_file() and (said := keep(target, args.model, args.settings)):
             print(f"archive: {said}")
+            share_classes()
             return 0
         target = build(args.model, args.out, args.settings)
     except (ArchiveError, ModelFolderError, ValueError, OSError, subprocess.CalledProcessError) as error:
         print(f"archive: {error}", file=sys.stderr)
         return 1
     print(f"archive: wrote {target} ({target.stat().st_size / 1e6:.1f} MB)")
+    share_classes()
     return 0

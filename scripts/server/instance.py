@@ -18,7 +18,7 @@ from lungct_tools.server.seal import NAME, find_seal
 EXPORTER_PORT = 8083  # of lungct exporter, beside the metrics that TorchServe has itself
 FRONTS = ("torchserve", "asgi")
 ASGI = "lungct_tools.server.asgi"  # the module of the front without TorchServe
-# In a command line: TorchServe's launcher, and its Java; the front without it.
+# In a command line: TorchServe's launcher, which older versions start, and its Java; the front without it.
 MARKS = (b"torchserve", b"-Dmodel_server_home", ASGI.encode())
 
 
@@ -80,7 +80,7 @@ class Instance(Local):
 
     @property
     def running(self) -> bool:
-        """Whether a process of the recorded group is the server: TorchServe's launcher or Java, or the other front."""
+        """Whether a process of the recorded group is the server: TorchServe or the other front."""
         return self.owns_group() and any(self._is_server(pid) for pid in list_members(self.pid))
 
     def owns_group(self) -> bool:

@@ -22,6 +22,7 @@ from lungct_tools.server.serve import find_busy
 from tests.conftest import run_script
 from tests.support.calls import wait_until
 from tests.support.standins import make_archive
+from tests.support.units import is_alive
 
 pytestmark = pytest.mark.server
 
@@ -181,17 +182,17 @@ def test_gpus_by_index_or_none_are_not_refused(monkeypatch, devices):
     assert find_unreadable_gpus() == []
 
 
-def test_a_server_whose_launcher_alone_was_killed_is_still_found_and_stopped(tmp_path, store):
+def test_what_a_server_leaves_whose_java_was_killed_is_ended_and_its_ports_are_free(tmp_path, store):
     ports = find_ports(5)
     left = tmp_path / "tmp" / "models" / "0123"
     left.mkdir(parents=True)
     assert run_script("serve", "--run", tmp_path, "--store", store, "--ports", *ports).returncode == 0
     assert not left.exists(), "of a server that was killed before"
-    launcher = Instance.read(tmp_path)
-    os.kill(launcher.pid, signal.SIGKILL)
-    command = Path(f"/proc/{launcher.pid}/cmdline")
-    wait_until(lambda: not command.exists() or not command.read_bytes(), 10, "it is gone")
-    assert launcher.running
+    java = Instance.read(tmp_path)
+    family = psutil.Process(java.pid).children(recursive=True)
+    assert family
+    os.kill(java.pid, signal.SIGKILL)
+    wait_until(lambda: not java.running, 10, "it is gone")
     assert run_script("stop", "--run", tmp_path).returncode == 0
-    assert not launcher.running
+    wait_until(lambda: not any(map(is_alive, family)), 10, "all have ended")
     assert not find_busy(tuple(ports))
