@@ -60,6 +60,10 @@ def environment(instance: Instance) -> dict[str, str]:
         "LC_ALL": "C.UTF-8",  # Java reads names of files as the locale says, and under plain C only those in ASCII
         "LUNG_CT_TRACES": instance.traces,
         "MALLOC_ARENA_MAX": "2",  # glibc keeps an arena a thread; worker memory would grow for hours
+        # A 4k picture's memory goes back when it is done with, that of a slice stays for the next: glibc's own limits
+        # grow with the largest that was freed.
+        "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20),
+        "MALLOC_TRIM_THRESHOLD_": str(16 * 2**20),
     }
 
 
