@@ -67,20 +67,14 @@ def environment(instance: Instance) -> dict[str, str]:
     }
 
 
-def compose_front(instance: Instance, settings: Path, store: Path) -> list[str]:
-    """The command that is TorchServe, or the front without it."""
-    if instance.front == "asgi":
-        return [sys.executable, "-P", "-m", ASGI, str(settings)]
-    return compose_java(instance, settings, store)
-
-
 def launch(instance: Instance, settings: Path, store: Path, foreground: bool, form: str) -> subprocess.Popen[bytes]:
     """Start the server in a process group of its own; its working directory receives the token file.
 
     Its log is "text" or "json"; in the foreground the latter comes through a pipe, which `follow` reads.
     """
     instance.keys.unlink(missing_ok=True)
-    command = compose_front(instance, settings, store)
+    other = [sys.executable, "-P", "-m", ASGI, str(settings)]
+    command = other if instance.front == "asgi" else compose_java(instance, settings, store)
     place = {"cwd": instance.run, "env": environment(instance) | {"LUNG_CT_LOG": form}, "start_new_session": True}
     if foreground:
         pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} if form == "json" else {}
