@@ -1,8 +1,9 @@
 """TorchServe's classes as Java lays them out in memory, in a file that Java maps instead of reading its jar again.
 
 It halves what a start of Java computes and takes 20 MB off its memory. The file lies beside the jar: who can write
-there can write the jar as well. Java takes it only if it is whole and of this very Java and jar, else it starts as it
-would without; so does a server whose environment nobody could write to when the archive was built.
+there can write the jar as well. Its name belongs to this very Java and jar (Java itself would take that of another
+jar), and Java takes it only if it is whole, else it starts as it would without; so does a server whose environment
+nobody could write to when the archive was built.
 """
 
 from __future__ import annotations
