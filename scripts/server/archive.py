@@ -88,8 +88,6 @@ def build(model: Path, out: Path, settings: Path) -> Path:
         shutil.copytree(
             ROOT / "handler" / "lungct", Path(staging) / "lungct", ignore=package, copy_function=shutil.copy
         )
-        # Else the first worker of every server would compile them. By their hash: unpacking gives files another time.
-        compile_dir(Path(staging) / "lungct", quiet=1, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
         for name in (CONTRACT, *contract.files):
             shutil.copy(model / name, staging)
         arguments = {
@@ -106,10 +104,22 @@ def build(model: Path, out: Path, settings: Path) -> Path:
         # It works in one folder of TMPDIR by the model's name, where two at once break each other.
         subprocess.run(command, env={**os.environ, "TMPDIR": export}, check=True)
         fresh = Path(export) / f"{contract.name}.mar"
+        add_compiled(fresh, Path(staging))
         find_seal(out / fresh.name).unlink(missing_ok=True)  # there is never a moment in which an old one vouches
         target = fresh.replace(out / fresh.name)
         write_seal(target)
         return target
+
+
+def add_compiled(archive: Path, staging: Path) -> None:
+    """Add the core's modules as compiled by this Python: else the first worker of every server would do it.
+
+    They are known by their sources' hash, as unpacking gives these another time. The archiver leaves such files out.
+    """
+    compile_dir(staging / "lungct", quiet=1, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
+    with zipfile.ZipFile(archive, "a") as packed:
+        for path in sorted(staging.glob("lungct/**/*.pyc")):
+            packed.write(path, path.relative_to(staging))
 
 
 def share_classes() -> None:
