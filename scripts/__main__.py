@@ -10,7 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from lungct_client import ClientError
 from lungct_tools import ROOT
 from lungct_tools.commandline import COMMANDS, GROUPS, NEEDS
-from lungct_tools.packages.lacking import explain_lacking
 
 
 def find_version() -> str:
@@ -41,9 +40,12 @@ def main() -> int:
     if words[0] not in COMMANDS:
         print(f"lungct: there is no command {words[0]!r}; lungct --help lists them.", file=sys.stderr)
         return 2
-    if words[0] in NEEDS and (lacking := explain_lacking(NEEDS[words[0]])):
-        print(f"lungct {words[0]}: {lacking}", file=sys.stderr)
-        return 2
+    if words[0] in NEEDS:
+        from lungct_tools.packages.lacking import explain_lacking  # takes longer to load than most commands
+
+        if lacking := explain_lacking(NEEDS[words[0]]):
+            print(f"lungct {words[0]}: {lacking}", file=sys.stderr)
+            return 2
     sys.argv = [f"lungct {words[0]}", *words[1:]]  # what argparse shows as the program
     try:
         return int(import_module(f"lungct_tools.{COMMANDS[words[0]]}").main() or 0)

@@ -10,13 +10,16 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+# What the setting of that name may be; "auto" takes the fastest of the others that agrees.
+ENGINES = ("auto", "torch-gpu", "openvino-int8-bf16", "openvino-int8", "openvino-bf16", "openvino-fp32", "torch")
+
 
 @dataclass(frozen=True)
 class Settings:
     """Limits and switches of one worker.
 
     Attributes:
-        engine: "auto", or the name of one in `engine.TOLERANCES`, for which nothing stands in when it fails.
+        engine: one of ENGINES; nothing stands in for one that is asked for by name.
         threads: CPU threads for decoding and for the network; workers x threads should equal the cores. 0: they do.
         max_bytes: largest accepted file, bytes.
         max_pixels: largest accepted rows x columns, checked before decoding.

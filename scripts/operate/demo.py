@@ -16,7 +16,8 @@ from rich.console import Console
 from lungct import NOTICE
 from lungct_tools.commandline import add_run_option, compose, make_parser
 from lungct_tools.phantom.anatomy import draw_slice
-from lungct_tools.phantom.files import write_dicom, write_png
+from lungct_tools.phantom.files import write_dicom
+from lungct_tools.phantom.picture import write_png
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.runfolder import claim, resolve
 

@@ -142,7 +142,7 @@ def describe_workers(description: Mapping[str, Any]) -> Iterator[Metric]:
 def describe_memory(group: int) -> Metric:
     """Memory of the server by part: who speaks HTTP ("java" or "front"), workers, and what else there is.
 
-    That is TorchServe's launcher, and the readers of uploads and whence they fork.
+    That is the readers of uploads and whence they fork.
     """
     held = Counter(dict.fromkeys((*PARTS, "other"), 0))
     for folder in find_processes(group):

@@ -7,7 +7,7 @@ from functools import cache
 
 from lungct_tools.page.uploads import Upload
 from lungct_tools.phantom.anatomy import draw_slice
-from lungct_tools.phantom.files import write_png
+from lungct_tools.phantom.picture import write_png
 from lungct_tools.phantom.series import draw_volume
 
 SLICES = 7

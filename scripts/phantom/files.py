@@ -5,16 +5,15 @@ No patient is behind any pixel: demos, tests and docs use it where a real scan c
 
 import io
 from pathlib import Path
-from typing import IO
 
 import numpy as np
-from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from lungct.model.preprocess import Geometry, to_input
 from lungct.window import LUNG
 from lungct_tools.phantom.anatomy import FIELD_MM, NODULES, SLICE_MM, draw_slice
+from lungct_tools.phantom.picture import write_png
 
 TAGS = {
     "SOPClassUID": CTImageStorage,
@@ -49,11 +48,6 @@ TAGS = {
     "WindowCenter": -500,
     "WindowWidth": 1500,
 }
-
-
-def write_png(hu: np.ndarray, target: Path | IO[bytes]) -> None:
-    """Write (H, W) HU as an 8-bit gray PNG in the lung window."""
-    Image.fromarray(LUNG.render(hu)).save(target, format="PNG")
 
 
 def encode_dicom(hu: np.ndarray) -> bytes:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from lungct_client import Client
 from lungct_tools.server.instance import Instance
-from lungct_tools.server.modelconfig import read_settings
-from lungct_tools.server.scale import count_most
+from lungct_tools.server.modelconfig import count_most, read_settings
 from lungct_tools.server.seal import NAME, ArchiveError
 
 

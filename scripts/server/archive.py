@@ -16,13 +16,17 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from compileall import compile_dir
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
 from lungct.errors import ModelFolderError
 from lungct.model.contract import CONTRACT, seal
 from lungct.model.folder import load_model_folder
 from lungct_tools import ROOT
 from lungct_tools.commandline import make_parser
+from lungct_tools.server.classes import make_classes
+from lungct_tools.server.java import find_classes
 from lungct_tools.server.modelconfig import check_settings
 from lungct_tools.server.seal import NAME, ArchiveError, check_seal, find_seal, fits, write_seal
 
@@ -93,16 +97,37 @@ def build(model: Path, out: Path, settings: Path) -> Path:
             "--extra-files": staging,
             "--config-file": settings,
             "--export-path": export,
+            "--archive-format": "zip-store",  # weights shrink by a seventh, and every start would inflate them
         }
         archiver = Path(sys.executable).parent / "torch-model-archiver"
         command = [archiver, *(str(part) for pair in arguments.items() for part in pair)]
         # It works in one folder of TMPDIR by the model's name, where two at once break each other.
         subprocess.run(command, env={**os.environ, "TMPDIR": export}, check=True)
         fresh = Path(export) / f"{contract.name}.mar"
+        add_compiled(fresh, Path(staging))
         find_seal(out / fresh.name).unlink(missing_ok=True)  # there is never a moment in which an old one vouches
         target = fresh.replace(out / fresh.name)
         write_seal(target)
         return target
+
+
+def add_compiled(archive: Path, staging: Path) -> None:
+    """Add the core's modules as compiled by this Python: else the first worker of every server would do it.
+
+    They are known by their sources' hash, as unpacking gives these another time. The archiver leaves such files out.
+    """
+    compile_dir(staging / "lungct", quiet=1, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
+    with zipfile.ZipFile(archive, "a") as packed:
+        for path in sorted(staging.glob("lungct/**/*.pyc")):
+            packed.write(path, path.relative_to(staging))
+
+
+def share_classes() -> None:
+    """Have TorchServe's classes ready for its starts; without them they take longer, and nothing else is lost."""
+    try:
+        make_classes(find_classes())
+    except (OSError, subprocess.SubprocessError) as error:
+        print(f"archive: starts will take longer, as Java's classes could not be laid out: {error}", file=sys.stderr)
 
 
 def main() -> int:
@@ -121,10 +146,12 @@ def main() -> int:
             seal(args.model)
         if not args.force and target.is_file() and (said := keep(target, args.model, args.settings)):
             print(f"archive: {said}")
+            share_classes()
             return 0
         target = build(args.model, args.out, args.settings)
     except (ArchiveError, ModelFolderError, ValueError, OSError, subprocess.CalledProcessError) as error:
         print(f"archive: {error}", file=sys.stderr)
         return 1
     print(f"archive: wrote {target} ({target.stat().st_size / 1e6:.1f} MB)")
+    share_classes()
     return 0

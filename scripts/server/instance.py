@@ -21,7 +21,7 @@ FRONTS = ("torchserve", "asgi")
 ASGI = "lungct_tools.server.asgi"  # the module of the front without TorchServe
 GIVEN_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")  # first and last of those that the kernel gives
 LOWEST_PORT = 20_000  # below it there are many that programs have by custom
-# In a command line: TorchServe's launcher, and its Java; the front without it.
+# In a command line: TorchServe's launcher, which older versions start, and its Java; the front without it.
 MARKS = (b"torchserve", b"-Dmodel_server_home", ASGI.encode())
 
 
@@ -83,7 +83,7 @@ class Instance(Local):
 
     @property
     def running(self) -> bool:
-        """Whether a process of the recorded group is the server: TorchServe's launcher or Java, or the other front."""
+        """Whether a process of the recorded group is the server: TorchServe or the other front."""
         return self.owns_group() and any(self._is_server(pid) for pid in list_members(self.pid))
 
     def owns_group(self) -> bool:

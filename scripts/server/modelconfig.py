@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from lungct.settings import Settings
+from lungct.settings import ENGINES, Settings, count_cores
 from lungct_tools.server.seal import ArchiveError
 
 FILE = "model-config.yaml"
@@ -26,6 +26,7 @@ NUMBERS = {
 }
 LARGEST = 2**31 - 1  # Java's int
 NEEDED = ("minWorkers", "maxWorkers", "batchSize", "maxBatchDelay", "responseTimeout", "startupTimeout", "jobQueueSize")
+MOST_A_CORE = 4  # workers
 OTHERS = ("deviceType", "deviceIds", "handler")
 
 
@@ -61,10 +62,13 @@ def check_settings(text: str | bytes) -> dict[str, Any]:
 
 def check_engine(name: str) -> None:
     """ValueError for an engine that there is not."""
-    from lungct.engines import TOLERANCES  # brings NumPy, which most commands can do without
+    if name not in ENGINES:
+        raise ValueError(f"{FILE}: there is no engine {name!r}; there are {sorted(ENGINES)}.")
 
-    if name not in ("auto", *TOLERANCES):
-        raise ValueError(f"{FILE}: there is no engine {name!r}; there are {sorted(['auto', *TOLERANCES])}.")
+
+def count_most() -> int:
+    """The most workers that this machine is asked to hold."""
+    return MOST_A_CORE * count_cores()
 
 
 def read_settings(archive: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from lungct_tools.server.counters import Counters
 from lungct_tools.server.crew import Crew, NoPlaceError
 from lungct_tools.server.keyfile import KeyFile
-from lungct_tools.server.scale import count_most
+from lungct_tools.server.modelconfig import count_most
 from lungct_tools.server.seat import LostError
 
 MODEL = "lung_ct"

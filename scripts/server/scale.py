@@ -13,20 +13,13 @@ import sys
 
 from rich.console import Console
 
-from lungct.settings import count_cores
 from lungct_client import Client, Local, RefusedError, ServerError, TokenError
 from lungct_tools.commandline import add_run_option, make_parser
 from lungct_tools.server.choice import connect
 from lungct_tools.server.health import count_ready
+from lungct_tools.server.modelconfig import MOST_A_CORE, count_most
 from lungct_tools.server.polling import poll
 from lungct_tools.server.status import show_workers
-
-MOST_A_CORE = 4
-
-
-def count_most() -> int:
-    """The most workers that this machine is asked to hold."""
-    return MOST_A_CORE * count_cores()
 
 
 def wait_workers(client: Client, workers: int, deadline_s: float) -> bool:

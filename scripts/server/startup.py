@@ -31,7 +31,7 @@ def wait_ready(instance: Instance, process: subprocess.Popen[bytes], deadline_s:
     """None once ready; the last reason when the deadline passes, the server dies or its model does not load."""
     reason: str | None = "not started"
     with Console(stderr=True).status("serve: starting") as status:
-        for _ in poll(deadline_s, 0.1):
+        for _ in poll(deadline_s, 0.05):
             if process.poll() is not None:
                 return "the server ended"
             reason = check_ready(instance)

@@ -54,6 +54,14 @@ def test_its_version_is_that_of_the_project():
     assert PROJECT["version"] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 
+def test_who_asks_nothing_loads_no_http_library_and_a_wrong_name_is_refused():
+    loaded = "print('requests' in sys.modules)"
+    code = f"import sys, lungct_client as c; c.ServerError; {loaded}; c.Client; {loaded}; c.Klient"
+    told = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    assert told.stdout.split() == ["False", "True"]
+    assert "has no attribute 'Klient'" in told.stderr
+
+
 def test_it_is_typed_strictly(tmp_path):
     (tmp_path / "lungct_client").mkdir()
     for path in PACKAGE.glob("*.py"):

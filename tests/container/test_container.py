@@ -15,7 +15,7 @@ from compose_spec import PyCompose
 from lungct_client import DEFAULT_PORTS
 from lungct_tools import ROOT
 from lungct_tools.phantom.anatomy import draw_slice
-from lungct_tools.phantom.files import write_png
+from lungct_tools.phantom.picture import write_png
 from lungct_tools.server.instance import EXPORTER_PORT
 from tests.container.compose import DECLARED, PATIENCE_S
 from tests.container.podman import USER, reach

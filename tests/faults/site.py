@@ -51,7 +51,7 @@ class Site:
 
     def java(self):
         """TorchServe itself."""
-        return next(p for p in psutil.Process(self.instance.pid).children() if "java" in p.name())
+        return psutil.Process(self.instance.pid)
 
     def is_ready(self):
         with suppress(*UNREADY):  # a gateway, or a server, that is about to come back

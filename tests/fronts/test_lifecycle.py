@@ -16,13 +16,13 @@ from lungct_tools import ROOT
 from lungct_tools.server.gpus import find_unreadable_gpus
 from lungct_tools.server.health import check_live, check_ready, count_batches, count_ready
 from lungct_tools.server.instance import Instance, find_ports
-from lungct_tools.server.processes import read_words
 from lungct_tools.server.runfolder import SOCKET_PATH_LIMIT, make_temp
 from lungct_tools.server.scale import wait_workers
 from lungct_tools.server.serve import find_busy
 from tests.conftest import run_script
 from tests.support.calls import wait_until
 from tests.support.standins import make_archive
+from tests.support.units import is_alive
 
 pytestmark = pytest.mark.server
 
@@ -182,16 +182,17 @@ def test_gpus_by_index_or_none_are_not_refused(monkeypatch, devices):
     assert find_unreadable_gpus() == []
 
 
-def test_a_server_whose_launcher_alone_was_killed_is_still_found_and_stopped(tmp_path, store):
+def test_what_a_server_leaves_whose_java_was_killed_is_ended_and_its_ports_are_free(tmp_path, store):
     ports = find_ports(5)
     left = tmp_path / "tmp" / "models" / "0123"
     left.mkdir(parents=True)
     assert run_script("serve", "--run", tmp_path, "--store", store, "--ports", *ports).returncode == 0
     assert not left.exists(), "of a server that was killed before"
-    launcher = Instance.read(tmp_path)
-    os.kill(launcher.pid, signal.SIGKILL)
-    wait_until(lambda: not any(read_words(launcher.pid)), 60, "it is gone")
-    assert launcher.running
+    java = Instance.read(tmp_path)
+    family = psutil.Process(java.pid).children(recursive=True)
+    assert family
+    os.kill(java.pid, signal.SIGKILL)
+    wait_until(lambda: not java.running, 60, "it is gone")
     assert run_script("stop", "--run", tmp_path).returncode == 0
-    assert not launcher.running
+    wait_until(lambda: not any(map(is_alive, family)), 60, "all have ended")
     assert not find_busy(tuple(ports))

@@ -10,7 +10,8 @@ from PIL import Image
 
 from lungct.window import LUNG
 from lungct_tools.phantom.anatomy import draw_slice
-from lungct_tools.phantom.files import encode_dicom, write_dicom, write_png
+from lungct_tools.phantom.files import encode_dicom, write_dicom
+from lungct_tools.phantom.picture import write_png
 from tests.conftest import run_script
 
 SIZE = 128

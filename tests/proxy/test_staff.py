@@ -6,7 +6,7 @@ import yaml
 from lungct_tools import ROOT
 from lungct_tools.proxy import staff
 from lungct_tools.server.instance import Instance
-from lungct_tools.server.scale import count_most
+from lungct_tools.server.modelconfig import count_most
 from tests.conftest import run_script
 from tests.support.standins import make_archive
 

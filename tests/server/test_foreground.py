@@ -28,7 +28,7 @@ def test_ctrl_c_leaves_no_process_and_no_busy_port(store, tmp_path, front):  # S
         instance = tmp_path / "instance.json"
         wait_until(lambda: instance.exists() and check_ready(Instance.read(tmp_path)) is None, 180, "ready")
         family = psutil.Process(process.pid).children(recursive=True)
-        assert len(family) >= 3  # the launcher, Java, a worker; or the front, a worker, its nursery
+        assert len(family) >= 3  # Java or the front, a worker, its nursery
         process.send_signal(signal.SIGINT)
         process.wait(120)
         wait_until(lambda: not any(map(is_alive, family)), 60, "all have ended")

@@ -91,7 +91,7 @@ def test_the_servers_unit_ends_java_and_the_workers_and_logs_json_where_it_is_to
 
     started = start_unit("server", tmp_path / "output", ready, more=options)
     try:
-        assert len(started.list_processes()) >= 3  # the launcher, Java, a worker
+        assert len(started.list_processes()) >= 3  # `lungct serve`, Java, a worker
     finally:
         check_end(started, ports)
     lines = [json.loads(line) for line in (tmp_path / "output").read_text().splitlines()]

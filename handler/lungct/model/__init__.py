@@ -5,7 +5,7 @@
 
 from lungct.model.calibration import softmax
 from lungct.model.contract import ModelContract
-from lungct.model.folder import QUANTISED, ModelFolder, load_model_folder
+from lungct.model.folder import QUANTISED, QUANTISED_WEIGHTS, ModelFolder, load_model_folder
 from lungct.model.judged import Judged
 from lungct.model.pooling import BY_MEAN, Pooling
 from lungct.model.preprocess import MEAN, STD, Placement, normalize, place, to_input
@@ -17,6 +17,7 @@ __all__ = [
     "FEATURES",
     "MEAN",
     "QUANTISED",
+    "QUANTISED_WEIGHTS",
     "STD",
     "Floats",
     "Judged",
