@@ -33,11 +33,8 @@ def find(name: str, flat: str) -> ModuleType:
     return import_module(f"lungct.{name if ROOMS else flat}")
 
 
-formats, raster, reader, rendering = (
-    find(f"pixels.{name}", name) for name in ("formats", "raster", "reader", "rendering")
-)
+image = find("pixels.image", "image")
 pipeline, settings, window = (import_module(f"lungct.{name}") for name in ("pipeline", "settings", "window"))
-TERMS = rendering.Terms(None, None, window.LUNG, settings.Settings())
 
 
 def load(folder: str) -> list[bytes]:
@@ -45,10 +42,8 @@ def load(folder: str) -> list[bytes]:
 
 
 def read(body: bytes) -> None:
-    """Decode one file as the server does: plain pictures here, all others in a child process."""
-    kind = formats.recognise(body)
-    decode = raster.render if formats.measure_plain(body, kind) else reader.read
-    decode(body, kind, TERMS)
+    """Decode one file as the server does, in this process or in a child."""
+    image.decode(body, None, None, window.LUNG, settings.Settings())
 
 
 def count_cpu() -> float:
