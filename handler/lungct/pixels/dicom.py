@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import NamedTuple
 
 from pydicom import config, dcmread, uid
@@ -14,9 +15,11 @@ from pydicom.dataset import Dataset
 
 from lungct.pixels.ctimage import Description, describe
 from lungct.pixels.elements import as_text, unsupported
+from lungct.pixels.header import FAULTS, read_header
 from lungct.pixels.hounsfield import Scale, read_scale, to_gray, to_whole_hu
-from lungct.pixels.pixeldata import Syntax, find_syntax, read_frame
+from lungct.pixels.pixeldata import SYNTAXES, find_syntax, read_fragments, read_frame
 from lungct.pixels.rendering import Plane, Rendering, Terms, Values, translate_faults
+from lungct.pixels.walk import Irregular
 
 CT_CLASSES = {uid.CTImageStorage, uid.EnhancedCTImageStorage, uid.LegacyConvertedEnhancedCTImageStorage}
 HEADER = "The DICOM header is damaged or cut short; export the slice again."
@@ -41,39 +44,58 @@ def render(body: bytes, terms: Terms) -> Rendering:
         LungCTError: unsupported_dicom, corrupt_image, too_many_pixels, bad_option (frame or window not in the file).
     """
     with _quiet():
-        found = read_frame_header(body, terms)
+        found = find_frame(body, terms)
         with translate_faults(PIXELS):
-            return found.about.render(to_gray(*found.read(), found.about.window))
+            return found.about.render(to_gray(found.decode(), found.scale, found.about.window))
 
 
 def read_plane(body: bytes, terms: Terms) -> Plane:
     """Decode the same frame to HU alone, for who looks at it in windows of their own. Raises what `render` raises."""
     with _quiet():
-        found = read_frame_header(body, terms)
+        found = find_frame(body, terms)
         with translate_faults(PIXELS):
-            return Plane(to_whole_hu(*found.read()), found.about.aspect)
+            return Plane(to_whole_hu(found.decode(), found.scale), found.about.aspect)
 
 
 class Frame(NamedTuple):
-    """One frame of a CT image before its pixels are decoded, and what its header says."""
+    """What the header says of a frame, what its values mean, and what decodes them as they lie in allocated bits."""
 
-    data: Dataset
-    syntax: Syntax
     about: Description
-
-    def read(self) -> tuple[Values, Scale]:
-        """Its values as they lie in the allocated bits, and what they mean."""
-        scale = read_scale(self.data, self.about.slope, self.about.intercept)
-        return read_frame(self.data, self.syntax, self.about.frame), scale
+    scale: Scale
+    decode: Callable[[], Values]
 
 
-def read_frame_header(body: bytes, terms: Terms) -> Frame:
+def find_frame(body: bytes, terms: Terms) -> Frame:
     """The frame that `terms` ask for, after all checks of the header. Raises what `render` raises."""
+    with suppress(*FAULTS):
+        return find_only_frame(body, terms)
+    return find_any_frame(body, terms)
+
+
+def find_any_frame(body: bytes, terms: Terms) -> Frame:
+    """The same by pydicom."""
     with translate_faults(HEADER):
         data = dcmread(io.BytesIO(body), force=True)
         check_object(data)
         syntax = find_syntax(data)
-        return Frame(data, syntax, describe(data, terms, syntax.lossy))
+        about = describe(data, terms, syntax.lossy)
+        scale = read_scale(data, about.slope, about.intercept)
+    return Frame(about, scale, partial(read_frame, data, syntax, about.frame))
+
+
+def find_only_frame(body: bytes, terms: Terms) -> Frame:
+    """The frame of a compressed file in which nothing is unusual, without pydicom's reading of it, which takes longer.
+
+    Raises:
+        One of FAULTS: it is another file, or pydicom has to judge it.
+    """
+    header = read_header(body)
+    if header is None or not header.encapsulated or not SYNTAXES[header.syntax].plugin:
+        raise Irregular
+    syntax = SYNTAXES[header.syntax]
+    about = describe(header.elements, terms, syntax.lossy)
+    scale = read_scale(header.elements, about.slope, about.intercept)
+    return Frame(about, scale, partial(read_fragments, body[header.start : header.stop], syntax, header.elements))
 
 
 def check_object(data: Dataset) -> None:

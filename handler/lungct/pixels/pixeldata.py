@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any, NamedTuple
@@ -54,6 +55,13 @@ SYNTAXES = {
 DECODER_DEPENDENCIES = {uid.JPEGExtended12Bit: ("gdcm>=3.0.10",)}
 END = b"\xff\xd9"  # marker that ends a stream of JPEG, JPEG-LS and JPEG 2000
 MOST_ZEROS = 4  # before it
+OPTIONS = {  # of pydicom's decoders, by keyword
+    "Rows": "rows",
+    "Columns": "columns",
+    "BitsAllocated": "bits_allocated",
+    "BitsStored": "bits_stored",
+    "PixelRepresentation": "pixel_representation",
+}
 
 
 def is_available(syntax: str) -> bool:
@@ -116,17 +124,35 @@ def read_frame(data: Dataset, syntax: Syntax, index: int) -> Values:
     frame = find_frame(data.PixelData, index, int(data.get("NumberOfFrames") or 1)) if syntax.plugin else None
     if frame is None:
         return decode_frame(data, syntax, index)
-    *others, last = list_streams(frame)
-    for stream in others:
+
+    def decode(stream: bytes) -> Values:
         data.PixelData = encapsulate([stream])
+        return decode_frame(data, syntax, 0, number_of_frames=1, extended_offsets=None)
+
+    return decode_any(list_streams(frame), decode)
+
+
+def read_fragments(pixel_data: bytes, syntax: Syntax, elements: Mapping[str, Any]) -> Values:
+    """The same of the only frame of encapsulated Pixel Data, whose header `header.read_header` has read."""
+    options = {option: elements[keyword] for keyword, option in OPTIONS.items()}
+
+    def decode(stream: bytes) -> Values:
+        return decode_frame(encapsulate([stream]), syntax, 0, number_of_frames=1, pixel_keyword="PixelData", **options)
+
+    return decode_any(list_streams(b"".join(list(generate_fragments(io.BytesIO(pixel_data)))[1:])), decode)
+
+
+def decode_any(streams: Sequence[bytes], decode: Callable[[bytes], Values]) -> Values:
+    """The values of the first stream that can be decoded; what the last one raises where none can."""
+    *others, last = streams
+    for stream in others:
         with suppress(RuntimeError):  # of pydicom's, whatever a codec raises
-            return decode_frame(data, syntax, 0, number_of_frames=1, extended_offsets=None)
-    data.PixelData = encapsulate([last])
-    return decode_frame(data, syntax, 0, number_of_frames=1, extended_offsets=None)
+            return decode(stream)
+    return decode(last)
 
 
-def decode_frame(data: Dataset, syntax: Syntax, index: int, **options: Any) -> Values:
-    """(H, W) stored values of frame `index`, by pydicom; `options` go before what the dataset says."""
+def decode_frame(data: Dataset | bytes, syntax: Syntax, index: int, **options: Any) -> Values:
+    """(H, W) stored values of frame `index`, by pydicom; `options` go before what a dataset says."""
     values, _ = get_decoder(syntax.uid).as_array(
         data,
         index=index,

@@ -10,7 +10,9 @@ DEEPEST = 8  # sequences in sequences
 SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())  # two bytes more, and a length of four (7.1.2)
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+PIXELS = 0x7FE00010
 UNSTATED = 0xFFFFFFFF
+MARK = 8  # bytes of what begins or ends an item: tag and length
 
 _TAG, _TWO, _FOUR = Struct("<HH"), Struct("<H"), Struct("<I")
 
@@ -20,12 +22,16 @@ class Irregular(Exception):  # noqa: N818 - the file may be sound
 
 
 class Element(NamedTuple):
-    """Tag, VR (empty in implicit VR), and where the value lies."""
+    """Tag, VR (empty in implicit VR), where the value lies, and whether its length was not stated.
+
+    The mark at the end of such a value does not count to it.
+    """
 
     tag: int
     vr: bytes
     start: int
     length: int
+    open: bool = False
 
 
 class Walk:
@@ -56,23 +62,25 @@ class Walk:
             length = _FOUR.unpack_from(self._body, start - 4)[0]
         else:
             raise Irregular
-        if length == UNSTATED and vr in (b"SQ", b""):
+        if length == UNSTATED and (vr in (b"SQ", b"") or tag == PIXELS):
             self.at = start
-            self._pass_items(depth + 1)
-            return Element(tag, vr, start, self.at - start)
+            self._pass_items(depth + 1, tag == PIXELS)
+            return Element(tag, vr, start, self.at - MARK - start, open=True)
         self.at = start + length
         if self.at > len(self._body) or length % 2:
             raise Irregular
         return Element(tag, vr, start, length)
 
-    def _pass_items(self, depth: int) -> None:
-        """Go past the items of a sequence of unstated length (7.5.2)."""
+    def _pass_items(self, depth: int, fragments: bool) -> None:
+        """Go past the items of a sequence of unstated length (7.5.2), or past fragments (A.4), whose lengths are."""
         while (mark := self._pass_mark(depth))[0] != SEQUENCE_END:
             if mark[0] != ITEM:
                 raise Irregular
             if mark[1] != UNSTATED:
                 self.at += mark[1]
                 continue
+            if fragments:
+                raise Irregular
             while self.look() != ITEM_END:
                 self.step(depth)
             self._pass_mark(depth)
@@ -81,7 +89,7 @@ class Walk:
         """Tag and length of what begins or ends an item."""
         self._count(depth)
         tag, length = self.look(), _FOUR.unpack_from(self._body, self.at + 4)[0]
-        self.at += 8
+        self.at += MARK
         return tag, length
 
     def _count(self, depth: int) -> None:
