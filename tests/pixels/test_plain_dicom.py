@@ -36,6 +36,7 @@ VARIANTS = {
     "a window": {"WindowCenter": ["-600", "40"], "WindowWidth": ["1200", "400"], "VOILUTFunction": "LINEAR"},
     "a fraction": {"RescaleSlope": "0.5E+00", "RescaleIntercept": "-1024.0 "},
     "oblong pixels": {"PixelSpacing": ["0.7", "0.5"]},
+    "numbers that begin with their point": {"PixelSpacing": [".703125", "+.7"], "RescaleIntercept": "-.5E3"},
     "oblong pixels without a size": {"PixelAspectRatio": ["4", "3"]},
     "a thickness and a kernel": {"SliceThickness": "1.25", "ConvolutionKernel": ["B70f ", "3"]},
     "no orientation": {"ImageOrientationPatient": None},

@@ -49,7 +49,10 @@ WANTED = {
     0x00282110: ("LossyImageCompression", b"CS"),
 }
 INTEGERS = {b"US": "<H", b"SS": "<h"}
-NUMBERS = {b"DS": (re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?"), float), b"IS": (re.compile(r"[+-]?\d+"), int)}
+NUMBERS = {
+    b"DS": (re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"), float),
+    b"IS": (re.compile(r"[+-]?\d+"), int),
+}
 FAULTS = (Irregular, LungCTError, struct.error, LookupError, TypeError, ValueError)  # where a file is unusual
 
 
