@@ -20,6 +20,8 @@ from compileall import compile_dir
 from pathlib import Path
 from py_compile import PycInvalidationMode
 
+from rich.console import Console
+
 from lungct.errors import ModelFolderError
 from lungct.model.contract import CONTRACT, seal
 from lungct.model.folder import load_model_folder
@@ -125,7 +127,8 @@ def add_compiled(archive: Path, staging: Path) -> None:
 def share_classes() -> None:
     """Have TorchServe's classes ready for its starts; without them they take longer, and nothing else is lost."""
     try:
-        make_classes(find_classes())
+        with Console(stderr=True).status("archive: laying out Java's classes, once for this environment"):
+            make_classes(find_classes())
     except (OSError, subprocess.SubprocessError) as error:
         print(f"archive: starts will take longer, as Java's classes could not be laid out: {error}", file=sys.stderr)
 
