@@ -28,7 +28,6 @@ VARIANTS = {
     "unsigned": {},
     "signed": {"pixels": SIGNED, "RescaleIntercept": 0},
     "8 bits": {"pixels": (HU // 16 + 64).astype(np.uint8)[:63, :63], "RescaleSlope": 16},
-    "32 bits": {"pixels": SIGNED.astype(np.int32), "RescaleIntercept": 0},
     "12 bits with an overlay above": {"pixels": (HU + 1024).astype(np.uint16) | 0x8000, **TWELVE},
     "12 bits without their sign": {"pixels": SIGNED & 0xFFF, "RescaleIntercept": "0", **TWELVE},
     "padding": {"PixelPaddingValue": 0, "PixelPaddingRangeLimit": 40},
@@ -140,6 +139,7 @@ ODD = {
     "sequences too deep": build_nested(uid.ExplicitVRLittleEndian, 9, stated=False),
     "elements without end": insert(EMPTY),
     "a table of contents": insert(b"", b"\x08\0\x08\0").replace(b"\x08\0\x08\0CS", b"\x04\0\x08\0CS"),
+    "32 bits": build_ct(SIGNED.astype(np.int32), RescaleIntercept=0),  # many times as large in floating point
     "what is refused": build_ct(RescaleSlope=None),
     "a bomb": build_bomb(2**20),
 }  # fmt: skip

@@ -12,6 +12,7 @@ from lungct.pixels.elements import Elements, as_list, require
 from lungct.pixels.rendering import Values
 from lungct.window import AIR_HU, Window
 
+BLOCK = 2**16  # values whose gray levels are looked up at once: of a large image at three times the speed of all
 TABLED = 2  # bytes of a value, of which there are few enough to have a table of gray levels
 
 
@@ -41,7 +42,12 @@ def to_gray(raw: Values, scale: Scale, window: Window) -> npt.NDArray[np.uint8]:
     """(H, W) integers as they lie in the allocated bits -> (H, W) uint8 gray at a window."""
     if raw.dtype.itemsize > TABLED:
         return window.render(to_hu(raw, scale))
-    return _tabulate(raw.dtype.str, scale, window).take(raw.view(f"u{raw.dtype.itemsize}"))
+    table, bits = _tabulate(raw.dtype.str, scale, window), raw.view(f"u{raw.dtype.itemsize}")
+    gray = np.empty(raw.shape, np.uint8)
+    rows = max(1, BLOCK // raw.shape[1])
+    for top in range(0, len(raw), rows):  # NumPy widens what it takes by to 8 bytes each
+        table.take(bits[top : top + rows], out=gray[top : top + rows], mode="clip")
+    return gray
 
 
 def to_hu(raw: Values, scale: Scale) -> npt.NDArray[np.floating[Any]]:

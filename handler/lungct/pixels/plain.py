@@ -13,7 +13,7 @@ import numpy as np
 
 from lungct.pixels.ctimage import Description, describe
 from lungct.pixels.header import FAULTS, Header, read_header
-from lungct.pixels.hounsfield import Scale, read_scale, to_gray, to_whole_hu
+from lungct.pixels.hounsfield import TABLED, Scale, read_scale, to_gray, to_whole_hu
 from lungct.pixels.rendering import Plane, Rendering, Terms, Values
 from lungct.pixels.walk import Irregular
 
@@ -52,10 +52,10 @@ def _read(body: bytes, terms: Terms) -> Image | None:
 
 
 def _place(body: bytes, header: Header) -> Values:
-    """(H, W) the pixels where they lie; FAULTS unless they are all there, and nothing else."""
+    """(H, W) the pixels where they lie; FAULTS unless they are all there, nothing else is, and a table shows them."""
     rows, columns, allocated = (header.elements[name] for name in ("Rows", "Columns", "BitsAllocated"))
     length = rows * columns * allocated // 8
-    if header.encapsulated or not length or header.stop - header.start != length + length % 2:
+    if header.encapsulated or not length or allocated > 8 * TABLED or header.stop - header.start != length + length % 2:
         raise Irregular
     kind = np.dtype(f"<{'ui'[header.elements['PixelRepresentation']]}{allocated // 8}")
     return np.frombuffer(body, kind, rows * columns, header.start).reshape(rows, columns)
