@@ -32,8 +32,8 @@ def archive(orthanc: Orthanc) -> Orthanc:
 
 @pytest.fixture(scope="module")
 def listener(server, orthanc, tmp_path_factory) -> Iterator[Listening]:
-    """One that sends to Orthanc by STOW-RS. Its quiet is longer than a busy machine pauses within an association."""
-    spool, more = tmp_path_factory.mktemp("spool") / "pacs", ("--to", orthanc.web, "--quiet", "2")
+    """One that sends to Orthanc by STOW-RS."""
+    spool, more = tmp_path_factory.mktemp("spool") / "pacs", ("--to", orthanc.web)
     with listening(server.run, spool, *more) as found:
         yield found
 

@@ -41,9 +41,12 @@ class Listening:
 
 @contextmanager
 def listening(run: Path, spool: Path, *options: str) -> Iterator[Listening]:
-    """`listen` on a free port until the block ends, by SIGTERM."""
+    """`listen` on a free port until the block ends, by SIGTERM.
+
+    A series ends after three seconds without a slice: longer than a busy machine pauses within an association.
+    """
     command = [*compose("pacs"), "listen", "--run", str(run), "--spool", str(spool)]
-    arguments = ["--port", "0", "--quiet", "1", *options]
+    arguments = ["--port", "0", "--quiet", "3", *options]
     with subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             line = process.stdout.readline()
