@@ -105,9 +105,8 @@ def read_rescale(data: Elements, frame: int) -> tuple[float, float, list[str]]:
     if not (0 < slope < 1e6 and abs(intercept) < 1e6):
         raise LungCTError("corrupt_image", "The rescale slope or intercept makes no sense; export the slice again.")
     unit = as_text(group, "RescaleType") or "HU"
-    if unit == "US" and (
-        intercept < CT_INTERCEPT or require(data, "PixelRepresentation") == 1
-    ):  # unspecified: GDCM writes that
+    signed = require(data, "PixelRepresentation") == 1
+    if unit == "US" and (signed or intercept < CT_INTERCEPT):  # unspecified: GDCM writes that
         return slope, intercept, ["The file does not name the unit of its values; they were taken as HU."]
     if unit != "HU":
         raise unsupported("The values are not in HU (see RescaleType); send the CT image itself.")
