@@ -9,18 +9,33 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from lungct.errors import LungCTError
-from lungct.pixels.elements import get_value
+from lungct.pixels.ctimage import CT_CLASSES
+from lungct.pixels.elements import Elements, as_text, get_value
 from lungct.pixels.formats import recognise
+from lungct.pixels.header import read_elements
 from lungct.pixels.plane import check_view
 from lungct.pixels.rendering import translate_faults
 
 # Deflated files (PS3.5 A.5) unpack whole before their first tag is known: a small one could fill the memory.
 _DEFLATED = (b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.8.1")
+_UIDS = {
+    0x00080018: ("SOPInstanceUID", b"UI"),
+    0x0020000D: ("StudyInstanceUID", b"UI"),
+    0x0020000E: ("SeriesInstanceUID", b"UI"),
+}
 _PLACE_TAGS = [
-    "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "ImageType", "InstanceNumber",
+    *(keyword for keyword, _ in _UIDS.values()),
+    "SOPClassUID", "ImageType", "InstanceNumber",
     "ImagePositionPatient", "ImageOrientationPatient", "PatientOrientation", "NumberOfFrames", "InConcatenationNumber",
     "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence",
 ]  # fmt: skip
+# Of a usual file: pydicom takes as long for these as the rest of its row takes.
+_USUAL = {
+    **_UIDS,
+    0x00200013: ("InstanceNumber", b"IS"),
+    0x00200032: ("ImagePositionPatient", b"DS"),
+    0x00209162: ("InConcatenationNumber", b"US"),
+}
 _LONGEST_VALUE = 120
 
 
@@ -47,11 +62,13 @@ class Place(NamedTuple):
 
 def find_place(body: bytes) -> Place | None:
     """The place of a DICOM slice; None for other formats and for headers that cannot be read."""
-    header = _read_header(body, _PLACE_TAGS)
+    header = read_elements(body, _USUAL)
+    if header is None or not all(isinstance(header.get(keyword), str) for keyword, _ in _UIDS.values()):
+        header = _read_header(body, _PLACE_TAGS)
     if header is None:
         return None
     position = _find_position(header)
-    frames = [str(header.get(name) or "") for name in ("NumberOfFrames", "InConcatenationNumber", "InstanceNumber")]
+    frames = [_tell(header.get(name)) for name in ("NumberOfFrames", "InConcatenationNumber", "InstanceNumber")]
     study, series, instance = (str(header.get(f"{level}InstanceUID") or "") for level in ("Study", "Series", "SOP"))
     spot = (repr(position), repr(frames))
     return Place(study, series, _find_order(header, position), instance, spot, _is_axial(header))
@@ -71,7 +88,14 @@ def hash_key(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:12]
 
 
-def _find_position(header: Any) -> list[float]:
+def _tell(value: Any) -> str:
+    """A number as text, whatever was before it; what is none as it is, and nothing for what is absent."""
+    with suppress(TypeError, ValueError):
+        return str(int(value))
+    return str(value or "")
+
+
+def _find_position(header: Elements) -> list[float]:
     """ImagePositionPatient to 10 micrometres, of the frame that is scored; [] where it is not three numbers."""
     with suppress(LungCTError), translate_faults("The position cannot be read."):
         found = get_value(header, _middle(header), "PlanePositionSequence", "ImagePositionPatient")
@@ -81,20 +105,18 @@ def _find_position(header: Any) -> list[float]:
     return []
 
 
-def _find_order(header: Any, position: list[float]) -> float:
+def _find_order(header: Elements, position: list[float]) -> float:
     """By position, else by number; 0 where neither is readable."""
     if position:
         return -position[2]
-    with suppress(AttributeError, TypeError, ValueError, OverflowError):
-        return float(header.InstanceNumber)
+    with suppress(TypeError, ValueError, OverflowError):
+        return float(header.get("InstanceNumber"))
     return 0.0
 
 
-def _is_axial(header: Any) -> bool:
+def _is_axial(header: Elements) -> bool:
     """False where the server would refuse the view (PS3.3 C.7.6.2), and for objects that are no CT images."""
-    from lungct.pixels.dicom import CT_CLASSES  # brings pydicom
-
-    if header.get("SOPClassUID") and header.SOPClassUID not in CT_CLASSES:
+    if as_text(header, "SOPClassUID") not in {"", *CT_CLASSES}:
         return False
     try:
         with translate_faults("The view cannot be read."):
@@ -104,9 +126,11 @@ def _is_axial(header: Any) -> bool:
     return True
 
 
-def _middle(header: Any) -> int:
+def _middle(header: Elements) -> int:
     """The frame that the server takes where none is asked for."""
-    return int(header.get("NumberOfFrames") or 1) // 2
+    with suppress(TypeError, ValueError):
+        return int(header.get("NumberOfFrames") or 1) // 2
+    return 0
 
 
 def _read_header(body: bytes, tags: list[str] | None) -> Any:

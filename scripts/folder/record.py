@@ -26,10 +26,13 @@ def order_classes(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(names, key=display_order))
 
 
-def describe_file(name: str, body: bytes, show_uids: bool = False) -> Row:
-    """The part of a row that does not need the server; `sha256` is "" for a file that could not be read."""
+def describe_file(name: str, body: bytes, show_uids: bool = False, sha256: str = "") -> Row:
+    """The part of a row that does not need the server; `sha256`, if it is known, is that of `body`.
+
+    The row's is "" for a file that could not be read.
+    """
     place = find_place(body) if body else None
-    sha256 = hashlib.sha256(body).hexdigest() if body else ""
+    sha256 = sha256 or (hashlib.sha256(body).hexdigest() if body else "")
     return {"file": printable(name), "sha256": sha256, **describe_place(name, place, show_uids)}
 
 
