@@ -35,5 +35,5 @@ def test_a_bulk_run_is_held_against_the_pipeline_alone_and_against_score():
     (row,) = run_bench("bulkspeed", "--files", 96, "--repeats", 1, "--kinds", "dicom")
     kind, alone, run, score, of_alone, of_score = row
     assert kind == "dicom"
-    assert float(run) / float(alone) == pytest.approx(float(of_alone), abs=0.05)
-    assert float(run) / float(score) == pytest.approx(float(of_score), abs=0.05)
+    assert float(run) / float(alone) == pytest.approx(float(of_alone), rel=0.02, abs=0.02)
+    assert float(run) / float(score) == pytest.approx(float(of_score), rel=0.02, abs=0.02)
