@@ -23,7 +23,7 @@ from tests.support.traffic import Steady
 pytestmark = [pytest.mark.server, pytest.mark.ops, pytest.mark.timeout(600)]  # the site's start included
 
 OTHER, PERCENT = "9.10", 50
-BLOCKS, BLOCK_S = int(os.environ.get("LUNG_CT_SHADOW_BLOCKS", "4")), 3
+BLOCKS, BLOCK_S = int(os.environ.get("LUNG_CT_SHADOW_BLOCKS", "3")), 3
 SHARE = 0.4  # of the peak
 IDS = [f"request-number-{number:06}" for number in range(16)]
 
@@ -94,21 +94,33 @@ class Named:
         return self._client.predict(body, request_id=next(self._ids))
 
 
+@pytest.fixture(scope="module")
+def peak(site, slices):
+    return measure_peak(site, slices)
+
+
+@pytest.fixture(scope="module")
+def tenth(site, peak, tmp_path_factory):
+    """A shadow of a tenth, once the peak is known."""
+    archive = build_other(site, tmp_path_factory.mktemp("tenth"), OTHER)
+    done = update(site, archive, "--shadow")
+    assert done.returncode == 0, done.stderr
+    return archive
+
+
 def test_callers_wait_no_longer_for_the_old_model_while_a_shadow_gets_a_tenth_of_their_requests(
-    site, tmp_path, slices, rows
+    site, tenth, peak, slices, rows
 ):
     """In blocks that alternate, none or every tenth of the requests is copied; LUNG_CT_SHADOW_BLOCKS of each.
 
     So few as CI has time for tell a shadow that slows callers by half from one that does not; more tell 5 %.
     """
-    peak = measure_peak(site, slices)
-    done = update(site, build_other(site, tmp_path, OTHER), "--shadow")
-    assert done.returncode == 0, done.stderr
     client = site.door.client("raw", deadline_s=0, timeout_s=90)
     names = [f"a-request-of-number-{number:07}" for number in range(2000 * BLOCKS)]
     copied, others = ([name for name in names if is_in_share(name, 10) is chosen] for chosen in (True, False))
-    mixed = [name for at, name in enumerate(copied) for name in (name, *others[9 * at : 9 * at + 9])]
-    callers = {"none": Named(client, others[9 * len(copied) :]), "a tenth": Named(client, mixed)}
+    half = len(names) // 20
+    mixed = [name for at, name in enumerate(copied[:half]) for name in (name, *others[9 * at : 9 * at + 9])]
+    callers = {"none": Named(client, others[9 * half :]), "a tenth": Named(client, mixed)}
     calls = {"none": [], "a tenth": []}
     for _ in range(BLOCKS):
         for share, caller in callers.items():
@@ -119,9 +131,19 @@ def test_callers_wait_no_longer_for_the_old_model_while_a_shadow_gets_a_tenth_of
             calls[share].append(traffic.calls)
     expected = math.ceil(sum(map(len, calls["a tenth"])) / 10)
     wait_until(lambda: sum(read_counts(site.run)["shadow"]["copies"].values()) == expected, BACK_S, "all are counted")
-    assert update(site, "--back").returncode == 0
     waits = {share: [fmean(c.ended - c.started for c in block) for block in blocks] for share, blocks in calls.items()}
     slower = estimate_ratio(waits["a tenth"], waits["none"])
     sees = f"nothing; at {SHARE} of the peak answers take {slower.show(2)} of what they take without copies"
     rows.append(format_row("a shadow of 10 %", sees, 0))
     assert slower.mean < 1.5
+
+
+def test_a_shadow_that_is_promoted_loses_no_request(site, tenth, load):
+    with load("a shadow of 10 % promoted") as raw:
+        promoted = update(site, "--promote")
+        assert promoted.returncode == 0, promoted.stderr
+    assert not raw.failures()
+    assert not (site.run / FOLDER).exists()
+    assert Client(site.instance).contract()["version"] == OTHER
+    assert (site.store / "lung_ct.mar").read_bytes() == tenth.read_bytes()
+    assert read_metrics(site)["lung_ct_shadow_share",] == 0
