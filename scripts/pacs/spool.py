@@ -17,7 +17,8 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from lungct_tools.folder.source import UnreadableError
-from lungct_tools.pacs.folder import FILE_MODE, FOLDER_MODE, SeriesFolder
+from lungct_tools.pacs.disk import FILE_MODE, make_folder
+from lungct_tools.pacs.folder import SeriesFolder
 from lungct_tools.server.runfolder import RunFolderError, claim, close_empty, resolve
 from lungct_tools.server.scribe import LIMIT, append
 
@@ -50,7 +51,7 @@ class Spool:
             claim(root)
         except RunFolderError as error:
             raise SpoolError(f"{error} --spool names another spool.") from None
-        (root / "series").mkdir(mode=FOLDER_MODE, exist_ok=True)
+        make_folder(root / "series")
         self.root, self._quota = root, quota
         self._mutex, self._journal_mutex = threading.Lock(), threading.Lock()
         self._lock = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,25 @@ def test_a_slice_is_kept_as_it_came_and_its_header_beside_it(spool):
     (name,) = [n for n in series.slices() if series.read(n) == FILES[0]]
     assert name == hash_name(dcmread(io.BytesIO(FILES[0])).SOPInstanceUID)
     assert series.header(name) == read_header(FILES[0])
+
+
+def test_every_folder_on_the_way_to_a_slice_or_a_result_survives_a_loss_of_power(tmp_path, monkeypatch):
+    """A file that is synced is gone all the same where a folder above it is not."""
+    synced, sync = set(), os.fsync
+
+    def note(handle):
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        found = path.iterdir() if path.is_dir() else ()
+        synced.update(Path(str(each).replace("/.1.new/", "/1/")) for each in found)  # it gets its name later
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    with Spool(tmp_path / "spool", 10**6) as spool:
+        series = put(spool, FILES[0])
+        files = [*(series.root / "in").iterdir(), *built(series).folder.iterdir()]
+    way = {folder for file in files for folder in (file, *file.parents) if folder.is_relative_to(spool.root)}
+    assert len(files) == 4
+    assert way - {spool.root} <= synced
 
 
 def test_a_slice_that_comes_again_is_one(spool):
