@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,7 @@ KINDS: dict[str, Callable[[], list[bytes]]] = {
 }
 A_FOLDER = 100  # files
 BATCH = 32
+EVERY_S = 0.05  # a look at the processes that run
 
 
 class Cost(NamedTuple):
@@ -76,15 +78,29 @@ def run_all(commands: Sequence[Sequence[str]]) -> Cost:
     """Run commands at the same time; RuntimeError where one fails."""
     started = time.perf_counter()
     processes = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for command in commands]
-    used = []
-    for process in processes:
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        used.append(usage)
+    used, most = [], 0
+    waiting = list(processes)
+    while waiting:
+        # Not what the system tells of an ended process: that counts what its parent held when it began.
+        most = max([most, *map(read_peak, waiting)])
+        for process in list(waiting):
+            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+            if pid:
+                process.returncode = os.waitstatus_to_exitcode(status)
+                used.append(usage)
+                waiting.remove(process)
+        time.sleep(EVERY_S)
     if any(process.returncode not in (0, 1) for process in processes):
         raise RuntimeError("a command failed; what it said stands above")
     cpu_s = sum(usage.ru_utime + usage.ru_stime for usage in used)
-    return Cost(time.perf_counter() - started, cpu_s, max(usage.ru_maxrss for usage in used) / 1024)
+    return Cost(time.perf_counter() - started, cpu_s, most / 1024)
+
+
+def read_peak(process: subprocess.Popen[bytes]) -> int:
+    """The most that a process has had in memory so far, kB; 0 for one that has just ended."""
+    status = Path(f"/proc/{process.pid}/status").read_text("ascii")
+    found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
 def find_limit(bodies: Sequence[bytes], threads: int) -> Callable[[float], dict[str, float]]:
