@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import zlib
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -12,12 +13,14 @@ from lungct.errors import LungCTError
 from lungct.pixels.ctimage import CT_CLASSES
 from lungct.pixels.elements import Elements, as_text, get_value
 from lungct.pixels.formats import recognise
-from lungct.pixels.header import read_elements
+from lungct.pixels.header import FAULTS, read_elements, read_meta
 from lungct.pixels.plane import check_view
 from lungct.pixels.rendering import translate_faults
+from lungct.pixels.walk import Walk
 
-# Deflated files (PS3.5 A.5) unpack whole before their first tag is known: a small one could fill the memory.
-_DEFLATED = (b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.8.1")
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+_MOST_INFLATED = 2**20  # bytes of a deflated file, which whole could fill the memory; a header is some 5 kB
+_PLAIN = bytes(128) + b"DICM\2\0\x10\0UI\x14\0" + b"1.2.840.10008.1.2.1\0"  # what stands before an inflated data set
 _UIDS = {
     0x00080018: ("SOPInstanceUID", b"UI"),
     0x0020000D: ("StudyInstanceUID", b"UI"),
@@ -136,11 +139,12 @@ def _middle(header: Elements) -> int:
 def _read_header(body: bytes, tags: list[str] | None) -> Any:
     """pydicom's data set up to the pixels, without elements that cannot be parsed; None when it is no DICOM file."""
     try:
-        if recognise(body) != "DICOM" or any(syntax in body[:2048] for syntax in _DEFLATED):
+        if recognise(body) != "DICOM":
             return None
         with translate_faults("The header cannot be read."):
             import pydicom  # a second to import, and only DICOM needs it
 
+            body = _inflate(body)
             pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE  # the server judges the file
             header = pydicom.dcmread(io.BytesIO(body), stop_before_pixels=True, specific_tags=tags, force=True)
             for tag in list(header.keys()):
@@ -153,3 +157,20 @@ def _read_header(body: bytes, tags: list[str] | None) -> Any:
             return header
     except LungCTError:
         return None
+
+
+def _inflate(body: bytes) -> bytes:
+    """A deflated file (PS3.5 A.5) as a plain one, cut off behind what a header takes; any other as it is.
+
+    ValueError where pydicom might take a file for deflated that we cannot read as such: it inflates all there is.
+    """
+    walk = Walk(body, 132)
+    try:
+        syntax = read_meta(walk, body)
+    except FAULTS:
+        if _DEFLATED.encode() in body:
+            raise ValueError from None
+        return body
+    if syntax != _DEFLATED:
+        return body
+    return _PLAIN + zlib.decompressobj(-zlib.MAX_WBITS).decompress(memoryview(body)[walk.at :], _MOST_INFLATED)

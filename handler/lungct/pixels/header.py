@@ -96,8 +96,11 @@ def read_elements(body: bytes, more: Wanted) -> dict[str, Any] | None:
         return None
 
 
-def _read(walk: Walk, body: bytes, wanted: Wanted) -> tuple[str, dict[str, Any]]:
-    """Transfer syntax and values by keyword; the place is before the pixels then."""
+def read_meta(walk: Walk, body: bytes) -> str:
+    """The transfer syntax that the meta header names (PS3.10 7.1); the place is before the data set then.
+
+    FAULTS for a file without such a header.
+    """
     if body[128:132] != b"DICM":
         raise Irregular
     syntax = ""
@@ -105,6 +108,12 @@ def _read(walk: Walk, body: bytes, wanted: Wanted) -> tuple[str, dict[str, Any]]
         element = walk.step()
         if element.tag == SYNTAX:
             syntax = _cut(body, element).decode("ascii").rstrip("\0")
+    return syntax
+
+
+def _read(walk: Walk, body: bytes, wanted: Wanted) -> tuple[str, dict[str, Any]]:
+    """Transfer syntax and values by keyword; the place is before the pixels then."""
+    syntax = read_meta(walk, body)
     walk.implicit = syntax == IMPLICIT
     found = _gather(walk, wanted)
     signed = any(_cut(body, found["PixelRepresentation"]))
