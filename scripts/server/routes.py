@@ -114,8 +114,8 @@ class Routes:
                     raise NoPlaceError
                 self._held += len(chunk)
                 body += chunk
-            headers = {name: value for name, value in request.headers.items() if name not in OURS} | added
-            answer = await self._crew.ask(headers, identity, bytes(body))
+            headers = {name: ", ".join(request.headers.getlist(name)) for name in request.headers if name not in OURS}
+            answer = await self._crew.ask(headers | added, identity, bytes(body))
         except ClientDisconnect:
             return Response(status_code=400)  # to nobody
         except NoPlaceError:

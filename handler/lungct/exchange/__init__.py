@@ -2,7 +2,7 @@
 
 from lungct.exchange import coding, oip
 from lungct.exchange.delivery import split
-from lungct.exchange.form import LOST
+from lungct.exchange.form import CUT_OFF, LOST, SEVERAL, is_form
 from lungct.exchange.origin import Origin, read_origin
 from lungct.exchange.request import ScoreRequest, parse
 from lungct.exchange.result import (
@@ -19,9 +19,11 @@ from lungct.exchange.result import (
 )
 
 __all__ = [
+    "CUT_OFF",
     "JSON",
     "LOST",
     "SCORE_HEADER",
+    "SEVERAL",
     "Heatmap",
     "Origin",
     "Reply",
@@ -32,6 +34,7 @@ __all__ = [
     "coding",
     "encode_json",
     "head",
+    "is_form",
     "oip",
     "parse",
     "read_origin",

@@ -19,6 +19,10 @@ SEVERAL = (
     "OUT=results."
 )
 LOST = f"Of two parts of one name, or a part that was cut off, only some arrived. {SEVERAL}"
+CUT_OFF = (
+    "The form was cut off, or its boundary is another than the header says; send it whole, or the file itself as the "
+    "body."
+)
 NO_FILE = (
     "The form arrived without a whole file: it was cut off, its boundary is another than the header says, or no part "
     "is named data. Send it again, or the file itself as the body."
