@@ -16,11 +16,12 @@ from lungct_tools.server.asgi import Front, listen
 from lungct_tools.server.counters import Counters
 from lungct_tools.server.crew import Answer
 from lungct_tools.server.gpus import count_gpus
-from lungct_tools.server.instance import Instance, find_ports
+from lungct_tools.server.instance import FRONTS, Instance, find_ports
 from lungct_tools.server.keyfile import KeyFile
 from lungct_tools.server.properties import read_properties, write_settings
 from lungct_tools.server.routes import Routes
 from lungct_tools.server.seat import Plan
+from lungct_tools.server.serve import WORKER
 from tests.support.standins import make_archive
 
 
@@ -147,6 +148,23 @@ def test_the_settings_that_are_written_for_java_are_read_again(tmp_path):
     assert found["inference_address"] == "http://127.0.0.1:8080"
     assert found["job_queue_size"] == "7"
     assert found["blacklist_env_vars"].startswith(".*(")
+
+
+@pytest.mark.parametrize("front", FRONTS)
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("plugins_path=/opt/plugins", "plugins_path is not heeded: no plugins"),
+        (" model_store = /elsewhere", "model_store is not heeded: say --store"),
+        ("job_queue_size", "job_queue_size is no KEY=VALUE"),
+        ("=7", "=7 is no KEY=VALUE"),
+    ],
+)
+def test_a_setting_that_would_be_passed_over_in_silence_is_refused(setting, told, front, tmp_path, run_here):
+    make_archive(tmp_path / "store", **{WORKER: ""})
+    place = ("--run", tmp_path / "run", "--store", tmp_path / "store", "--ports", *find_ports(5), "--front", front)
+    code, said = run_here("serve", *place, "--set", setting)
+    assert (code, told in said) == (2, True), said
 
 
 def test_an_archive_without_the_worker_is_told_to_be_built_anew(tmp_path, run_here):
