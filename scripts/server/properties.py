@@ -45,7 +45,7 @@ def write_settings(instance: Instance, store: Path, chosen: list[str]) -> Path:
 
 
 def check(chosen: list[str]) -> None:
-    """ServerError for what is no KEY=VALUE, and for a key, here or in the file, that would be passed over in silence."""
+    """ServerError for what is no KEY=VALUE, and for a key, here or in the file, that nothing would heed."""
     if odd := [each for each in chosen if not each.partition("=")[0].strip() or "=" not in each or "\n" in each]:
         raise ServerError(f"--set {odd[0]} is no KEY=VALUE.")
     given = read_properties(escape("\n".join([SETTINGS.read_text(), *chosen])))

@@ -92,7 +92,7 @@ def test_a_copy_without_its_position_is_one_of_the_slice_that_has_one_and_of_no_
         for order in permutations([*placed[:count], *bare]):
             series = roll_up(*order)
             assert (series["scored"], series["copies"], series["warnings"]) == (count, 2, "")
-    assert find_position([1, 2, 3]) and not find_position(None)
+    assert [bool(find_position(position)) for position in ([1, 2, 3], None)] == [True, False]
 
 
 def find_position(position):

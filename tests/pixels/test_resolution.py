@@ -96,6 +96,11 @@ SQUARE = {
     "TIFF 0": write_tiff(0, 0, 2),
     "TIFF that states one of both": encode(PICTURE, "TIFF", tiffinfo=dict.fromkeys([282], 300.0)),
     "JPEG EXIF as text": encode(PICTURE, "JPEG", exif=type_exif(TEXT, "300", "200")),
+    **{
+        f"JPEG EXIF as {text!r}": encode(PICTURE, "JPEG", exif=type_exif(TEXT, *text))
+        for text in (("", ""), ("3", "2"), ("3", ""))
+    },
+    "JPEG EXIF as a byte": encode(PICTURE, "JPEG", exif=type_exif(1, b"3", b"2")),
     "PNG EXIF as text": encode(PICTURE, "PNG", exif=type_exif(TEXT, "9", "1")),
     "WebP EXIF as bytes": encode(PICTURE, "WEBP", exif=type_exif(UNDEFINED, b"9", b"1")),
     "TIFF as text": encode(PICTURE, "TIFF", tiffinfo=type_tags(TEXT, "300", "200")),

@@ -98,7 +98,7 @@ def call(front, port, key, path="/predictions/lung_ct", more=()):
     """Status, headers and body of a POST, without a network."""
     scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
              "root_path": "", "server": ("127.0.0.1", port), "scheme": "http", "http_version": "1.1",
-             "headers": [(b"authorization", f"Bearer {key}".encode()), (b"host", b"elsewhere.example"), *more]}  # fmt: skip
+             "headers": [(b"authorization", b"Bearer " + key.encode()), (b"host", b"a.example"), *more]}  # fmt: skip
     sent = []
 
     async def receive():

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from PIL import BmpImagePlugin, Image, ImageOps, TiffImagePlugin, WebPImagePlugin
+from PIL import BmpImagePlugin, Image, ImageOps, JpegImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from lungct.errors import LungCTError
 from lungct.pixels.rendering import Rendering, Rule, Terms, Values, check_aspect, check_size, translate_faults
@@ -20,6 +20,8 @@ UInt8 = npt.NDArray[np.uint8]
 
 # Pillow would else import all of its forty plugins for the first TIFF it meets.
 PLUGINS = (BmpImagePlugin, TiffImagePlugin, WebPImagePlugin)
+# It would take one number of EXIF's two for both, and of a text of one letter it opens no file; they are read below.
+JpegImagePlugin.JpegImageFile._read_dpi_from_exif = lambda _: None  # type: ignore[method-assign]
 
 BITS, PHOTOMETRIC, ORIENTATION, SAMPLE_FORMAT = 258, 262, 274, 339  # tags of TIFF 6.0 and EXIF
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
@@ -198,8 +200,7 @@ def _list_resolutions(picture: Image.Image) -> Iterator[tuple[Any, Any]]:
     TIFF's tags or EXIF's. One without a unit of length is left out: it states nothing physical.
     """
     info, tags = picture.info, getattr(picture, "tag_v2", None)
-    # Pillow's is of EXIF, and across alone, in a JPEG without JFIF's; in a TIFF it takes 1 for the one that is missing
-    if "dpi" in info and tags is None and (picture.format != "JPEG" or info.get("jfif_unit") in (1, 2)):
+    if "dpi" in info and tags is None:  # in a TIFF Pillow takes 1 for the one that is missing
         yield info["dpi"]
     if tags is None and info.keys() & METADATA:
         tags = picture.getexif()
