@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Believed: info["dpi"] of a JPEG has both resolutions that its EXIF states, across and down.
 # True:     without a density in JFIF Pillow gives the one across for both, so that pixels of 3 to 2 look square; (72, 72)
-#           where it can read none, PNG and WebP have none. And where the tag is a text
-#           of one letter no JPEG is opened at all.
+#           where it can read none. PNG and WebP have none, TIFF has both. And where the tag is a text of one letter no
+#           JPEG is opened at all.
 # Version:  pillow 13.0.0
 # Matters:  a slice whose pixels are not square is scored and measured as if they were.
 source "$(dirname "$0")/preamble"
