@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import math
+import re
+import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from numbers import Real
 from typing import Any, cast
 
@@ -24,7 +27,12 @@ PLUGINS = (BmpImagePlugin, TiffImagePlugin, WebPImagePlugin)
 JpegImagePlugin.JpegImageFile._read_dpi_from_exif = lambda _: None  # type: ignore[method-assign]
 
 BITS, PHOTOMETRIC, ORIENTATION, SAMPLE_FORMAT = 258, 262, 274, 339  # tags of TIFF 6.0 and EXIF
-X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
+DESCRIPTION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 270, 282, 283, 296
+NO_UNIT = 1  # value of ResolutionUnit
+# The metre, and a pixel's width and height as text; SimpleITK means millimetres.
+SCALE = re.compile(rb"\x01([\d.]+(?:[eE][+-]?\d+)?)\x00([\d.]+(?:[eE][+-]?\d+)?)")
+# What ImageJ says beside it, for a unit of length that TIFF does not have, such as mm.
+UNIT_OF_IMAGEJ = re.compile(r"ImageJ=.*^unit=(?!pixels?$)\S", re.MULTILINE | re.DOTALL)
 PHYSICAL = (2, 3)  # values of ResolutionUnit: inch, the default, and centimetre; JFIF has them as 1 and 2
 SIDEWAYS = range(5, 9)  # values of Orientation that change rows for columns
 WHITE_IS_ZERO = 0  # value of PhotometricInterpretation
@@ -58,7 +66,7 @@ def render(body: bytes, kind: str, terms: Terms) -> Rendering:
         deep = has_deep_channels(picture)
         orientation = turn(picture)
         warnings = ["The picture was turned as its orientation tag says."] if orientation > 1 else []
-        aspect = check_aspect(read_aspect(picture) ** (-1 if orientation in SIDEWAYS else 1), "corrupt_image")
+        aspect = check_aspect(read_aspect(picture, body) ** (-1 if orientation in SIDEWAYS else 1), "corrupt_image")
         if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
             found = render_values(to_values(picture), terms, inverted=_tag(picture, PHOTOMETRIC) == WHITE_IS_ZERO)
             return found._replace(warnings=(*warnings, *found.warnings), aspect=aspect)
@@ -93,15 +101,16 @@ def turn(picture: Image.Image) -> int:
     return orientation if orientation in range(2, 9) else 1
 
 
-def read_aspect(picture: Image.Image) -> float:
+def read_aspect(picture: Image.Image, body: bytes) -> float:
     """Height over width of a pixel as it is stored, by the picture's physical resolution; 1 where it has none.
 
-    A resolution is two positive numbers, in TIFF and EXIF fractions (TIFF 6.0, section 8): texts, bytes or zeros in
-    their place state nothing.
+    `body` is its file. A resolution is two positive numbers, in TIFF and EXIF fractions (TIFF 6.0, section 8): texts,
+    bytes or zeros in their place state nothing.
     """
-    for across, down in _list_resolutions(picture):
+    for across, down in (*_list_scales(picture, body), *_list_resolutions(picture)):
         if all(isinstance(value, Real) and 0 < float(value) < math.inf for value in (across, down)):
-            return float(across) / float(down)
+            aspect = float(across) / float(down)
+            return round(aspect, 2) if round(aspect, 2) in (0.5, 2.0) else aspect  # files have whole numbers of them
     return 1.0
 
 
@@ -195,6 +204,20 @@ def has_offset(values: Values) -> bool:
     return bool(air_or_lung >= 0.05 and soft_tissue >= 0.05)
 
 
+def _list_scales(picture: Image.Image, body: bytes) -> Iterator[tuple[float, float]]:
+    """Height and width of what a pixel shows by a PNG's sCAL (PNG extensions), where SimpleITK keeps a slice's spacing.
+
+    Pillow does not read it.
+    """
+    at, name = 8, b""
+    while picture.format == "PNG" and name not in (b"IDAT", b"IEND"):
+        length, name = struct.unpack_from(">I4s", body, at)
+        if name == b"sCAL" and (found := SCALE.fullmatch(body, at + 8, at + 8 + length)):
+            with suppress(ValueError):  # two points in a number
+                yield float(found[2]), float(found[1])
+        at += 12 + length
+
+
 def _list_resolutions(picture: Image.Image) -> Iterator[tuple[Any, Any]]:
     """What stands where a picture has its resolution, across and down: PNG's pHYs, JFIF's or BMP's density, then
     TIFF's tags or EXIF's. One without a unit of length is left out: it states nothing physical.
@@ -204,7 +227,8 @@ def _list_resolutions(picture: Image.Image) -> Iterator[tuple[Any, Any]]:
         yield info["dpi"]
     if tags is None and info.keys() & METADATA:
         tags = picture.getexif()
-    if tags and tags.get(RESOLUTION_UNIT, PHYSICAL[0]) in PHYSICAL:
+    unit, described = (tags.get(RESOLUTION_UNIT, PHYSICAL[0]), tags.get(DESCRIPTION)) if tags else (0, "")
+    if unit in PHYSICAL or (unit == NO_UNIT and UNIT_OF_IMAGEJ.match(str(described))):
         yield tags.get(X_RESOLUTION), tags.get(Y_RESOLUTION)
 
 
