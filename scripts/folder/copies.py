@@ -10,7 +10,7 @@ class Instances:
 
     A copy has equal pixels as the network saw them at the same position, or where one of the two tells none, whatever
     number it was given, or one instance UID at the same position, frame and instance number (`spot`, as far as the file
-    tells): the UID finds one slice in several transfer syntaxes. Equal pixels at two positions are two slices. One UID
+    tells any): the UID finds one slice in several transfer syntaxes. Equal pixels at two positions are two slices. One UID
     at another position is no copy, but should not be: a warning.
 
     Attributes:
@@ -32,7 +32,8 @@ class Instances:
         self._rows += 1
         content, spot = row.get("pixels_sha256") or row.get("sha256"), row.get("spot", "")
         position = spot.partition(".")[0]
-        place = hash((row["instance"], spot)) if row.get("instance") else None
+        # A UID alone makes no copy: some who remove names give one to all slices.
+        place = hash((row["instance"], spot if spot.strip(".") else content)) if row.get("instance") else None
         marks = tuple(mark for mark in (hash((content, position)) if content else None, place) if mark is not None)
         if row.get("error"):
             self._refused.setdefault(marks or (self._rows,), row.get("axial", True))

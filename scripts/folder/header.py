@@ -50,8 +50,8 @@ class Place(NamedTuple):
         series: SeriesInstanceUID, "" when the header has none.
         order: sorts a series from head to feet; equal orders keep their order by name.
         instance: SOPInstanceUID, "" when the header has none.
-        spot: position in millimetres, "" where none is told, and frames and instance number, as texts: two files of one
-            instance that agree in both are copies of each other, and two of equal pixels that agree in the first.
+        spot: position in millimetres, and frames and instance number, as texts, "" for what is not told: two files of
+            one instance that agree in both are copies of each other, and two of equal pixels that agree in the first.
         axial: False for what the header knows to be no axial image: scouts, other planes, objects that are no CT image.
     """
 
@@ -73,7 +73,7 @@ def find_place(body: bytes) -> Place | None:
     position = _find_position(header)
     frames = [_tell(header.get(name)) for name in ("NumberOfFrames", "InConcatenationNumber", "InstanceNumber")]
     study, series, instance = (str(header.get(f"{level}InstanceUID") or "") for level in ("Study", "Series", "SOP"))
-    spot = (repr(position) if position else "", repr(frames))
+    spot = (repr(position) if position else "", repr(frames) if any(frames) else "")
     return Place(study, series, _find_order(header, position), instance, spot, _is_axial(header))
 
 

@@ -95,6 +95,14 @@ def test_a_copy_without_its_position_is_one_of_the_slice_that_has_one_and_of_no_
     assert [bool(find_position(position)) for position in ([1, 2, 3], None)] == [True, False]
 
 
+def test_one_uid_for_all_slices_of_a_series_makes_no_copies_of_them():
+    rows = [make_row(str(n), pixels_sha256=str(n) * 64, instance="i", spot=".") for n in range(4)]
+    series = roll_up(*rows, rows[0])
+    assert (series["scored"], series["copies"], series["warnings"][:15]) == (4, 1, "1 instance UIDs")
+    body = build_ct(SeriesInstanceUID="1.2")
+    assert describe_file("x", body)["spot"] == "."
+
+
 def find_position(position):
     """What the row of a file with this position has before its numbers; "" where the file tells none."""
     row = describe_file("x", build_ct(SeriesInstanceUID="1.2", ImagePositionPatient=position, InstanceNumber=7))
