@@ -10,8 +10,8 @@ class Instances:
 
     A copy has equal pixels as the network saw them at the same position, or where one of the two tells none, whatever
     number it was given, or one instance UID at the same position, frame and instance number (`spot`, as far as the file
-    tells any): the UID finds one slice in several transfer syntaxes. Equal pixels at two positions are two slices. One UID
-    at another position is no copy, but should not be: a warning.
+    tells any of them): the UID finds one slice in several transfer syntaxes. Equal pixels at two positions are two
+    slices. One UID at another position is no copy, but should not be: a warning.
 
     Attributes:
         scored: slices with a score, copies apart.
