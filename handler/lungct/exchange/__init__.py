@@ -2,7 +2,7 @@
 
 from lungct.exchange import coding, oip
 from lungct.exchange.delivery import split
-from lungct.exchange.form import CUT_OFF, LOST, SEVERAL, is_form
+from lungct.exchange.form import CUT_OFF, LOST, SEVERAL, is_form, read_fields
 from lungct.exchange.origin import Origin, read_origin
 from lungct.exchange.request import ScoreRequest, parse
 from lungct.exchange.result import (
@@ -37,6 +37,7 @@ __all__ = [
     "is_form",
     "oip",
     "parse",
+    "read_fields",
     "read_origin",
     "refuse",
     "split",

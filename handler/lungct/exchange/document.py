@@ -8,6 +8,7 @@ from typing import Any
 from lungct.errors import LungCTError
 from lungct.pixels import find_text
 
+MOST_PARTS = 1000  # of a document; base64 has no comma
 TWICE = "Two fields of the JSON have one name; give each once. One request is one slice, score many with: make score."
 
 
@@ -19,8 +20,10 @@ def is_begun(body: bytes | bytearray) -> bool:
 def load(text: bytes | str) -> Any:
     """The document; ValueError or RecursionError where it is none, LungCTError bad_option for a name that stands twice.
 
-    Python's own reader keeps the last of two.
+    Python's own reader keeps the last of two. ValueError for millions of parts, too, which it would read for seconds.
     """
+    if text.count("," if isinstance(text, str) else b",") > MOST_PARTS:  # type: ignore[arg-type]
+        raise ValueError
     return json.loads(text, object_pairs_hook=_read_object)
 
 

@@ -31,7 +31,26 @@ NO_FORM = (
     "A multipart body is read as multipart/form-data with its boundary in the Content-Type, and this is none; send "
     "such a form, or the file itself as the body."
 )
+MOST_FIELDS = 64  # millions would keep a worker busy for seconds
 PART_BYTES = 2048  # the most that boundary and headers of one part take; a long file name, written twice, is most of it
+
+
+def read_fields(body: bytes) -> dict[str, bytes]:
+    """The fields of a form without parts; none where it is none, such as a file that curl sent by default.
+
+    Raises:
+        LungCTError: bad_option for a field that stands twice.
+    """
+    if body.count(b"&") >= MOST_FIELDS:
+        return {}
+    try:
+        parts = (part.partition("=") for part in body.decode("ascii").replace("+", " ").split("&"))
+        pairs = [(base64text.unescape(name), base64text.unescape(value).encode()) for name, _, value in parts if name]
+    except ValueError:
+        return {}
+    if len(dict(pairs)) < len(pairs):
+        raise LungCTError("bad_option", LOST)
+    return dict(pairs)
 
 
 def is_form(content_type: str) -> bool:

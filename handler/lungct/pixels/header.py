@@ -50,6 +50,7 @@ WANTED: Wanted = {
     0x00281056: ("VOILUTFunction", b"CS"),
     0x00282110: ("LossyImageCompression", b"CS"),
 }
+MOST_BYTES = 1024  # of a wanted value: a list of millions of numbers would take seconds and gigabytes here
 INTEGERS = {b"US": "<H", b"SS": "<h"}
 NUMBERS = {
     b"DS": (re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"), float),
@@ -134,6 +135,8 @@ def _gather(walk: Walk, wanted: Wanted) -> dict[str, Element]:
         before = element.tag
         if element.tag in wanted:
             keyword, vr = wanted[element.tag]
+            if element.length > MOST_BYTES:
+                raise Irregular
             if element.vr and (element.vr not in INTEGERS if vr == AS_PIXELS else element.vr != vr):
                 raise Irregular
             found[keyword] = element._replace(vr=vr)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from lungct.errors import LungCTError
-from lungct.exchange import CUT_OFF, LOST, SEVERAL, is_form
+from lungct.exchange import CUT_OFF, LOST, SEVERAL, is_form, read_fields
 
 logging.getLogger("python_multipart").setLevel(logging.CRITICAL + 1)  # its lines quote bytes of an upload
 MAX_PARTS = 64  # millions of empty ones would keep a worker busy for seconds
@@ -39,19 +38,8 @@ def read_row(body: bytes, headers: Mapping[str, str]) -> tuple[dict[str, Any], d
         row, kinds = _Form().read(body, options[b"boundary"])
         return row, {**{name: {"content-type": each} for name, each in kinds.items()}, **headers}
     if kind == b"application/x-www-form-urlencoded":
-        return _read_fields(body), dict(headers)
+        return read_fields(body), dict(headers)
     return {"body": body}, {"body": {"content-type": kind.decode("latin-1")}, **headers}
-
-
-def _read_fields(body: bytes) -> dict[str, Any]:
-    """The fields of a form without parts; none where it is none, such as a file that curl sent by default."""
-    try:
-        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_PARTS)
-    except ValueError:
-        return {}
-    if len(dict(pairs)) < len(pairs):
-        raise LungCTError("bad_option", LOST)
-    return {name: value.encode() for name, value in pairs}
 
 
 class _Form:
