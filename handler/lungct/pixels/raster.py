@@ -24,7 +24,7 @@ UInt8 = npt.NDArray[np.uint8]
 # Pillow would else import all of its forty plugins for the first TIFF it meets.
 PLUGINS = (BmpImagePlugin, TiffImagePlugin, WebPImagePlugin)
 # It would take one number of EXIF's two for both, and of a text of one letter it opens no file; they are read below.
-JpegImagePlugin.JpegImageFile._read_dpi_from_exif = lambda _: None  # type: ignore[method-assign]
+JpegImagePlugin.JpegImageFile._read_dpi_from_exif = lambda self: None  # type: ignore[method-assign]
 
 BITS, PHOTOMETRIC, ORIENTATION, SAMPLE_FORMAT = 258, 262, 274, 339  # tags of TIFF 6.0 and EXIF
 DESCRIPTION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 270, 282, 283, 296
@@ -227,8 +227,10 @@ def _list_resolutions(picture: Image.Image) -> Iterator[tuple[Any, Any]]:
         yield info["dpi"]
     if tags is None and info.keys() & METADATA:
         tags = picture.getexif()
-    unit, described = (tags.get(RESOLUTION_UNIT, PHYSICAL[0]), tags.get(DESCRIPTION)) if tags else (0, "")
-    if unit in PHYSICAL or (unit == NO_UNIT and UNIT_OF_IMAGEJ.match(str(described))):
+    if not tags:
+        return
+    unit = tags.get(RESOLUTION_UNIT, PHYSICAL[0])
+    if unit in PHYSICAL or (unit == NO_UNIT and UNIT_OF_IMAGEJ.match(str(tags.get(DESCRIPTION)))):
         yield tags.get(X_RESOLUTION), tags.get(Y_RESOLUTION)
 
 
