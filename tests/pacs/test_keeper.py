@@ -125,9 +125,9 @@ def test_a_series_is_deleted_when_its_peer_confirmed_and_the_time_is_over(spool,
     arrive(spool, keeper, *FILES, draw_series(4, name="kept")[3])
     settle(keeper, series)
     (version,) = series.versions()
-    report = dcmread(next(version.folder.glob("*report.dcm")))
-    assert (version.number, "PredecessorDocumentsSequence" in report) == (2, False)  # of one slice: it replaces nothing
-    assert "does not replace" in str(report)
+    report = next(version.folder.glob("*report.dcm"))
+    assert (version.number, "PredecessorDocumentsSequence" in dcmread(report)) == (2, False)  # of one slice
+    assert b"does not replace" in report.read_bytes()
     keeper.close()
 
 
