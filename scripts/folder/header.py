@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import zlib
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -12,22 +13,26 @@ from lungct.errors import LungCTError
 from lungct.pixels.ctimage import CT_CLASSES
 from lungct.pixels.elements import Elements, as_text, get_value
 from lungct.pixels.formats import recognise
-from lungct.pixels.header import read_elements
+from lungct.pixels.header import FAULTS, read_elements, read_meta
 from lungct.pixels.plane import check_view
 from lungct.pixels.rendering import translate_faults
+from lungct.pixels.walk import Walk
 
-# Deflated files (PS3.5 A.5) unpack whole before their first tag is known: a small one could fill the memory.
-_DEFLATED = (b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.8.1")
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+_MOST_INFLATED = 2**20  # bytes of a deflated file, which whole could fill the memory; a header is some 5 kB
+_PLAIN = bytes(128) + b"DICM\2\0\x10\0UI\x14\0" + b"1.2.840.10008.1.2.1\0"  # what stands before an inflated data set
 _UIDS = {
     0x00080018: ("SOPInstanceUID", b"UI"),
     0x0020000D: ("StudyInstanceUID", b"UI"),
     0x0020000E: ("SeriesInstanceUID", b"UI"),
 }
+_FRAMES = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
+_MOST_BYTES = 2**14  # of a value
 _PLACE_TAGS = [
     *(keyword for keyword, _ in _UIDS.values()),
     "SOPClassUID", "ImageType", "InstanceNumber",
     "ImagePositionPatient", "ImageOrientationPatient", "PatientOrientation", "NumberOfFrames", "InConcatenationNumber",
-    "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence",
+    *_FRAMES,
 ]  # fmt: skip
 # Of a usual file: pydicom takes as long for these as the rest of its row takes.
 _USUAL = {
@@ -47,8 +52,8 @@ class Place(NamedTuple):
         series: SeriesInstanceUID, "" when the header has none.
         order: sorts a series from head to feet; equal orders keep their order by name.
         instance: SOPInstanceUID, "" when the header has none.
-        spot: position in millimetres, and frames and instance number, as texts: two files of one instance that agree
-            in both are copies of each other, and two of equal pixels that agree in the first.
+        spot: position in millimetres, and frames and instance number, as texts, "" for what is not told: two files of
+            one instance that agree in both are copies of each other, and two of equal pixels that agree in the first.
         axial: False for what the header knows to be no axial image: scouts, other planes, objects that are no CT image.
     """
 
@@ -70,7 +75,7 @@ def find_place(body: bytes) -> Place | None:
     position = _find_position(header)
     frames = [_tell(header.get(name)) for name in ("NumberOfFrames", "InConcatenationNumber", "InstanceNumber")]
     study, series, instance = (str(header.get(f"{level}InstanceUID") or "") for level in ("Study", "Series", "SOP"))
-    spot = (repr(position), repr(frames))
+    spot = (repr(position) if position else "", repr(frames) if any(frames) else "")
     return Place(study, series, _find_order(header, position), instance, spot, _is_axial(header))
 
 
@@ -136,13 +141,15 @@ def _middle(header: Elements) -> int:
 def _read_header(body: bytes, tags: list[str] | None) -> Any:
     """pydicom's data set up to the pixels, without elements that cannot be parsed; None when it is no DICOM file."""
     try:
-        if recognise(body) != "DICOM" or any(syntax in body[:2048] for syntax in _DEFLATED):
+        if recognise(body) != "DICOM":
             return None
         with translate_faults("The header cannot be read."):
             import pydicom  # a second to import, and only DICOM needs it
 
+            body = _inflate(body)
             pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE  # the server judges the file
             header = pydicom.dcmread(io.BytesIO(body), stop_before_pixels=True, specific_tags=tags, force=True)
+            _drop_long(header)
             for tag in list(header.keys()):
                 try:
                     with translate_faults("The value cannot be read."):
@@ -153,3 +160,34 @@ def _read_header(body: bytes, tags: list[str] | None) -> Any:
             return header
     except LungCTError:
         return None
+
+
+def _drop_long(header: Any) -> None:
+    """Take away what is longer than any value that is looked at here: a list of millions takes pydicom a minute."""
+    datasets = [header]
+    for frames in (header.get(keyword) for keyword in _FRAMES):
+        datasets += frames[_middle(header) :][:1] or frames[:1] if frames else []
+    for data in datasets:  # grows meanwhile
+        for tag in list(data.keys()):
+            element = data.get_item(tag)
+            if getattr(element, "length", 0) > _MOST_BYTES and element.tag.group != 0x5200:
+                del data[tag]
+            elif data is not header and data[tag].VR == "SQ":
+                datasets += data[tag].value[:1]
+
+
+def _inflate(body: bytes) -> bytes:
+    """A deflated file (PS3.5 A.5) as a plain one, cut off behind what a header takes; any other as it is.
+
+    ValueError where pydicom might take a file for deflated that we cannot read as such: it inflates all there is.
+    """
+    walk = Walk(body, 132)
+    try:
+        syntax = read_meta(walk, body)
+    except FAULTS:
+        if _DEFLATED.encode() in body:
+            raise ValueError from None
+        return body
+    if syntax != _DEFLATED:
+        return body
+    return _PLAIN + zlib.decompressobj(-zlib.MAX_WBITS).decompress(memoryview(body)[walk.at :], _MOST_INFLATED)

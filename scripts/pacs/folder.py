@@ -167,19 +167,21 @@ class SeriesFolder:
     def close(self) -> None:
         """Delete slices, rows and objects. Hashes and numbers stay, so that a slice sent again is known."""
         slices = sorted({*self.closed().get("slices", ()), *self.slices()})
-        number, report = self.last_report()
-        left = {"slices": slices, "report": report, "version": number}
+        left = {"slices": slices, "version": self.last_report()[0]}
         write_durably(self.root / "closed.json", json.dumps(left).encode())
         for name in ("in", "out"):
             shutil.rmtree(self.root / name, ignore_errors=True)
         (self.root / "rows.jsonl").unlink(missing_ok=True)
 
     def last_report(self) -> tuple[int, list[str] | None]:
-        """Number of the last version, closed ones too, and series and SOP instance UID of its report; 0 and None."""
-        versions, before = self.versions(), self.closed()
+        """Number of the last version, closed ones too, or 0; series and SOP instance UID of its report.
+
+        None of a closed one: its slices are gone, so that what comes late is no other version of it.
+        """
+        versions = self.versions()
         if versions:
             return versions[-1].number, versions[-1].manifest["report"]
-        return before.get("version", 0), before.get("report")
+        return self.closed().get("version", 0), None
 
     def size(self) -> int:
         """Bytes on disk."""

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import uid
+from pydicom.dataset import Dataset
 
 from lungct_tools.folder import header
 from lungct_tools.folder.header import find_place
@@ -84,3 +85,18 @@ def test_the_place_of_a_usual_file_needs_no_pydicom(tmp_path):
         "assert 'pydicom' not in sys.modules"
     )
     subprocess.run([sys.executable, "-P", "-c", script, tmp_path / "slice.dcm"], check=True)
+
+
+def test_a_list_that_is_longer_than_any_place_is_none_wherever_it_stands():
+    """Pydicom takes a minute for millions of numbers."""
+    for count, told in ((3, True), (10_000, False)):
+        position = ["1"] * count
+        plane, frame = Dataset(), Dataset()
+        plane.ImagePositionPatient, frame.PlanePositionSequence = position, [plane]
+        bare = {**PLACED, "ImagePositionPatient": None, "PerFrameFunctionalGroupsSequence": [frame]}
+        for body in (
+            build_ct(syntax=uid.ImplicitVRLittleEndian, **{**PLACED, "ImagePositionPatient": position}),
+            build_ct(syntax=uid.ImplicitVRLittleEndian, **bare),
+        ):
+            found = find_place(body)
+            assert (bool(found.spot[0]), found.series) == (told, PLACED["SeriesInstanceUID"])

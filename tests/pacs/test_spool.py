@@ -82,6 +82,16 @@ def test_another_slice_with_the_uid_of_a_known_one_is_refused_and_changes_nothin
     assert [series.read(name) for name in series.slices()] == [FILES[0]]
 
 
+def test_of_slices_that_tell_no_place_the_uid_alone_makes_no_copies(spool):
+    """Some who remove names give one UID to all slices, and take their numbers and positions away."""
+    header = read_header(FILES[0])
+    del header.InstanceNumber, header.ImagePositionPatient
+    assert spool.put(FILES[0], header)[1]
+    assert spool.put(FILES[0], header)[1] is None
+    with pytest.raises(UnreadableError, match="Another slice"):
+        spool.put(FILES[1], header)
+
+
 def test_a_second_process_is_refused(spool):
     with pytest.raises(SpoolError, match="Another process"):
         Spool(spool.root, 10**6)
@@ -107,7 +117,7 @@ def test_what_was_deleted_is_still_known(spool):
     assert sorted(path.name for path in series.root.iterdir()) == ["closed.json"]
     assert spool.put(FILES[0], read_header(FILES[0]))[1] is None
     assert spool.put(FILES[2], read_header(FILES[2]))[1]
-    assert series.last_report() == (1, ["1", "2"])
+    assert series.last_report() == (1, None)
 
 
 def test_a_result_that_was_being_written_is_none(spool):

@@ -50,6 +50,7 @@ WANTED: Wanted = {
     0x00281056: ("VOILUTFunction", b"CS"),
     0x00282110: ("LossyImageCompression", b"CS"),
 }
+MOST_BYTES = 1024  # of a wanted value: a list of millions of numbers would take seconds and gigabytes here
 INTEGERS = {b"US": "<H", b"SS": "<h"}
 NUMBERS = {
     b"DS": (re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"), float),
@@ -96,8 +97,11 @@ def read_elements(body: bytes, more: Wanted) -> dict[str, Any] | None:
         return None
 
 
-def _read(walk: Walk, body: bytes, wanted: Wanted) -> tuple[str, dict[str, Any]]:
-    """Transfer syntax and values by keyword; the place is before the pixels then."""
+def read_meta(walk: Walk, body: bytes) -> str:
+    """The transfer syntax that the meta header names (PS3.10 7.1); the place is before the data set then.
+
+    FAULTS for a file without such a header.
+    """
     if body[128:132] != b"DICM":
         raise Irregular
     syntax = ""
@@ -105,6 +109,12 @@ def _read(walk: Walk, body: bytes, wanted: Wanted) -> tuple[str, dict[str, Any]]
         element = walk.step()
         if element.tag == SYNTAX:
             syntax = _cut(body, element).decode("ascii").rstrip("\0")
+    return syntax
+
+
+def _read(walk: Walk, body: bytes, wanted: Wanted) -> tuple[str, dict[str, Any]]:
+    """Transfer syntax and values by keyword; the place is before the pixels then."""
+    syntax = read_meta(walk, body)
     walk.implicit = syntax == IMPLICIT
     found = _gather(walk, wanted)
     signed = any(_cut(body, found["PixelRepresentation"]))
@@ -125,6 +135,8 @@ def _gather(walk: Walk, wanted: Wanted) -> dict[str, Element]:
         before = element.tag
         if element.tag in wanted:
             keyword, vr = wanted[element.tag]
+            if element.length > MOST_BYTES:
+                raise Irregular
             if element.vr and (element.vr not in INTEGERS if vr == AS_PIXELS else element.vr != vr):
                 raise Irregular
             found[keyword] = element._replace(vr=vr)
