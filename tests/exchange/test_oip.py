@@ -123,8 +123,11 @@ def test_the_binary_tensor_extension_is_read():
 def test_a_binary_tensor_that_does_not_fit_its_header_is_refused():
     headers, body = binary(b"file")
     deep = b"[" * 10**5  # deeper than a parser may go
-    for name, wrong in (("x", body), ("-3", body), ("1", body), (str(len(deep)), deep)):
-        with pytest.raises(LungCTError, match="JSON header"):
+    for name, wrong, told in (
+        *((each, body, "JSON header") for each in ("x", "-3", "1")),
+        (str(len(deep)), deep, "values"),
+    ):
+        with pytest.raises(LungCTError, match=told):
             parse({"body": bytearray(wrong)}, {"Inference-Header-Content-Length": name}, CLASSES)
     with pytest.raises(LungCTError, match="JSON header"):
         parse({"body": bytearray(body + b"more")}, headers, CLASSES)

@@ -9,6 +9,10 @@ from lungct.errors import LungCTError
 from lungct.pixels import find_text
 
 MOST_PARTS = 200  # of a document: commas and brackets, of which base64 has none
+MANY = (
+    f"The JSON has more than {MOST_PARTS} values; the file is one text in base64: "
+    '{"data": "<base64>"}, or in a tensor "datatype": "BYTES", "data": ["<base64>"].'
+)
 TWICE = "Two fields of the JSON have one name; give each once. One request is one slice, score many with: make score."
 
 
@@ -18,14 +22,15 @@ def is_begun(body: bytes | bytearray) -> bool:
 
 
 def load(text: bytes | str) -> Any:
-    """The document; ValueError or RecursionError where it is none, LungCTError bad_option for a name that stands twice.
+    """The document; ValueError or RecursionError where it is none.
 
-    Python's own reader keeps the last of two. ValueError for too many parts, too: millions take it seconds, and those
-    within each other are as many calls.
+    Raises:
+        LungCTError: bad_option for a name that stands twice, of which Python's own reader keeps the last; and for many
+            parts: millions take it seconds, and those within each other are as many calls.
     """
     marks = ",[{" if isinstance(text, str) else (b",", b"[", b"{")
     if sum(map(text.count, marks)) > MOST_PARTS:  # type: ignore[arg-type]
-        raise ValueError
+        raise LungCTError("bad_option", MANY)
     return json.loads(text, object_pairs_hook=_read_object)
 
 
