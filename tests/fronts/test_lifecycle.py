@@ -16,6 +16,7 @@ from lungct_tools import ROOT
 from lungct_tools.server.gpus import find_unreadable_gpus
 from lungct_tools.server.health import check_live, check_ready, count_batches, count_ready
 from lungct_tools.server.instance import Instance, find_ports
+from lungct_tools.server.processes import is_stopped
 from lungct_tools.server.runfolder import SOCKET_PATH_LIMIT, make_temp
 from lungct_tools.server.scale import wait_workers
 from lungct_tools.server.serve import find_busy
@@ -60,6 +61,7 @@ def test_a_worker_that_hangs_is_not_ready_though_torchserve_says_so(server, clie
     worker = client.describe()["workers"][0]["pid"]
     os.kill(worker, signal.SIGSTOP)
     try:
+        wait_until(lambda: is_stopped(worker), 30, "it is stopped")
         assert check_ready(server) == "0 of 1 workers are READY"
         assert client.describe()["workers"][0]["status"] == "READY"
         monkeypatch.setattr("lungct_tools.server.health.is_stopped", lambda _: False)  # one that hangs for itself
