@@ -19,6 +19,7 @@ from lungct_tools.folder.source import MAX_BYTES
 from lungct_tools.page import examples, markup
 from lungct_tools.page.advice import explain_failure, explain_state
 from lungct_tools.page.curve import show_curve
+from lungct_tools.page.lightbox import Spot
 from lungct_tools.page.overview import AT, SERIES, choose_finding, choose_series, go, show_verdict
 from lungct_tools.page.reading import READINGS, is_new, recall_readings, tell_agreement
 from lungct_tools.page.study import Finding, Study, analyze, connect
@@ -154,8 +155,10 @@ def show_chosen(study: Study, group: list[Finding], classes: tuple[str, ...]) ->
         if told := tell_agreement(group, readings):
             st.caption(told)
 
-    make_picture = show_finding(finding, contract, group, show_beside)
-    with st.container(horizontal=True):
+    series = f"{study.token} {st.session_state.get(SERIES, 0)}"
+    spot = Spot(st.session_state[AT], series, series, len(group))
+    make_picture = show_finding(group, spot, contract, show_beside)
+    with st.container(key="keep", horizontal=True):
         if make_picture:
             name = f"{finding.upload.stem}-heatmap.png"
             st.download_button(

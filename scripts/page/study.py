@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from typing import Any
+from uuid import uuid4
 
 from lungct.errors import LungCTError
 from lungct.pixels.image import Plane, Slice, decode, read_plane
@@ -78,10 +79,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Study:
-    """All findings, series by series, and why it ended early if it did."""
+    """All findings, series by series, and why it ended early if it did.
+
+    Attributes:
+        token: tells it from any other, of the same files, too.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     failure: str = ""
+    token: str = field(default_factory=lambda: uuid4().hex)
 
     @property
     def mark(self) -> str:
