@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from lungct import NOTICE
@@ -26,6 +27,7 @@ from lungct_tools.page.study import Finding, Study, analyze, connect
 from lungct_tools.page.table import make_csv, show_table
 from lungct_tools.page.uploads import MAX_SLICES, MAX_TOTAL, Upload, hash_content, unpack
 from lungct_tools.page.viewer import TAGS, show_finding
+from lungct_tools.page.waiting import Waiting
 from lungct_tools.server.choice import read_environment
 from lungct_tools.server.status import describe
 
@@ -73,24 +75,22 @@ def identify(files: list[UploadedFile]) -> list[tuple[str, str]]:
     return sorted((file.name, hashes[file.file_id]) for file in files)
 
 
-def score(slices: Sequence[Upload], notes: list[str]) -> None:
-    """Send everything to the server and keep what it says in this browser session."""
+def score(place: DeltaGenerator, slices: Sequence[Upload], notes: list[str]) -> None:
+    """Send everything to the server and keep what it says in this browser session.
+
+    Args:
+        place: for what there is to see meanwhile.
+    """
     read_state.clear()
     client = connect(read_environment(find_run()))
-    bar = st.progress(0.0, "Asking the server")
     try:
         contract = client.contract()
     except (ServerError, TokenError, RefusedError) as error:
         st.session_state[STUDY] = Study(failure=explain_failure(error))
     else:
-        study = analyze(
-            client,
-            slices,
-            Window(**contract["window"]),
-            lambda done: bar.progress(done / len(slices), f"{done} of {len(slices)} slices"),
-        )
+        waiting = Waiting(place, len(slices), contract)
+        study = analyze(client, slices, Window(**contract["window"]), waiting.advance)
         st.session_state[STUDY], st.session_state[CONTRACT] = study, contract
-    bar.empty()
     gc.collect()
     gc.freeze()  # Streamlit has all objects collected after each run: the tenth of a second would hold up every slice
     st.session_state[NOTES] = notes
@@ -98,8 +98,8 @@ def score(slices: Sequence[Upload], notes: list[str]) -> None:
         st.session_state.pop(choice, None)
 
 
-def start() -> None:
-    """Let the person choose files or an example, and score them."""
+def start(place: DeltaGenerator) -> None:
+    """Let the person choose files or an example, and score them; meanwhile something is drawn into `place`."""
     files = ask_files()
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         analyzing = st.button("Analyze", type="primary", disabled=not files, icon=":material/search:")
@@ -107,9 +107,9 @@ def start() -> None:
         picked = [name for name in (examples.SERIES, examples.PICTURE) if st.button(name, icon=":material/draw:")]
     st.caption(PRIVACY)
     if analyzing:
-        score(*unpack([Upload(file.name, file.getvalue()) for file in files]))
+        score(place, *unpack([Upload(file.name, file.getvalue()) for file in files]))
     elif picked:
-        score(examples.draw_example(picked[0]), [f"{examples.DRAWN} {INSTEAD}" if files else examples.DRAWN])
+        score(place, examples.draw_example(picked[0]), [f"{examples.DRAWN} {INSTEAD}" if files else examples.DRAWN])
     else:
         return
     st.session_state[ASKED] = identify(files)
@@ -190,8 +190,10 @@ def main() -> None:
     study = find_study()
     shown = study is not None and bool(study.findings)
     choose, about = st.columns(2) if shown else (st.container(), None)
-    with choose, st.expander("Files", expanded=not shown, icon=":material/upload_file:"):
-        start()
+    folded = choose.expander("Files", expanded=not shown, icon=":material/upload_file:")
+    place = st.empty()
+    with folded:
+        start(place)
     if about:
         contract = st.session_state[CONTRACT]
         with about, st.expander(f"About this model. {tell_never(contract)}", icon=":material/info:"):

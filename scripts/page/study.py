@@ -114,12 +114,14 @@ def connect(server: Local | Gateway) -> Client:
     return Client(server, deadline_s=DEADLINE_S, timeout_s=DEADLINE_S)
 
 
-def analyze(client: Client, uploads: Sequence[Upload], default: Window, advance: Callable[[int], None]) -> Study:
+def analyze(
+    client: Client, uploads: Sequence[Upload], default: Window, advance: Callable[[Sequence[Finding]], None]
+) -> Study:
     """Score all slices; a refused one becomes a finding with its error, a failing server ends the study early.
 
     Args:
         default: the model's window, for the thumbnails.
-        advance: told how many are done.
+        advance: told what is known so far, after each slice.
     """
     findings: list[Finding] = []
     with ThreadPoolExecutor(IN_FLIGHT) as pool:
@@ -127,7 +129,7 @@ def analyze(client: Client, uploads: Sequence[Upload], default: Window, advance:
         try:
             for future in futures:
                 findings.append(future.result())
-                advance(len(findings))
+                advance(findings)
         except (ServerError, TokenError) as error:
             for future in futures:
                 future.cancel()

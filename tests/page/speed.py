@@ -25,34 +25,36 @@ from lungct_tools import ROOT
 from lungct_tools.commandline import compose
 from lungct_tools.page.browser import Browser, open_browser, run_page
 from lungct_tools.server.instance import find_ports
-from tests.pacs.speed import find_family, read_peak, write_series
+from tests.pacs.speed import read_peak, write_series
 
-STEPS = 15
+STEPS = 30
 DEADLINE_S = 240
-# What is on the screen: the slice that the viewer shows, or the picture that version 1.4 has in its place. `top.took`
-# becomes the milliseconds from an event until that is another one, and painted.
-WATCH = """
-const [kind, inner] = arguments;
+# What is on the screen: the slice that the viewer shows, or the picture that version 1.4 has in its place.
+SEEN = """
 const viewer = () => document.querySelector("iframe[title*=lightbox]")?.contentDocument;
 const seen = () => {
   const picture = document.querySelector("[data-testid=stImage] img");
   return viewer()?.documentElement?.dataset.at ?? (picture?.complete && picture.naturalWidth ? picture.src : undefined);
 };
-const before = seen();
+"""
+# `top.took` becomes the milliseconds from an event until something else is on the screen, and painted.
+WATCH = f"""{SEEN}
+const [kind, inner] = arguments, before = seen();
 top.took = null;
-const start = () => {
+const start = () => {{
   const began = performance.now();
-  const look = () => {
+  const look = () => {{
     if ([before, undefined].includes(seen())) requestAnimationFrame(look);
-    else requestAnimationFrame(() => setTimeout(() => { top.took = performance.now() - began; }));
-  };
+    else requestAnimationFrame(() => setTimeout(() => {{ top.took = performance.now() - began; }}));
+  }};
   look();
-};
-for (const each of [document, viewer()]) each?.addEventListener(kind, start, {capture: true, once: true});
+}};
+for (const each of [window, viewer()?.defaultView]) each?.addEventListener(kind, start, {{capture: true, once: true}});
 if (inner && viewer()) viewer().getElementById("panes").focus();
 else document.activeElement.blur();
 return Boolean(viewer());
 """
+FOLLOWED = f"{SEEN} return seen() !== undefined && !document.querySelector('.ls-following');"
 ENABLED = """
 return [...document.querySelectorAll("button")].some(each => each.innerText.includes("Analyze") && !each.disabled);
 """
@@ -63,10 +65,12 @@ class Found(NamedTuple):
 
     first_s: float
     all_s: float
-    steps_ms: dict[str, list[float]]
+    viewer_ms: list[float]
+    fast_ms: list[float]
+    page_ms: list[float]
     held: float
-    children: float
     peak: float
+    children: float
 
 
 class Visit:
@@ -82,49 +86,53 @@ class Visit:
         browser.settle()
 
     def _took(self) -> float:
-        return self._browser.wait(lambda driver: driver.execute_script("return top.took"), "another picture")
+        return float(self._browser.wait(lambda driver: driver.execute_script("return top.took"), "another picture"))
 
-    def analyze(self) -> tuple[float, float]:
-        """Seconds from the press to the first picture, and to the end of all."""
-        self._driver.execute_script(WATCH, "click", "")
-        began = time.monotonic()
-        self._browser.press("Analyze")
-        first = self._took() / 1000
-        self._browser.wait(lambda _: self.find_place(), "all slices")
+    def _follow(self) -> None:
+        """Wait until all that the page tells is of the slice that is shown, and it rests."""
+        self._browser.wait(lambda driver: driver.execute_script(FOLLOWED), "the page's answer")
         self._browser.settle()
-        return first, time.monotonic() - began
 
-    def find_place(self) -> tuple[int, int] | None:
+    def _find_place(self) -> tuple[int, int] | None:
         """Number of the slice that the page tells of, and how many there are."""
         found = re.search(r"Slice (\d+) of (\d+):", self._driver.find_element("tag name", "body").text)
         return (int(found[1]), int(found[2])) if found else None
 
-    def step(self, inner: str, outer: str, settle: bool) -> list[float]:
-        """Milliseconds of each of STEPS keys to the viewer, where there is one and a key for it, else to the page."""
+    def analyze(self) -> tuple[float, float]:
+        """Seconds from the press to the first picture, and until all slices can be looked through."""
+        self._driver.execute_script(WATCH, "click", "")
+        began = time.monotonic()
+        self._browser.press("Analyze")
+        first = self._took() / 1000
+        self._browser.wait(lambda _: self._find_place(), "all slices")
+        self._follow()
+        return first, time.monotonic() - began
+
+    def step(self, inside: bool, rest: bool) -> list[float]:
+        """Milliseconds of each of STEPS keys, until the next slice is seen.
+
+        Args:
+            inside: the key is pressed in the viewer, where there is one.
+            rest: each is pressed when the page has followed the one before, not as soon as that is seen.
+        """
+        self._follow()
+        at, count = self._find_place() or (1, 1)
+        back = at > count / 2
         times = []
         for _ in range(STEPS):
-            if settle:
-                self._browser.settle()
-            there = self._driver.execute_script(WATCH, "keydown", inner)
-            ActionChains(self._driver, duration=0).send_keys(inner if inner and there else outer).perform()
+            if rest:
+                self._follow()
+            there = self._driver.execute_script(WATCH, "keydown", inside)
+            arrow = Keys.ARROW_UP if back else Keys.ARROW_DOWN
+            key = arrow if inside and there else "p" if back else "n"
+            ActionChains(self._driver, duration=0).send_keys(key).perform()
             times.append(self._took())
-        self._browser.settle()
         return times
-
-    def look_through(self) -> dict[str, list[float]]:
-        """Steps by each way."""
-        ways = {}
-        for name, inner, settle in (("one", "yes", True), ("fast", "yes", False), ("page", "", True)):
-            at, count = self.find_place() or (1, 1)
-            forth = at < count / 2
-            key = (Keys.ARROW_DOWN if forth else Keys.ARROW_UP) if inner else ""
-            ways[name] = self.step(key, "n" if forth else "p", settle)
-        return ways
 
 
 def read_share(pid: int) -> float:
     """MiB that a process holds, its part of what it shares with others (Pss of proc_pid_smaps(5))."""
-    return int(re.search(r"^Pss:\s*(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)[1]) / 1024
+    return int(re.findall(r"^Pss:\s*(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)[0]) / 1024
 
 
 def measure(run: Path, before: Path | None, paths: Sequence[Path]) -> Found:
@@ -132,11 +140,10 @@ def measure(run: Path, before: Path | None, paths: Sequence[Path]) -> Found:
     port = find_ports(1)[0]
     url = f"http://127.0.0.1:{port}"
     options = ("--run", str(run.resolve()), "--port", str(port))
+    command, environment = compose("ui", *options), dict(os.environ)
     if before:
         command = [sys.executable, "-m", "scripts.app", *options]
-        environment = {**os.environ, "PYTHONPATH": f"{before}:{before / 'handler'}"}
-    else:
-        command, environment = compose("ui", *options), dict(os.environ)
+        environment["PYTHONPATH"] = f"{before}:{before / 'handler'}"
     with (
         tempfile.TemporaryDirectory() as downloads,
         run_page(command, url, environment, before or ROOT) as pid,
@@ -144,31 +151,43 @@ def measure(run: Path, before: Path | None, paths: Sequence[Path]) -> Found:
     ):
         visit = Visit(browser, url, paths)
         first, whole = visit.analyze()
-        steps = visit.look_through()
-        own, *others = find_family(pid)
-        return Found(first, whole, steps, read_share(own), sum(map(read_share, others)), read_peak(own) / 1024)
+        steps = visit.step(True, True), visit.step(True, False), visit.step(False, True)
+        children = sum(read_share(child) for child in find_children(pid))
+        return Found(first, whole, *steps, read_share(pid), read_peak(pid) / 1024, children)
 
 
-def tell(name: str, found: Found) -> str:
-    """A line for a version."""
-    words = [f"first slice {found.first_s:.2f} s, all {found.all_s:.2f} s"]
-    for way, times in found.steps_ms.items():
-        words.append(f"{way} {statistics.median(times):.0f} ms (95 %: {statistics.quantiles(times, n=20)[-1]:.0f})")
-    words.append(f"holds {found.held:.0f} MiB, at most {found.peak:.0f}; its children {found.children:.0f} MiB")
-    return f"{name}: {'; '.join(words)}"
+def find_children(pid: int) -> list[int]:
+    """Processes that any thread of a process started, and theirs."""
+    lists = (path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children"))
+    children = [int(child) for each in lists for child in each]
+    return children + [each for child in children for each in find_children(child)]
+
+
+def tell(times: list[float]) -> str:
+    """Median and 95 % of times."""
+    return f"{statistics.median(times):.0f} ms, 95 %: {statistics.quantiles(times, n=20)[-1]:.0f} ms"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--before", type=Path)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temp:
         paths = write_series(Path(temp) / "in", args.count, "speed")
-        for name, before in {"1.4": args.before, "now": None}.items():
-            if before or name == "now":
-                sys.stdout.write(f"{tell(name, measure(args.run, before, paths))}\n")
+        found = [measure(args.run, before, paths) for before in ([args.before] if args.before else []) + [None]]
+    names = {
+        "Analyze to the first slice": [f"{each.first_s:.1f} s" for each in found],
+        "Analyze to all slices": [f"{each.all_s:.1f} s" for each in found],
+        "one slice further, in the viewer": [tell(each.viewer_ms) for each in found],
+        "the next as soon as one is seen": [tell(each.fast_ms) for each in found],
+        "one slice further, by the page's keys": [tell(each.page_ms) for each in found],
+        "memory of the page's process": [f"{each.held:.0f} MiB, at most {each.peak:.0f} MiB" for each in found],
+        "of its children": [f"{each.children:.0f} MiB" for each in found],
+    }
+    for name, cells in names.items():
+        sys.stdout.write(f"| {' | '.join([name, *cells])} |\n")
 
 
 if __name__ == "__main__":

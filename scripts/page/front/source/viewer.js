@@ -1,6 +1,7 @@
 // The viewer: what Python sends is shown, what hands do is done; only slices that are not here are asked of Python.
 
 import { Overlay } from "./overlay.js";
+import { listen, mark } from "./page.js";
 import { Panes } from "./panes.js";
 import { Scroll } from "./scroll.js";
 import { Store } from "./store.js";
@@ -106,6 +107,7 @@ export function open(answer, grow, fail) {
     else return;
     event.preventDefault();
   });
+  listen((by) => scroll.step(by));
   find("panes").addEventListener(
     "wheel",
     (event) => {
@@ -147,7 +149,7 @@ export function open(answer, grow, fail) {
 
   /** Show slice `at`, or a later wish; what the page says beside us is marked while that is of slice `page`. */
   async function show(at, page) {
-    window.parent.document.documentElement.classList.toggle("ls-following", at !== page);
+    mark(at !== page);
     const drawing = wanted !== null;
     wanted = { ...store.get(at), series: look.series };
     if (drawing) return;
