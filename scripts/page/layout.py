@@ -56,12 +56,18 @@ def show_server() -> None:
 
 def ask_files() -> list[UploadedFile]:
     """What the person chose. Any name is allowed: DICOM files often have no suffix."""
-    return st.file_uploader(
+    st.file_uploader(
         "CT slices: PNG, JPEG, TIFF, DICOM, or a ZIP of them. "
         f"At most {MAX_SLICES:,} slices of {MAX_BYTES >> 20} MB each, {MAX_TOTAL >> 20} MB in all",
         accept_multiple_files=True,
         key=FILES,
     )
+    return find_files()
+
+
+def find_files() -> list[UploadedFile]:
+    """The files that are chosen, whose bytes Streamlit holds; the uploader itself returns a copy of them all."""
+    return [file for file in st.session_state.get(FILES, []) if isinstance(file, UploadedFile)]
 
 
 def identify(files: list[UploadedFile]) -> list[tuple[str, str]]:
@@ -176,7 +182,7 @@ def show_chosen(study: Study, group: list[Finding], classes: tuple[str, ...]) ->
 
 def find_study() -> Study | None:
     """What was scored last, files or an example, while the chosen files stay the same; None before that and after."""
-    same = st.session_state.get(ASKED) == identify(st.session_state.get(FILES, []))
+    same = st.session_state.get(ASKED) == identify(find_files())
     return st.session_state[STUDY] if same else None
 
 
@@ -204,7 +210,7 @@ def main() -> None:
         show_notes()
     if study and study.findings:
         show_study(study)
-    elif not study and ASKED in st.session_state and st.session_state[FILES]:
+    elif not study and ASKED in st.session_state and find_files():
         st.info("The files above have changed since: press Analyze to score them.")
 
 
