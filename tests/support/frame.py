@@ -29,17 +29,29 @@ const pen = Object.assign(document.createElement("canvas"), {width, height}).get
 for (const each of pane.querySelectorAll("canvas")) if (each.width) pen.drawImage(each, 0, 0, width, height);
 return [width, height, [...pen.getImageData(0, 0, width, height).data].filter((_, at) => at % 4 < 3)];
 """
-# How long a turn of the wheel takes, in milliseconds: until Python's answer is there, and from then until it is shown.
+# How long a turn of the wheel takes until the next slice is painted, in milliseconds.
 TURN = """
 const [pixels, done] = arguments, panes = document.getElementById("panes"), began = performance.now();
-let arrived = 0;
-addEventListener("message", ({data}) => { if (data?.type === "streamlit:render") arrived = performance.now(); },
- {capture: true, once: true});
 new MutationObserver((_, watch) => {
   watch.disconnect();
-  requestAnimationFrame(() => setTimeout(() => done([arrived - began, performance.now() - arrived])));
+  requestAnimationFrame(() => setTimeout(() => done(performance.now() - began)));
 }).observe(document.documentElement, {attributes: true, attributeFilter: ["data-at"]});
 panes.dispatchEvent(new WheelEvent("wheel", {deltaY: pixels, bubbles: true, cancelable: true}));
+"""
+# Keeps what the viewer says to Python, for as long as a test wants.
+HOLD = """
+window.held = [];
+window.hold = (event) => {
+  if (event.data?.type !== "streamlit:setComponentValue") return;
+  event.stopImmediatePropagation();
+  held.push(event);
+};
+addEventListener("message", hold, {capture: true});
+"""
+RELEASE = """
+removeEventListener("message", hold, {capture: true});
+for (const {data, origin, source} of held) dispatchEvent(new MessageEvent("message", {data, origin, source}));
+return held.length;
 """
 
 
@@ -114,11 +126,30 @@ class Frame:
             origin = ScrollOrigin.from_element(self._find("original"))
             ActionChains(self._driver).scroll_from_origin(origin, 0, pixels).perform()
 
-    def time_turn(self, pixels: int) -> tuple[float, float]:
-        """Turn the wheel and wait for the slice; milliseconds of the round trip, and of what comes after it."""
+    def time_turn(self, pixels: int) -> float:
+        """Turn the wheel and wait for the slice; milliseconds until it is seen."""
         with self.entered():
-            took = self._driver.execute_async_script(TURN, pixels)
-        return float(took[0]), float(took[1])
+            return float(self._driver.execute_async_script(TURN, pixels))
+
+    @contextmanager
+    def held(self) -> Iterator[list[int]]:
+        """Python hears nothing of the viewer in the block; after it the list has how often it was asked."""
+        questions: list[int] = []
+        self._driver.execute_script(HOLD)
+        try:
+            yield questions
+        finally:
+            questions.append(self._driver.execute_script(RELEASE))
+
+    @property
+    def answer(self) -> str:
+        """What the viewer says of the slice that it shows."""
+        return str(self.run("return document.getElementById('answer').textContent"))
+
+    def follow(self) -> None:
+        """Wait until the page tells of the slice that the viewer shows."""
+        script = "return document.querySelector('.ls-following') === null"
+        self._visit.wait(lambda driver: driver.execute_script(script), "the page's answer")
 
     def drag(self, right: int, down: int, key: str = "") -> None:
         """Drag over the slice, with a key held if one is named."""
