@@ -19,12 +19,13 @@ export function listen(step) {
     event.stopImmediatePropagation();
     step(by);
   };
+  // At the window, before all that Streamlit listens for at the document: it would go to the next slice, too.
   const options = { capture: true, signal: gone.signal };
-  page.addEventListener("click", (event) => {
+  window.parent.addEventListener("click", (event) => {
     const way = Object.keys(BUTTONS).find((each) => event.target.closest?.(`.st-key-${each} button`));
     take(event, BUTTONS[way]);
   }, options);
-  page.addEventListener("keydown", (event) => {
+  window.parent.addEventListener("keydown", (event) => {
     const typed = event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, textarea");
     take(event, typed ? 0 : KEYS[event.key.toLowerCase()]);
   }, options);
