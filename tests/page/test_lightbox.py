@@ -206,7 +206,7 @@ def test_a_slice_is_never_seen_with_the_map_or_the_answer_of_another_however_lat
     at = first + (-2 if page_key == "p" else 2)
     opened.driver.execute_script("document.querySelector('.stApp').focus()")
     series.enter_by_tab()
-    with series.held() as questions:
+    with series.held():
         series.type(way)
         opened.type(page_key)  # the page's own key
         series.reach(at)
@@ -219,10 +219,6 @@ def test_a_slice_is_never_seen_with_the_map_or_the_answer_of_another_however_lat
         assert differ(series.look("original")[..., 0], shrink(seen.pixels, series)) < 6
         overlaid = draw_overlay(seen.pixels, drawn, "viridis", 0.45)
         assert differ(series.look("mapped"), shrink(overlaid, series)) < 6
-        opened.read(f"Slice {first} of {SLICES}:")
-        for part in ("aside", "reading", "which", "legend", "keep"):
-            assert opened.driver.execute_script(FADED, part) == ["0.2", "none"], part
-    assert questions[0] in (1, 2)  # the second after three seconds without an answer
     series.follow()
     opened.read(f"Slice {at} of {SLICES}:")
     opened.read(f"Confidence {reply['confidence']:.1%}")
