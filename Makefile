@@ -96,8 +96,8 @@ bench: archive  ## served against in-process rates in one run
 	@$(SETUP) bench
 	@$(LUNGCT) bench $(ARGS)
 
-bench-bulk:  ## cost of `lungct bulk` by files and shards: make bench-bulk ARGS='--files 2000'
-	@$(SETUP) parquet
+bench-bulk:  ## cost of `lungct bulk` by files and shards, in hours: make bench-bulk ARGS='--files 200 2000 --out cost.json'
+	@$(SETUP) parquet bench
 	@$(PY) -P -m lungct_tools.bench.bulk $(ARGS)
 
 footprint:  ## what set-up downloads, occupies and takes in a fresh clone, beside everything: make footprint ARGS=--all

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from lungct.model.preprocess import Geometry
+from lungct_tools.folder.copies import Instances
 from lungct_tools.folder.record import Row
 from lungct_tools.folder.rollup import AGREEING, Series
 
@@ -101,11 +102,16 @@ class Assessment:
         uids = (header.StudyInstanceUID, header.SeriesInstanceUID, *sorted(each.uid for each in self.slices))
         return hashlib.sha256(" ".join(map(str, uids)).encode()).hexdigest()
 
+    @cached_property
+    def counted(self) -> list[Slice]:
+        """The slices that decide the roll-up: those that were scored and are copies of no other."""
+        instances = Instances()
+        return [each for each in self.slices if instances.add(each.row)]
+
     def peaks(self) -> list[Slice]:
-        """At most AGREEING scored slices, from the highest probability of the most worrying class down."""
+        """At most AGREEING of these, from the highest probability of the most worrying class down."""
         worst = self.algorithm.classes[-1]
-        scored = [each for each in self.slices if each.scored]
-        return sorted(scored, key=lambda each: (-each.row["probabilities"][worst], each.uid))[:AGREEING]
+        return sorted(self.counted, key=lambda each: (-each.row["probabilities"][worst], each.uid))[:AGREEING]
 
 
 def roll_up(slices: Sequence[Slice], classes: Sequence[str]) -> dict[str, Any]:

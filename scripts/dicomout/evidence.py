@@ -33,7 +33,7 @@ def build_map(assessment: Assessment, size: str = "small") -> Dataset | None:
             viewers overlay that cannot do so with another raster.
     """
     label = assessment.rollup["label"]
-    stack = [each for each in choose_stack(assessment.slices) if label in each.grids]
+    stack = [each for each in choose_stack(assessment.counted) if label in each.grids]
     if not stack:
         return None
     planes = [Plane.of(each.header) for each in stack]

@@ -1,4 +1,4 @@
-"""All objects of a series, in the order in which they are sent: what the report points to comes before it."""
+"""All objects of a series, in the order in which they are sent: the report first, as archives work longest on it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lungct_tools.dicomout.report import build_report
 def build_objects(
     assessment: Assessment, pictures: Mapping[str, bytes], map_size: str = "small", report_kind: str = "comprehensive3d"
 ) -> list[Dataset]:
-    """Captures, map and report of a series.
+    """Report, map and captures of a series.
 
     Args:
         pictures: PNG overlays by SOP instance UID; slices without one get no capture.
@@ -24,7 +24,7 @@ def build_objects(
     peaks = [each for each in assessment.peaks() if each.uid in pictures]
     captures = [build_capture(each, n, pictures[each.uid], assessment) for n, each in enumerate(peaks, 1)]
     evidence = build_map(assessment, map_size)
-    return [*captures, *([evidence] if evidence else []), build_report(assessment, report_kind)]
+    return [build_report(assessment, report_kind), *([evidence] if evidence else []), *captures]
 
 
 def encode(data: Dataset) -> bytes:

@@ -19,6 +19,7 @@ from lungct_tools.dicomout.uids import name_device, name_object
 from lungct_tools.folder.rollup import NOT_ASSESSABLE, RULE
 
 KINDS = {"comprehensive3d": Comprehensive3DSRStorage, "enhanced": EnhancedSRStorage}
+_OF_THE_LATE = "It is of slices that came after those of the version before were deleted, and does not replace that."
 _COUNTS = {
     "slices": codes.SLICES, "copies": codes.COPIES, "scored": codes.SCORED, "refused": codes.REFUSED,
     "referred": codes.REFERRED,
@@ -179,7 +180,9 @@ def _evaluate_series(assessment: Assessment) -> Iterator[bytes]:
     refused = [each for each in assessment.slices if not each.scored]
     reasons = sorted({str(each.row["error"]) for each in refused})
     missing = f"{len(refused)} of {len(assessment.slices)} slices: {', '.join(reasons)}." if refused else "Nothing."
-    before = " It replaces the version before, as slices came late." if assessment.version > 1 else ""
+    before = ""
+    if assessment.version > 1:
+        before = " It replaces the version before, as slices came late." if assessment.replaces else f" {_OF_THE_LATE}"
     yield from _judge(rollup["label"], rollup["decision"])
     yield content.text(codes.NOTICE, NOTICE)
     yield content.text(codes.RULE, RULE)

@@ -26,10 +26,13 @@ def order_classes(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(names, key=display_order))
 
 
-def describe_file(name: str, body: bytes, show_uids: bool = False) -> Row:
-    """The part of a row that does not need the server; `sha256` is "" for a file that could not be read."""
+def describe_file(name: str, body: bytes, show_uids: bool = False, sha256: str = "") -> Row:
+    """The part of a row that does not need the server; `sha256`, if it is known, is that of `body`.
+
+    The row's is "" for a file that could not be read.
+    """
     place = find_place(body) if body else None
-    sha256 = hashlib.sha256(body).hexdigest() if body else ""
+    sha256 = sha256 or (hashlib.sha256(body).hexdigest() if body else "")
     return {"file": printable(name), "sha256": sha256, **describe_place(name, place, show_uids)}
 
 
@@ -37,13 +40,15 @@ def describe_place(name: str, place: Place | None, show_uids: bool = False) -> R
     """Where a slice belongs, as fields of its row.
 
     Study, series and instance are hashes of their UIDs unless `show_uids`; a file without a series belongs to its
-    folder. `spot` tells instances of one UID apart, `axial` is False for what is known to be no axial image.
+    folder. `spot` tells instances of one UID apart, and begins with a dot where no position is told; `axial` is False
+    for what is known to be no axial image.
     """
     study, series, instance = (place.study, place.series, place.instance) if place else ("", "", "")
     if not show_uids or not series:
         study, series = study and hash_key(study), hash_key(series or f"folder:{PurePosixPath(name).parent}")
     row = {"study": study, "series": series, "instance": instance if show_uids else instance and hash_key(instance)}
-    return row | ({"spot": ".".join(map(hash_key, place.spot)), "axial": place.axial} if place else {})
+    spot = ".".join(part and hash_key(part) for part in place.spot) if place else ""
+    return row | ({"spot": spot, "axial": place.axial} if place else {})
 
 
 def identify_series(row: Row) -> tuple[str, str]:

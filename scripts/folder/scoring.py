@@ -145,11 +145,11 @@ class Run:
             return None, {**row, "error": error.code, "message": str(error)}
         sha256 = hashlib.sha256(body).hexdigest()
         same = next((row for row in known.values() if row["sha256"] == sha256), None)
-        return None, {**(same or self._ask(entry.name, body)), "stamp": stamp}
+        return None, {**(same or self._ask(entry.name, body, sha256)), "stamp": stamp}
 
-    def _ask(self, name: str, body: bytes) -> Row:
+    def _ask(self, name: str, body: bytes, sha256: str) -> Row:
         """A new row. ServerError and TokenError mean that no server could say anything: there is none."""
-        row = describe_file(name, body, self.order.uids)
+        row = describe_file(name, body, self.order.uids, sha256)
         try:
             reply = self.fleet.predict(body, **self.order.headers())
         except RefusedError as error:

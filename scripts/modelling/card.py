@@ -26,7 +26,7 @@ def write_card(folder: Path, contract: ModelContract, found: dict[str, Any]) -> 
     sections = (
         describe_model(contract, found),
         describe_material(contract),
-        describe_table(found, tried),
+        describe_table(contract, found, tried),
         describe_losses(found),
         describe_decision(contract, found),
         describe_gate(found),
@@ -76,17 +76,21 @@ on a nodule of its class and low away from it. One fixed split by hash keeps out
 every fifth patient of the nodules; every nodule-free slice of other scanners was trained on."""
 
 
-def describe_table(found: dict[str, Any], tried: dict[str, str]) -> str:
+def describe_table(contract: ModelContract, found: dict[str, Any], tried: dict[str, str]) -> str:
     rows = list_rows(found)
     beside = found.get("beside")
     named = f" {beside['version']}: the same command on its folder." if beside else ""
     missed = [row for row in rows if not row.met]
     told = "\n".join(f"- *{row.measure}*: {tried.get(row.measure, 'nothing more.')}" for row in missed) or "- none."
     pasted = found["pasted"]
+    engines = "; ".join(
+        f"{name} {each.label:.2%}, {each.probability:.4f}" for name, each in sorted(contract.agreement.items())
+    )
+    agreeing = f" The same class as in fp32, and how far probabilities are from it: {engines}." if engines else ""
     return f"""## What it reaches
 
 By `lungct evaluate` with the engine {found["engine"]}, through the server's whole pipeline, once for the model that
-ships; [docs/trials.md](../../docs/trials.md) tells earlier looks. Intervals are 95 %,
+ships; [docs/trials.md](../../docs/trials.md) tells earlier looks.{agreeing} Intervals are 95 %,
 by patient or case ({pasted["nodule_patients"]} patients of nodules and {pasted["background_cases"]} cases of
 backgrounds in {pasted["slices"]} pasted slices). A series of one patient has no interval: it is one patient.{named}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 from rich.progress import track
 from sklearn.model_selection import StratifiedGroupKFold
 
@@ -100,11 +101,14 @@ def write_table(path: Path, cases: Cases) -> None:
 
 
 def read_slice(path: Path) -> npt.NDArray[np.uint8]:
-    """(H, W) uint8 of an image, by the server's decoder: training sees the pixels that serving will see."""
+    """(H, W) uint8 of an image in square pixels, by the server's decoder: training sees what serving will see."""
     try:
-        return decode(path.read_bytes(), None, None, LUNG, Settings()).pixels
+        found = decode(path.read_bytes(), None, None, LUNG, Settings())
     except LungCTError as error:
         raise ValueError(f"{path.name}: {error.message}") from error
+    if found.resampled is None:
+        return found.pixels
+    return np.asarray(Image.fromarray(found.pixels).resize(found.resampled[::-1], Image.Resampling.BILINEAR))
 
 
 def split_by_case(cases: Cases, folds: int, seed: int) -> npt.NDArray[np.int64]:

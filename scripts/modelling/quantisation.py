@@ -170,6 +170,17 @@ def quantise_folder(folder: ModelFolder, slices: Slices) -> dict[str, Agreement]
     return agreement
 
 
+def complete_folder(folder: ModelFolder, slices: Slices) -> dict[str, Agreement]:
+    """`check_folder`; an engine that was not measured before is written down, such as bf16 by a processor that has it.
+
+    What was measured before stays as it was found.
+    """
+    found, known = check_folder(folder, slices), folder.contract.agreement
+    if found.keys() - known.keys():
+        replace(folder.contract, agreement={**found, **known}).write(folder.path)
+    return found
+
+
 def check_folder(folder: ModelFolder, slices: Slices) -> dict[str, Agreement]:
     """Prove the int8 graph of a model folder, and measure how far it agrees on the slices that were kept out.
 

@@ -27,17 +27,21 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder of the data, see `lungct train --help`")
     parser.add_argument("--nodules", type=Path, help="folder of the nodules (default DIR/lidc_nodules)")
     parser.add_argument("--model", type=Path, default=ROOT / "model_store" / "lung_ct", help="folder (%(default)s)")
-    parser.add_argument("--check", action="store_true", help="measure the graph that is there and write nothing")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="measure the graph that is there, by this processor; what only it can measure is written down",
+    )
     args = parser.parse_args()
     # After the arguments: torch and scikit-learn take seconds to import, which --help need not wait for.
     from lungct.errors import ModelFolderError
     from lungct.model.folder import QUANTISED, load_model_folder
-    from lungct_tools.modelling.quantisation import check_folder, gather, quantise_folder
+    from lungct_tools.modelling.quantisation import complete_folder, gather, quantise_folder
 
     try:
         folder = load_model_folder(args.model)
         slices = gather(args.data, args.nodules or args.data / "lidc_nodules", folder.contract.size)
-        work = check_folder if args.check else quantise_folder
+        work = complete_folder if args.check else quantise_folder
         agreement = work(folder, slices)
     except (ModelFolderError, ValueError, KeyError, OSError, RuntimeError) as error:
         print(f"quantize: {error}", file=sys.stderr)

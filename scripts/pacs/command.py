@@ -70,6 +70,9 @@ def run_listen(args: argparse.Namespace) -> int:
     destinations = options.open_destinations(args, commitments)
     for away in (each.name for each in destinations if not each.answers()):
         print(f"pacs: {away} does not answer now; results wait until it does.", file=sys.stderr, flush=True)
+    if not destinations:
+        gone = f"and are deleted after {args.keep:g} hours"
+        print(f"pacs: without --to results go nowhere, {gone}.", file=sys.stderr, flush=True)
     stop = stop_on_signals()
     terms = options.read_terms(args)
     with (

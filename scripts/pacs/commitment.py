@@ -12,11 +12,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import evt
 from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.sop_class import StorageCommitmentPushModel as PUSH_MODEL  # type: ignore[attr-defined]
 from pynetdicom.sop_class import StorageCommitmentPushModelInstance as _INSTANCE
 
+# Reports are parsed here, so none may be deflated, nor longer than one on our few objects could be.
+PLAIN, MOST_REPORT = [ImplicitVRLittleEndian, ExplicitVRLittleEndian], 65536
 SUCCESS, UNKNOWN = 0x0000, 0x0115  # PS3.7 annex C: invalid argument value, of a transaction that is not ours
 _REQUEST = 1  # the action type, table J.3.2.1-1
 
@@ -53,6 +56,8 @@ class Commitments:
 
     def hear(self, event: Any) -> tuple[int, None]:
         """An N-EVENT-REPORT (J.3.3); its status."""
+        if event.request.EventInformation.getbuffer().nbytes > MOST_REPORT:
+            return UNKNOWN, None
         report = event.event_information
         transaction = str(report.get("TransactionUID", ""))
         with self._changed:

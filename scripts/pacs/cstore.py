@@ -12,7 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, _config, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from lungct_tools.pacs.commitment import PUSH_MODEL, Answer, Commitments
+from lungct_tools.pacs.commitment import PLAIN, PUSH_MODEL, Answer, Commitments
 from lungct_tools.pacs.dicomweb import ArchiveError, ArchiveRefusal
 
 TIMEOUT_S, COMMIT_S, ECHO_S = 30.0, 20.0, 5.0
@@ -53,7 +53,7 @@ def store(peer: Peer, title: str, files: Sequence[tuple[str, Path]], commitments
     node.requested_contexts = [build_context(kind, ExplicitVRLittleEndian) for kind in kinds]
     answer = Answer(commitments) if commitments else None
     if answer:
-        node.add_requested_context(PUSH_MODEL)
+        node.add_requested_context(PUSH_MODEL, PLAIN)
     handlers = answer.handlers() if answer else []
     link = node.associate(peer.host, peer.port, ae_title=peer.title, evt_handlers=handlers)
     if link.is_rejected:

@@ -10,12 +10,9 @@ closed.json                     what is left when the rest was deleted: hashes a
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import stat
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,8 +21,7 @@ from pydicom.dataset import Dataset
 
 from lungct_tools.folder.journal import Journal, JournalError
 from lungct_tools.folder.record import Row
-
-FILE_MODE, FOLDER_MODE = 0o600, 0o700
+from lungct_tools.pacs.disk import FILE_MODE, FOLDER_MODE, make_folder, measure, sync_folder, write_durably
 
 
 class Version(NamedTuple):
@@ -68,7 +64,7 @@ class Version(NamedTuple):
 
     def size(self) -> int:
         """Bytes on disk."""
-        return _measure(self.folder)
+        return measure(self.folder)
 
     def forget_refusals(self) -> None:
         """Let peers be asked again."""
@@ -94,8 +90,8 @@ class SeriesFolder:
         if self.has(name):
             return False
         inside = self.root / "in"
-        for folder in (self.root, inside):  # `parents` would make those for everybody
-            folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        make_folder(self.root)
+        make_folder(inside)
         write_durably(inside / f"{name}.json", header.to_json().encode())
         write_durably(inside / f"{name}.dcm", body)
         return True
@@ -154,7 +150,7 @@ class SeriesFolder:
         """Write a result; it is there, whole and on disk, when this returns."""
         fresh = self.root / "out" / f".{number}.new"
         shutil.rmtree(fresh, ignore_errors=True)  # of a process that was killed
-        fresh.parent.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        make_folder(fresh.parent)
         fresh.mkdir(mode=FOLDER_MODE)
         for name, body in files:
             write_durably(fresh / name, body)
@@ -171,61 +167,30 @@ class SeriesFolder:
     def close(self) -> None:
         """Delete slices, rows and objects. Hashes and numbers stay, so that a slice sent again is known."""
         slices = sorted({*self.closed().get("slices", ()), *self.slices()})
-        number, report = self.last_report()
-        left = {"slices": slices, "report": report, "version": number}
+        left = {"slices": slices, "version": self.last_report()[0]}
         write_durably(self.root / "closed.json", json.dumps(left).encode())
         for name in ("in", "out"):
             shutil.rmtree(self.root / name, ignore_errors=True)
         (self.root / "rows.jsonl").unlink(missing_ok=True)
 
     def last_report(self) -> tuple[int, list[str] | None]:
-        """Number of the last version, closed ones too, and series and SOP instance UID of its report; 0 and None."""
-        versions, before = self.versions(), self.closed()
+        """Number of the last version, closed ones too, or 0; series and SOP instance UID of its report.
+
+        None of a closed one: its slices are gone, so that what comes late is no other version of it.
+        """
+        versions = self.versions()
         if versions:
             return versions[-1].number, versions[-1].manifest["report"]
-        return before.get("version", 0), before.get("report")
+        return self.closed().get("version", 0), None
 
     def size(self) -> int:
         """Bytes on disk."""
-        return _measure(self.root)
+        return measure(self.root)
 
 
 def moment_of(rows: Sequence[Row]) -> datetime:
     """When the last of these rows was first written: the same after every restart."""
     return datetime.fromtimestamp(int(max(row["scored_at"] for row in rows)))
-
-
-def write_durably(path: Path, body: bytes) -> None:
-    """Write a file in one stroke that survives a loss of power; one that a full disk cuts off leaves nothing."""
-    fresh = path.with_name(f".{path.name}.new")
-    try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE), "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except OSError:
-        fresh.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make what was renamed in a folder survive a loss of power."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _measure(folder: Path) -> int:
-    size = 0
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):  # it has another name by now
-            found = path.lstat()
-            size += found.st_size if stat.S_ISREG(found.st_mode) else 0
-    return size
 
 
 def _read_row(line: bytes) -> Row | None:

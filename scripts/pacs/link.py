@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pynetdicom import evt
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AssociationSocket
 
 from lungct_tools.folder.source import MAX_BYTES
@@ -15,6 +17,9 @@ from lungct_tools.folder.source import MAX_BYTES
 PATIENCE_S = 10.0  # for TLS, and then for the request of an association
 TIMEOUT_S = 60.0  # within one that stands
 MOST_MESSAGE = 2 * MAX_BYTES  # a file of up to this hears why it is refused; what is more is not read
+MOST_PDU = 65536  # what we say that we take
+LONGEST_PDU = 4 * MOST_PDU  # what is read: a request for an association is not bound by what we say
+MOST_COMMAND = 65536  # pynetdicom makes objects of a command, 40 times as large
 _NO_ROOM = 0x02, 0x03, 0x02  # transient, by the provider: local limit exceeded (PS3.8 table 9-21)
 
 
@@ -40,7 +45,7 @@ def secure(cert: Path, key: Path, ca: Path) -> ssl.SSLContext:
 
 
 class _Bounded(AssociationSocket):
-    """Ends where a message grows beyond any slice: pynetdicom reads as much into memory as a sender says it has.
+    """Ends where a message or its part grows too long: pynetdicom reads as much into memory as a sender says it has.
 
     Attributes:
         taken: bytes of the message that is on its way.
@@ -50,9 +55,28 @@ class _Bounded(AssociationSocket):
 
     def recv(self, nr_bytes: int) -> bytearray:
         self.taken += nr_bytes
-        if self.taken > MOST_MESSAGE:
+        if self.taken > MOST_MESSAGE or nr_bytes > LONGEST_PDU:
             raise OSError("a message is too long")
         return super().recv(nr_bytes)
+
+
+class _Terse(DIMSEServiceProvider):
+    """Aborts where a command is too long or none, which would else end a thread of pynetdicom's.
+
+    Attributes:
+        said: bytes of the command that is on its way.
+    """
+
+    said = 0
+
+    def receive_primitive(self, primitive: P_DATA) -> None:
+        self.said += sum(len(part) for _, part in primitive.presentation_data_value_list if part[:1] and part[0] & 1)
+        try:
+            if self.said > MOST_COMMAND:
+                raise ValueError("a command is too long")
+            super().receive_primitive(primitive)
+        except Exception:  # noqa: BLE001 - whatever a sender made of it
+            self.dul.event_queue.put("Evt19")  # PS3.8 table 9-10: invalid PDU
 
 
 class Links:
@@ -87,10 +111,11 @@ class Links:
 def _bound(event: Any) -> None:
     link = event.assoc.dul.socket
     link.__class__ = _Bounded
+    event.assoc.dimse.__class__ = _Terse
     link.socket.settimeout(PATIENCE_S)
     event.assoc.acse_timeout = PATIENCE_S
 
 
 def _forget(event: Any) -> None:
     """A message is whole."""
-    event.assoc.dul.socket.taken = 0
+    event.assoc.dul.socket.taken = event.assoc.dimse.said = 0

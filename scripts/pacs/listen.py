@@ -9,23 +9,25 @@ from collections.abc import Callable
 from typing import Any
 
 from pydicom.uid import CTImageStorage
-from pynetdicom import AE, evt
+from pynetdicom import AE, _config, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from lungct.pixels.pixeldata import SYNTAXES
 from lungct_tools.folder.source import MAX_BYTES, UnreadableError
-from lungct_tools.pacs.commitment import PUSH_MODEL, Commitments
+from lungct_tools.pacs.commitment import PLAIN, PUSH_MODEL, Commitments
 from lungct_tools.pacs.folder import SeriesFolder
 from lungct_tools.pacs.headers import Headers
-from lungct_tools.pacs.link import TIMEOUT_S, Links
+from lungct_tools.pacs.link import MOST_PDU, TIMEOUT_S, Links
 from lungct_tools.pacs.spool import FullError, Spool, SpoolError
 
 MOST_ASSOCIATIONS = 16
 MOST_CONNECTIONS = 256  # those that have asked for no association yet count
-MOST_PDU = 65536
 # PS3.4 table B.2-1
 SUCCESS, OUT_OF_RESOURCES, WRONG_CLASS, NOT_UNDERSTOOD = 0x0000, 0xA700, 0xA900, 0xC000
 
+_config.LOG_REQUEST_IDENTIFIERS = (
+    False  # it would parse them for its log, whatever their class, here and not in a child
+)
 for _name in ("pynetdicom", "pydicom"):
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)  # their lines quote UIDs and names
 
@@ -68,7 +70,7 @@ class Listener:
         node.acse_timeout = node.dimse_timeout = node.network_timeout = TIMEOUT_S
         node.add_supported_context(Verification)
         node.add_supported_context(CTImageStorage, sorted(SYNTAXES))
-        node.add_supported_context(PUSH_MODEL, scu_role=True, scp_role=True)
+        node.add_supported_context(PUSH_MODEL, PLAIN, scu_role=True, scp_role=True)
         handlers: list[Any] = [(evt.EVT_C_STORE, self._store), (evt.EVT_N_EVENT_REPORT, commitments.hear)]
         handlers += Links(MOST_ASSOCIATIONS).handlers()
         server: Any = node.start_server(address, block=False, evt_handlers=handlers, ssl_context=context)
@@ -87,10 +89,8 @@ class Listener:
         try:
             header = self._headers.read(body)
             request = event.request
-            if (header.SOPClassUID, header.SOPInstanceUID) != (
-                request.AffectedSOPClassUID,
-                request.AffectedSOPInstanceUID,
-            ):
+            classes = {header.SOPClassUID, request.AffectedSOPClassUID}  # pynetdicom does not look at the context's
+            if classes != {CTImageStorage} or header.SOPInstanceUID != request.AffectedSOPInstanceUID:
                 return WRONG_CLASS
             series, name = self._spool.put(body, header)
         except UnreadableError as error:

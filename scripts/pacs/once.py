@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,10 @@ SKIPPED = {"task.json", "result.json"}  # mercure's own
 Series = dict[str, tuple[Entry, Dataset]]  # by SOP instance UID
 
 
+def _is_equal(source: Source, first: Entry, body: bytes) -> bool:
+    return source.read(first) == body
+
+
 def collect(source: Source, headers: Headers) -> tuple[dict[str, Series], Counter[str]]:
     """The CT series of a source by a hash of their UIDs, and the codes of what belongs to none.
 
@@ -44,13 +49,14 @@ def collect(source: Source, headers: Headers) -> tuple[dict[str, Series], Counte
         if entry.name.rpartition("/")[2] in SKIPPED:
             continue
         try:
-            header = headers.read(source.read(entry))
+            header = headers.read(body := source.read(entry))
             if header.SOPClassUID != CTImageStorage:
                 left_out["not_a_ct_image"] += 1
                 continue
             series = found.setdefault(name_series(header), {})
             if header.SOPInstanceUID in series:
-                check_copy(header, series[header.SOPInstanceUID][1])
+                first, known = series[header.SOPInstanceUID]
+                check_copy(header, known, partial(_is_equal, source, first, body))
                 left_out["copy"] += 1
         except UnreadableError as error:
             left_out[error.code] += 1

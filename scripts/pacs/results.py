@@ -55,20 +55,20 @@ def make_version(series: SeriesFolder, names: set[str], scorer: Scorer, choice: 
         OSError: the disk is full; no version is there.
     """
     rows = series.rows()
-    before, report = series.last_report()
+    before, replaced = series.last_report()
     assessment = scorer.assess(
         [(series.header(name), rows[name]) for name in sorted(names)],
         moment_of([rows[name] for name in names]),
         choice.deidentified,
         version=before + 1,
-        replaces=tuple(report) if report else None,
+        replaces=tuple(replaced) if replaced else None,
     )
     files = list(make_files(assessment, lambda uid: scorer.draw(series.read(hash_name(uid))), choice))
-    last = files[-1][2]
+    report = files[0][2]
     manifest = {
         "slices": sorted(names),
-        "study": last.StudyInstanceUID,
-        "report": [last.SeriesInstanceUID, last.SOPInstanceUID],
+        "study": report.StudyInstanceUID,
+        "report": [report.SeriesInstanceUID, report.SOPInstanceUID],
         "decision": assessment.rollup["decision"],
         "refused": assessment.rollup["refused"],
         "objects": [{"file": name, "sop_class": data.SOPClassUID} for name, _, data in files],

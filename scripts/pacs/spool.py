@@ -17,10 +17,12 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from lungct_tools.folder.source import UnreadableError
-from lungct_tools.pacs.folder import FILE_MODE, FOLDER_MODE, SeriesFolder
+from lungct_tools.pacs.disk import FILE_MODE, make_folder
+from lungct_tools.pacs.folder import SeriesFolder
 from lungct_tools.server.runfolder import RunFolderError, claim, close_empty, resolve
 from lungct_tools.server.scribe import LIMIT, append
 
+_PLACE = ("InstanceNumber", "ImagePositionPatient")
 NAME_DIGITS = 24  # of SHA-256: 96 bits
 
 
@@ -50,7 +52,7 @@ class Spool:
             claim(root)
         except RunFolderError as error:
             raise SpoolError(f"{error} --spool names another spool.") from None
-        (root / "series").mkdir(mode=FOLDER_MODE, exist_ok=True)
+        make_folder(root / "series")
         self.root, self._quota = root, quota
         self._mutex, self._journal_mutex = threading.Lock(), threading.Lock()
         self._lock = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)
@@ -87,7 +89,7 @@ class Spool:
             try:
                 name = hash_name(header.SOPInstanceUID)
                 if series.holds(name):
-                    check_copy(header, series.header(name))
+                    check_copy(header, series.header(name), lambda: series.read(name) == body)
                 new = series.put(name, body, header)
             except OSError as error:
                 raise FullError(f"The spool cannot be written: {error.strerror}.") from error
@@ -125,15 +127,19 @@ def list_series(root: Path) -> Iterator[SeriesFolder]:
             yield SeriesFolder(path)
 
 
-def check_copy(header: Dataset, known: Dataset) -> None:
+def check_copy(header: Dataset, known: Dataset, is_equal: Callable[[], bool]) -> None:
     """Nothing for the same slice once more, in whatever transfer syntax.
+
+    Args:
+        is_equal: whether the files are equal, which has to tell where neither says what place it has in its series.
 
     Raises:
         UnreadableError: uid_used_twice for another slice with the SOP instance UID of a known one. Results refer to
             images by that UID, so only one of the two can have a result, and whoever sends the other must hear of it.
     """
-    if any(header.get(keyword) != known.get(keyword) for keyword in ("InstanceNumber", "ImagePositionPatient")):
-        message = "Another slice at another place has its SOP Instance UID; export the series again."
+    here, there = ([each.get(keyword) for keyword in _PLACE] for each in (header, known))
+    if here != there or (here == [None, None] and not is_equal()):
+        message = "Another slice has its SOP Instance UID; export the series again."
         raise UnreadableError("uid_used_twice", message)
 
 

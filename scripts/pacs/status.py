@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lungct_tools.pacs.folder import SeriesFolder, write_durably
+from lungct_tools.pacs.disk import write_durably
+from lungct_tools.pacs.folder import SeriesFolder
 from lungct_tools.pacs.numbers import NUMBERS
 from lungct_tools.pacs.spool import list_series
 

@@ -168,5 +168,6 @@ def _score(client: Client, upload: Upload, default: Window) -> Finding:
 def _series_order(finding: Finding) -> tuple[bool, tuple[str, str], float, list[tuple[int, str]]]:
     order = finding.place.order if finding.place else 0.0
     parts = re.split(r"(\d+)", finding.name)
-    by_name = [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
+    # Numbers by their length first: int() reads 4300 digits at most, and a name in a ZIP may have more.
+    by_name = [(len(part.lstrip("0")), part.lstrip("0")) if part.isdecimal() else (0, part) for part in parts]
     return bool(finding.place and finding.place.series), finding.series, order, by_name

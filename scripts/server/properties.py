@@ -5,13 +5,25 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+from lungct_client import ServerError
 from lungct_tools import ROOT
 from lungct_tools.server.instance import Instance
 from lungct_tools.server.runfolder import write_whole
 
+SETTINGS = ROOT / "config" / "config.properties"
+UNHEARD = {
+    "model_store": "say --store, whose archive is held against its seal",
+    "plugins_path": "no plugins are loaded here",
+}
+
 
 def write_settings(instance: Instance, store: Path, chosen: list[str]) -> Path:
-    """config/config.properties with this instance's addresses, paths and `chosen` KEY=VALUE, in its run folder."""
+    """config/config.properties with this instance's addresses, paths and `chosen` KEY=VALUE, in its run folder.
+
+    Raises:
+        ServerError: a setting of these would not be heeded, or is none.
+    """
+    check(chosen)
     inference, management, metrics, grpc_inference, grpc_management = instance.ports
     added = {
         "inference_address": f"http://127.0.0.1:{inference}",
@@ -27,9 +39,19 @@ def write_settings(instance: Instance, store: Path, chosen: list[str]) -> Path:
     }
     lines = [f"{key}={value}" for key, value in added.items()]
     # Of a key that stands twice the last one counts.
-    text = "\n".join([(ROOT / "config" / "config.properties").read_text(), *lines, *chosen, ""])
+    text = "\n".join([SETTINGS.read_text(), *lines, *chosen, ""])
     write_whole(instance.settings, escape(text))
     return instance.settings
+
+
+def check(chosen: list[str]) -> None:
+    """ServerError for what is no KEY=VALUE, and for a key, here or in the file, that nothing would heed."""
+    if odd := [each for each in chosen if not each.partition("=")[0].strip() or "=" not in each or "\n" in each]:
+        raise ServerError(f"--set {odd[0]} is no KEY=VALUE.")
+    given = read_properties(escape("\n".join([SETTINGS.read_text(), *chosen])))
+    if unheard := UNHEARD.keys() & given.keys():
+        key = min(unheard)
+        raise ServerError(f"The setting {key} is not heeded: {UNHEARD[key]}; leave it out.")
 
 
 def escape(text: str) -> str:

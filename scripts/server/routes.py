@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -34,6 +34,14 @@ def refuse(code: str, message: str, request_id: str) -> JSONResponse:
     """A refusal as the handler has it, of a body that no worker has seen."""
     document = {"error": code, "message": message, "request_id": request_id, "research_use_only": True}
     return JSONResponse(document, 413, {"x-research-use-only": "true"})
+
+
+def join(lines: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The headers that a worker needs, by name; lines of one name are one (RFC 9110, 5.3)."""
+    found: dict[str, str] = {}
+    for name, value in lines:
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return {name: value for name, value in found.items() if name not in OURS}
 
 
 async def drain(receive: Receive, scope: Scope, limit: int) -> None:
@@ -114,7 +122,7 @@ class Routes:
                     raise NoPlaceError
                 self._held += len(chunk)
                 body += chunk
-            headers = {name: value for name, value in request.headers.items() if name not in OURS} | added
+            headers = join(request.headers.items()) | added
             answer = await self._crew.ask(headers, identity, bytes(body))
         except ClientDisconnect:
             return Response(status_code=400)  # to nobody

@@ -138,12 +138,15 @@ def copy_fresh(source: Path, target: Path) -> None:
 def make_temp(run: Path, left: str = "") -> str:
     """A private, empty folder for sockets and the unpacked model, in `run` if its path fits a Unix socket.
 
+    And if it may stand in a list of folders: at a colon Python's import path is cut, and the model's code would be
+    looked for in two other places.
+
     `left`: that of the last server, to be removed. One that was killed left its model there, and the next one unpacks
     another: a few of them fill a container's memory.
     """
     inside = run / "tmp"
     remove_temp(run, left or str(inside))
-    if len(str(inside)) > SOCKET_PATH_LIMIT:
+    if len(str(inside)) > SOCKET_PATH_LIMIT or os.pathsep in str(inside):
         return tempfile.mkdtemp(prefix=TEMP_PREFIX)
     inside.mkdir(mode=0o700, exist_ok=True)
     check_ours(inside)

@@ -42,9 +42,9 @@ def uids(objects):
     return {data.SOPInstanceUID for data in objects} | {data.SeriesInstanceUID for data in objects}
 
 
-def test_a_series_becomes_three_captures_one_map_and_one_report(objects):
+def test_a_series_becomes_a_report_that_comes_first_a_map_and_three_captures(objects):
     names = [data.SOPClassUID.name for data in objects]
-    assert names == [*["Secondary Capture Image Storage"] * 3, "Parametric Map Storage", "Comprehensive 3D SR Storage"]
+    assert names == ["Comprehensive 3D SR Storage", "Parametric Map Storage", *["Secondary Capture Image Storage"] * 3]
 
 
 def test_scoring_twice_gives_the_same_bytes(assess, files, pictures, objects):
@@ -86,8 +86,8 @@ def test_the_device_uid_changes_with_the_model_and_not_with_the_series(assess, a
     assert {data.DeviceUID for data in objects} == {device}
     assert {data.ContributingEquipmentSequence[0].DeviceUID for data in objects} == {device}
     other = replace(assessment, algorithm=replace(assessment.algorithm, weights_sha256="0" * 64))
-    assert build_objects(other, {})[-1].DeviceUID != device
-    assert build_objects(assess(draw_series(2, name="b")), {})[-1].DeviceUID == device
+    assert build_objects(other, {})[0].DeviceUID != device
+    assert build_objects(assess(draw_series(2, name="b")), {})[0].DeviceUID == device
 
 
 def test_every_moment_in_an_object_is_of_the_source_or_of_the_scoring(assessment, objects):
@@ -130,19 +130,19 @@ def test_a_deidentified_result_holds_nobodys_name_and_no_day(assessment, picture
 def test_every_object_says_that_it_is_for_research(objects):
     for data in objects:
         assert NOTICE.encode() in encode(data)
-    assert objects[-1].ContentQualification == objects[-2].ContentQualification == "RESEARCH"
+    assert objects[0].ContentQualification == objects[1].ContentQualification == "RESEARCH"
 
 
 def test_a_name_in_any_alphabet_survives(assess):
     name = "Μύρων^Ζ=山田^太郎"
     files = draw_series(2, name="greek", SpecificCharacterSet="ISO_IR 192", PatientName=name)
-    report = dcmread(io.BytesIO(encode(build_objects(assess(files), {})[-1])))
+    report = dcmread(io.BytesIO(encode(build_objects(assess(files), {})[0])))
     assert str(report.PatientName) == name
 
 
 def test_a_capture_shows_the_overlay_to_the_pixel_above_its_notice(objects, pictures, assessment):
     drawn = Image.open(io.BytesIO(pictures[assessment.peaks()[0].uid])).convert("RGB")
-    capture = objects[0]
+    capture = objects[2]
     shown = Image.fromarray(capture.pixel_array)
     assert capture.BodyPartExamined == "CHEST"
     doubled = drawn.resize((512, 512), Image.Resampling.NEAREST)
@@ -154,7 +154,7 @@ def test_what_is_made_of_pixels_that_are_not_square_lies_where_the_network_saw_i
     files = draw_series(3, AXIAL, rows=200, name="oblong", PixelSpacing=None, PixelAspectRatio="6\\5")
     found = assess(files)
     drawn = {each.uid: overlay(body) for each, body in zip(found.slices, files, strict=True)}
-    captures = build_objects(found, drawn)[:3]
+    captures = build_objects(found, drawn)[-3:]
     assert [list(data.PixelAspectRatio) for data in captures] == [[1200, 1000]] * 3
     spots = {round(_locate(each, found).outline[2][0] - _locate(each, found).outline[0][0], 3) for each in found.slices}
     assert spots == {round(256 / 7, 3)}  # 200 rows of 6 to 5 are 240 columns high, so that the columns fill the canvas
@@ -170,7 +170,7 @@ def test_what_is_made_of_lossy_pixels_says_so_as_they_do(assess, overlay):
     files = (*draw_series(2, name="mixed"), *draw_series(3, name="mixed", **said)[2:])
     found = assess(files)
     drawn = {each.uid: overlay(body) for each, body in zip(found.slices, files, strict=True)}
-    *captures, evidence, report = build_objects(found, drawn)
+    report, evidence, *captures = build_objects(found, drawn)
     assert {keyword: str(evidence[keyword].value) for keyword in said} == said
     lossy = found.slices[2].uid
     for data in captures:
@@ -182,7 +182,7 @@ def test_what_is_made_of_lossy_pixels_says_so_as_they_do(assess, overlay):
 
 def test_captures_are_of_the_most_suspicious_slices(objects, assessment):
     shares = {e.uid: e.row["probabilities"]["Malignant"] for e in assessment.slices if e.scored}
-    shown = [data.SourceImageSequence[0].ReferencedSOPInstanceUID for data in objects[:3]]
+    shown = [data.SourceImageSequence[0].ReferencedSOPInstanceUID for data in objects[2:]]
     assert shown == sorted(shares, key=shares.get, reverse=True)[:3]
 
 

@@ -98,7 +98,7 @@ def test_dcmqi_reads_the_map_where_we_put_it(written, tmp_path):
 
 
 def test_dcmqi_reads_the_numbers_of_the_report(written, tmp_path):
-    run(DCMQI / "tid1500reader", "--inputDICOM", written["axial"][-1], "--outputMetadata", tmp_path / "sr.json")
+    run(DCMQI / "tid1500reader", "--inputDICOM", written["axial"][0], "--outputMetadata", tmp_path / "sr.json")
     groups = json.loads((tmp_path / "sr.json").read_text())["Measurements"]
     values = {item["quantity"]["CodeValue"]: float(item["value"]) for item in groups[0]["measurementItems"]}
     assert (values["SLICES"], values["SCORED"], values["REFUSED"]) == (4, 3, 1)
@@ -108,7 +108,7 @@ def test_dcmqi_reads_the_numbers_of_the_report(written, tmp_path):
 def test_gdcm_reads_captures(written):
     import gdcm
 
-    for path in written["axial"][:1]:
+    for path in written["axial"][2:]:
         reader = gdcm.ImageReader()
         reader.SetFileName(str(path))
         assert reader.Read()

@@ -14,7 +14,7 @@ from lungct_tools.dicomout.geometry import Cells, find_peak
 from lungct_tools.dicomout.objects import encode
 from lungct_tools.dicomout.report import build_report, choose
 from lungct_tools.folder.rollup import RULE
-from tests.support.series import draw_series, refused_slice
+from tests.support.series import draw_series, name_copy, read_header, refused_slice
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +136,16 @@ def test_the_numbers_of_the_roll_up_point_to_the_slices_that_decide_it(report, a
     (group,) = report.content.get_volumetric_roi_measurement_groups()
     shown = [region.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID for region in group.roi]
     assert shown == [each.uid for each in assessment.peaks()]
+
+
+def test_copies_decide_neither_what_is_shown_nor_lie_twice_in_the_map(assess):
+    series = draw_series(4)
+    alone = assess(series)
+    (worst,) = (body for body in series if read_header(body).SOPInstanceUID == alone.peaks()[0].uid)
+    beside = assess((*series, name_copy(worst, 1), name_copy(worst, 2)))
+    assert beside.rollup["copies"] == 2
+    assert [each.uid for each in beside.peaks()] == [each.uid for each in alone.peaks()]
+    assert build_map(beside).NumberOfFrames == build_map(alone).NumberOfFrames == 4
 
 
 def test_a_slice_that_nothing_stands_out_on_or_that_was_refused_is_outlined_whole(assess):

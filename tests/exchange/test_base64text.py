@@ -61,6 +61,17 @@ def test_base64_in_which_each_plus_became_a_blank_is_refused_and_not_read_withou
         assert caught.value.code == "corrupt_image"
 
 
+def test_letters_that_need_no_percent_encoding_have_it_in_few_places_or_the_text_is_none():
+    """Ten million of them would take gigabytes."""
+    for count, read in ((1000, True), (1001, False)):
+        text = "data:;base64," + "%41" * count + PLAIN + "A" * (-count % 4)
+        row = {"body": {"data": text.replace(PLAIN, "A" * len(PLAIN))}}
+        if read:
+            assert parse(row, {}, CLASSES).body == bytes((1000 + len(PLAIN)) * 3 // 4)
+        else:
+            assert refuse(row) == "corrupt_image"
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
 def test_base64_as_windows_writes_it_is_read(encoding):
     for file in (encode(GRAY, "PNG"), build_ct()):

@@ -1,6 +1,7 @@
 """Open Inference Protocol: what a request may say, and the tensors that come back."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -76,6 +77,13 @@ def test_several_slices_in_one_tensor_are_refused_with_the_reason(data):
 @pytest.mark.parametrize("shape", [[2], [1, 2], [0], [-1], [-1, -1], [], None, "1", 1, [True], ["1"], [1.0]])
 def test_a_shape_that_is_not_of_one_element_is_refused_with_the_reason(shape):
     assert refused(ask(shape=shape), "shape") == "bad_option"
+
+
+def test_a_shape_of_huge_numbers_is_refused_without_their_product():
+    """It would keep the worker for a minute."""
+    began = time.process_time()
+    assert refused(ask(shape=[10**4000] * 900), "shape") == "bad_option"
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("names", [["label"], ["reply", "label"], ["probabilities", "decision", "label", "reply"]])

@@ -1,5 +1,6 @@
 import base64
 import json
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given
@@ -33,6 +34,18 @@ def test_form_fields_are_options_without_x_and_with_underscores():
     row = {"data": b"x", "heatmap": bytearray(b"abnormal"), "heatmap_colormap": bytearray(b"viridis"), "note": b"\xff"}
     request = parse(row, {"data": {"content-type": "image/png"}}, CLASSES)
     assert (request.heatmap, request.heatmap_colormap) == ("abnormal", "viridis")
+
+
+def test_a_form_without_parts_carries_the_file_in_base64_whatever_it_is_called():
+    file = bytes(range(256)) * 40 + b"\xff\xfe"
+    for fields in (
+        {"data": base64.b64encode(b"BM" + file)},
+        {"window": "40,400", "data": base64.b64encode(b"BM" + file)},
+    ):
+        asked = parse({"body": urlencode(fields).encode()}, {"Content-Type": "application/octet-stream"}, ())
+        assert (asked.body, asked.window is None) == (b"BM" + file, "window" not in fields)
+    with pytest.raises(LungCTError, match="two parts of one name"):
+        parse({"body": b"data=AAAA&data=BBBB"}, {}, ())
 
 
 def test_json_carries_the_file_in_base64_with_options_beside_it():
@@ -161,6 +174,14 @@ anything = st.recursive(
     max_leaves=8,
 )
 names = st.sampled_from(["body", "data", "file", "inputs", "heatmap", "window", "frame", "heatmap_class"])
+
+
+def test_json_of_more_parts_than_a_request_needs_is_not_read_to_its_end():
+    """Millions of them would hold up all others for seconds, and what lies deep in each other be a fault of ours."""
+    for many in (",".join(f'"a{n}": {n}' for n in range(2000)), f'"x": {"[" * 400}{"]" * 400}'):
+        body = f'{{"data": "Qk0A", {many}}}'.encode()
+        assert refused({"body": body}, {"Content-Type": "application/json"}) == "bad_option"
+        assert parse({"body": body}, {}, CLASSES).body == body  # a file that is none, as the decoder says
 
 
 @given(

@@ -12,26 +12,15 @@ from tests.conftest import run_script
 from tests.faults.readiness import Readiness
 from tests.faults.site import BACK_S, copy_archive
 from tests.faults.table import count, format_row
+from tests.faults.trials import CALLERS, measure_peak
 from tests.support.calls import wait_until
-from tests.support.traffic import Steady, Traffic
+from tests.support.traffic import Steady
 
 pytestmark = [pytest.mark.server, pytest.mark.ops, pytest.mark.timeout(600)]  # the site's start included
 
-CALLERS, SHARE = 16, 0.4  # of the peak
-PEAK_S = 4
+SHARE = 0.4  # of the peak
 GAP_S = 5  # without an answer; it is half a second, and a busy machine has gaps of a second or two without an update,
 # but a server that nobody stands in for starts in eight at the least
-
-
-def measure_peak(site, slices):
-    """The most answers a second of the site."""
-    wait_until(site.is_ready, BACK_S, "ready")
-    begun = time.monotonic()
-    with Traffic(site.door.client("raw", deadline_s=0), slices, CALLERS) as traffic:
-        wait_until(
-            lambda: time.monotonic() - begun > PEAK_S and traffic.answered > CALLERS, BACK_S, "the peak is measured"
-        )
-    return traffic.answered / (time.monotonic() - begun)
 
 
 @pytest.fixture

@@ -1,22 +1,30 @@
 """A shadow behind a gateway: callers get the old model's answers, and the new one's to copies of them are counted."""
 
+import math
 import os
 import signal
+import time
+from statistics import fmean
 
 import pytest
 
 from lungct_client import Client
+from lungct_tools.bench.estimate import estimate_ratio
 from lungct_tools.server.deputy import FOLDER, RUN
 from lungct_tools.server.instance import Instance
 from tests.conftest import run_script
 from tests.faults.site import BACK_S
-from tests.faults.trials import build_other, read_metrics, update
+from tests.faults.table import format_row
+from tests.faults.trials import build_other, is_in_share, measure_peak, read_metrics, update
 from tests.support.calls import wait_until
 from tests.support.gateways import read_counts
+from tests.support.traffic import Steady
 
 pytestmark = [pytest.mark.server, pytest.mark.ops, pytest.mark.timeout(600)]  # the site's start included
 
 OTHER, PERCENT = "9.10", 50
+BLOCKS, BLOCK_S = int(os.environ.get("LUNG_CT_SHADOW_BLOCKS", "3")), 3
+SHARE = 0.4  # of the peak
 IDS = [f"request-number-{number:06}" for number in range(16)]
 
 
@@ -73,4 +81,69 @@ def test_a_shadow_whose_server_dies_loses_no_request_and_can_be_taken_back(site,
     ended = update(site, "--back")
     assert (ended.returncode, "the archive of before serves all requests" in ended.stdout) == (0, True), ended.stderr
     assert not (site.run / FOLDER).exists()
+    assert read_metrics(site)["lung_ct_shadow_share",] == 0
+
+
+class Named:
+    """A client whose requests have these ids, one after the other."""
+
+    def __init__(self, client, ids):
+        self._client, self._ids = client, iter(ids)  # of a list: callers share it
+
+    def predict(self, body):
+        return self._client.predict(body, request_id=next(self._ids))
+
+
+@pytest.fixture(scope="module")
+def peak(site, slices):
+    return measure_peak(site, slices)
+
+
+@pytest.fixture(scope="module")
+def tenth(site, peak, tmp_path_factory):
+    """A shadow of a tenth, once the peak is known."""
+    archive = build_other(site, tmp_path_factory.mktemp("tenth"), OTHER)
+    done = update(site, archive, "--shadow")
+    assert done.returncode == 0, done.stderr
+    return archive
+
+
+def test_callers_wait_no_longer_for_the_old_model_while_a_shadow_gets_a_tenth_of_their_requests(
+    site, tenth, peak, slices, rows
+):
+    """In blocks that alternate, none or every tenth of the requests is copied; LUNG_CT_SHADOW_BLOCKS of each.
+
+    So few as CI has time for tell a shadow that slows callers by half from one that does not; more tell 5 %.
+    """
+    client = site.door.client("raw", deadline_s=0, timeout_s=90)
+    names = [f"a-request-of-number-{number:07}" for number in range(2000 * BLOCKS)]
+    copied, others = ([name for name in names if is_in_share(name, 10) is chosen] for chosen in (True, False))
+    half = len(names) // 20
+    mixed = [name for at, name in enumerate(copied[:half]) for name in (name, *others[9 * at : 9 * at + 9])]
+    callers = {"none": Named(client, others[9 * half :]), "a tenth": Named(client, mixed)}
+    calls = {"none": [], "a tenth": []}
+    for _ in range(BLOCKS):
+        for share, caller in callers.items():
+            with Steady(caller, slices, SHARE * peak, callers=4) as traffic:
+                until = time.monotonic() + BLOCK_S
+                wait_until(lambda: time.monotonic() > until and traffic.answered > 10, BACK_S, "a block is over")  # noqa: B023
+            assert not traffic.failures()
+            calls[share].append(traffic.calls)
+    expected = math.ceil(sum(map(len, calls["a tenth"])) / 10)
+    wait_until(lambda: sum(read_counts(site.run)["shadow"]["copies"].values()) == expected, BACK_S, "all are counted")
+    waits = {share: [fmean(c.ended - c.started for c in block) for block in blocks] for share, blocks in calls.items()}
+    slower = estimate_ratio(waits["a tenth"], waits["none"])
+    sees = f"nothing; at {SHARE} of the peak answers take {slower.show(2)} of what they take without copies"
+    rows.append(format_row("a shadow of 10 %", sees, 0))
+    assert slower.mean < 1.5
+
+
+def test_a_shadow_that_is_promoted_loses_no_request(site, tenth, load):
+    with load("a shadow of 10 % promoted") as raw:
+        promoted = update(site, "--promote")
+        assert promoted.returncode == 0, promoted.stderr
+    assert not raw.failures()
+    assert not (site.run / FOLDER).exists()
+    assert Client(site.instance).contract()["version"] == OTHER
+    assert (site.store / "lung_ct.mar").read_bytes() == tenth.read_bytes()
     assert read_metrics(site)["lung_ct_shadow_share",] == 0

@@ -1,5 +1,6 @@
 """Small inputs that earlier versions got wrong, and copies and headers of the kinds around them."""
 
+import tracemalloc
 import warnings
 import zipfile
 
@@ -12,7 +13,7 @@ from lungct_tools.folder.header import find_place
 from lungct_tools.folder.rollup import NOT_ASSESSABLE
 from lungct_tools.phantom.anatomy import draw_slice
 from tests.support.desk import Desk, read_rows, score_folder
-from tests.support.dicoms import build_ct
+from tests.support.dicoms import build_bomb, build_ct
 from tests.support.pictures import encode
 
 
@@ -125,6 +126,33 @@ def test_files_that_were_cut_short_are_slices_that_are_missing_and_reports_are_n
     assert not find_place(build_ct(SOPClassUID=uid.BasicTextSRStorage)).axial
     assert not find_place(build_ct(ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])).axial
     assert find_place(build_ct(ImageOrientationPatient=[0, 0, 0, 0, 0, 0])).axial  # damaged, not another plane
+
+
+def test_two_patients_deflated_files_in_one_folder_are_two_series(desk, tmp_path):
+    (tmp_path / "scans").mkdir()
+    for patient in "12":
+        write_series(tmp_path / patient, 3, syntax=uid.DeflatedExplicitVRLittleEndian, StudyInstanceUID=f"1.{patient}")
+        for path in (tmp_path / patient).iterdir():
+            path.rename(tmp_path / "scans" / f"{patient}-{path.name}")
+    found = score_folder(tmp_path / "scans", tmp_path / "out", desk).series
+    assert [(series["slices"], series["copies"]) for series in found] == [(3, 0)] * 2
+    plain, deflated = (
+        find_place(build_ct(syntax=syntax, SeriesInstanceUID="1.2", ImagePositionPatient=[0, 0, 1]))
+        for syntax in (uid.ExplicitVRLittleEndian, uid.DeflatedExplicitVRLittleEndian)
+    )
+    assert deflated == plain
+
+
+def test_of_a_deflated_file_no_more_is_inflated_than_a_header_takes():
+    bomb = build_bomb(500 * 2**20)
+    tracemalloc.start()
+    try:
+        assert find_place(bomb).instance == "1.2.826.0.1.3680043.8.498.1"
+        # behind an element that is none pydicom alone finds the syntax, and it inflates all
+        assert find_place(bomb.replace(b"\2\0\x10\0UI", b"\2\0\x10\0??", 1)) is None
+        assert tracemalloc.get_traced_memory()[1] < 50 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def position(z):

@@ -8,8 +8,9 @@ from itertools import permutations
 import pytest
 
 from lungct_tools.folder.header import Place
-from lungct_tools.folder.record import describe_place, write_csv
+from lungct_tools.folder.record import describe_file, describe_place, write_csv
 from lungct_tools.folder.rollup import NOT_ASSESSABLE, add_up, tell_series, write_series
+from tests.support.dicoms import build_ct
 from tests.support.rows import CLASSES, make_row
 
 
@@ -82,6 +83,30 @@ def test_a_copy_counts_once_and_is_told(kind):
     assert (totals.copies, totals.slices, totals.labels["Malignant"], len(totals.suspicious)) == (2, 6, 1, 4)
     assert "2 copies" in tell_series(series)
     assert tell_series(series).startswith("Report, class Normal: 4 of 4")
+
+
+def test_a_copy_without_its_position_is_one_of_the_slice_that_has_one_and_of_no_more():
+    placed = [make_row(spot, pixels_sha256="1" * 64, instance=spot, spot=f"{spot}.1") for spot in "pq"]
+    for count, instance in ((1, "p"), (2, "")):
+        bare = [make_row(name, pixels_sha256="1" * 64, instance=instance, spot=".1") for name in ("bare", "again")]
+        for order in permutations([*placed[:count], *bare]):
+            series = roll_up(*order)
+            assert (series["scored"], series["copies"], series["warnings"]) == (count, 2, "")
+    assert [bool(find_position(position)) for position in ([1, 2, 3], None)] == [True, False]
+
+
+def test_one_uid_for_all_slices_of_a_series_makes_no_copies_of_them():
+    rows = [make_row(str(n), pixels_sha256=str(n) * 64, instance="i", spot=".") for n in range(4)]
+    series = roll_up(*rows, rows[0])
+    assert (series["scored"], series["copies"], series["warnings"][:15]) == (4, 1, "1 instance UIDs")
+    body = build_ct(SeriesInstanceUID="1.2")
+    assert describe_file("x", body)["spot"] == "."
+
+
+def find_position(position):
+    """What the row of a file with this position has before its numbers; "" where the file tells none."""
+    row = describe_file("x", build_ct(SeriesInstanceUID="1.2", ImagePositionPatient=position, InstanceNumber=7))
+    return row["spot"].partition(".")[0]
 
 
 def test_one_slice_in_three_syntaxes_of_which_one_is_refused_is_one_scored_slice():

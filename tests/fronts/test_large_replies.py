@@ -12,7 +12,7 @@ from tests.support.calls import post
 from tests.support.pictures import encode
 
 pytestmark = pytest.mark.server
-AT_ONCE = 6
+AT_ONCE, RETRY_S = 6, 1
 
 
 @pytest.fixture(scope="module")
@@ -29,29 +29,35 @@ def test_overlays_of_the_largest_slices_at_once_cost_no_more_than_in_a_row_and_h
     clients = [Client(server, deadline_s=240, timeout_s=120) for _ in range(AT_ONCE)]
     worker = clients[0].describe()["workers"][0]["pid"]
     first = clients[0].overlay(large)
-    waits, ended = [], threading.Event()
 
     def ask_in_a_row():
         return measure(lambda: [client.overlay(large) for client in clients])[1]
 
-    def ask_small():
+    def ask_small(waits, ended):
         while not ended.is_set():
             waits.append(measure(lambda: Client(server).predict(slices[0]))[1])
 
-    def is_fine(in_a_row):
-        """5 s where one takes 1.2 s; a busy machine is slow, not wrong."""
-        return at_once < 2 * in_a_row and max(waits) < max(5, 4 * in_a_row / AT_ONCE)
+    def ask_at_once():
+        """Seconds for all, and the longest that a caller with a small slice waited meanwhile."""
+        waits, ended = [], threading.Event()
+        beside = threading.Thread(target=ask_small, args=(waits, ended))
+        beside.start()
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            pictures, seconds = measure(lambda: list(pool.map(lambda client: client.overlay(large), clients)))
+        ended.set()
+        beside.join()
+        assert pictures == [first] * AT_ONCE
+        return seconds, max(waits)
 
-    before = ask_in_a_row()
-    beside = threading.Thread(target=ask_small)
-    beside.start()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        pictures, at_once = measure(lambda: list(pool.map(lambda client: client.overlay(large), clients)))
-    ended.set()
-    beside.join()
-    assert pictures == [first] * AT_ONCE
-    # Where others took the machine meanwhile, it takes longer in a row by now, too.
-    assert is_fine(before) or is_fine(after := ask_in_a_row()), (at_once, max(waits), before, after)
+    seen = []
+
+    def is_fine():
+        """Who is told to come again rests RETRY_S; a small request waits 5 s where one overlay takes 1.2 s."""
+        in_a_row, (at_once, longest) = ask_in_a_row(), ask_at_once()
+        seen.append((in_a_row, at_once, longest))
+        return at_once < 2 * in_a_row + RETRY_S and longest < max(5, 4 * in_a_row / AT_ONCE)
+
+    assert any(is_fine() for _ in range(3)), seen  # a busy machine is slow, not wrong
     assert clients[0].describe()["workers"][0]["pid"] == worker
 
 

@@ -155,9 +155,11 @@ def test_the_model_that_a_killed_server_unpacked_does_not_stay_in_the_run_folder
         assert list(Path(make_temp(tmp_path, Instance.read(tmp_path).temp)).iterdir()) == []
 
 
-def test_neither_does_one_that_was_unpacked_elsewhere_for_a_run_folder_with_a_long_path(tmp_path):
-    deep = tmp_path / ("d" * SOCKET_PATH_LIMIT)
+@pytest.mark.parametrize("name", ["d" * SOCKET_PATH_LIMIT, "d:d"], ids=["long", "colon"])
+def test_neither_does_one_that_was_unpacked_elsewhere_for_a_run_folder_whose_path_cannot_hold_it(name, tmp_path):
+    deep = tmp_path / name
     first = Path(make_temp(deep))
+    assert not first.is_relative_to(tmp_path)
     (first / "models").mkdir()
     second = Path(make_temp(deep, str(first)))
     assert second.is_dir()

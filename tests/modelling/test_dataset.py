@@ -17,6 +17,8 @@ from lungct_tools.modelling.dataset import (
     write_table,
 )
 from lungct_tools.modelling.lookalikes import correlate_slices, group_slices
+from lungct_tools.phantom.anatomy import draw_slice
+from tests.support.dicoms import build_ct, read
 from tests.support.madeup import CASES, SLICES
 
 
@@ -96,6 +98,16 @@ def test_inputs_are_what_the_server_would_make_of_the_slices(made):
     rows = np.array([4, 1])
     expected = [to_input(cases.slices[row], 224, "pad", LUNG.air) for row in rows]
     assert np.array_equal(cases.inputs(rows, 224), np.stack(expected))
+
+
+def test_pixels_that_are_not_square_are_so_for_training_too(tmp_path):
+    narrow = (draw_slice(2, "smooth", 256)[:, ::2] + 1024).astype(np.uint16)
+    (tmp_path / "a.dcm").write_bytes(build_ct(narrow, PixelSpacing=[0.7, 1.4]))
+    served = read((tmp_path / "a.dcm").read_bytes())
+    found = read_slice(tmp_path / "a.dcm")
+    assert found.shape == (256, 256)
+    shown = [to_input(pixels, 224, "pad", LUNG.air, aspect) for pixels, aspect in ((found, 1), (served.pixels, 0.5))]
+    assert np.abs(np.subtract(*shown, dtype=float)).mean() < 3
 
 
 def test_a_split_keeps_cases_whole_and_every_class_in_every_fold():

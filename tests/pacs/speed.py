@@ -65,19 +65,24 @@ def main() -> None:
             sent = time.monotonic()
             wait_until(lambda: listener.events("built"), 300, "built")
             built = time.monotonic()
-            wait_until(lambda: "map" in orthanc.results(), 300, "all but the report are stored")
-            others = time.monotonic()
-            wait_until(lambda: "report" in orthanc.results(), 300, "the report is stored")
-            report = time.monotonic()
-            report_later = report - others
-            wait_until(lambda: listener.events("sent"), 300, "sent")
+            seen: dict[str, float] = {}
+
+            def confirmed() -> bool:
+                for kind, uids in orthanc.results().items():
+                    seen.update({f"{kind} {uid}": time.monotonic() for uid in uids if f"{kind} {uid}" not in seen})
+                return bool(listener.events("sent"))
+
+            wait_until(confirmed, 300, "all is stored and confirmed")
             stored = time.monotonic()
+            confirmed()
             memory = sum(map(read_peak, find_family(listener.process.pid)))
-    built, report, stored = (moment - sent - QUIET_S for moment in (built, report, stored))
+    report = next(moment for name, moment in seen.items() if name.startswith("report"))
+    others = max(moment for name, moment in seen.items() if not name.startswith("report"))
+    built, report, others, stored = (moment - sent - QUIET_S for moment in (built, report, others, stored))
     sys.stdout.write(
         f"{count} slices: score {score_s:.1f} s; C-STORE {sent - started:.1f} s; from its last byte, without "
-        f"{QUIET_S:g} s of quiet: built {built:.1f} s, report stored {report:.1f} s, {report_later:.1f} s after the "
-        f"other objects; all confirmed {stored:.1f} s, {stored / score_s:.1f} x score; "
+        f"{QUIET_S:g} s of quiet: built {built:.1f} s, report stands {report:.1f} s, the last other object "
+        f"{others:.1f} s; all confirmed {stored:.1f} s, {stored / score_s:.1f} x score; "
         f"most memory, its reader of headers included: {memory / 1024:.0f} MiB\n"
     )
 

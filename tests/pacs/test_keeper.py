@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 
 from lungct_client import ServerDown
 from lungct_tools import ROOT
@@ -123,7 +124,10 @@ def test_a_series_is_deleted_when_its_peer_confirmed_and_the_time_is_over(spool,
     assert len(peer.got) == 1
     arrive(spool, keeper, *FILES, draw_series(4, name="kept")[3])
     settle(keeper, series)
-    assert [version.number for version in series.versions()] == [2]
+    (version,) = series.versions()
+    report = next(version.folder.glob("*report.dcm"))
+    assert (version.number, "PredecessorDocumentsSequence" in dcmread(report)) == (2, False)  # of one slice
+    assert b"does not replace" in report.read_bytes()
     keeper.close()
 
 

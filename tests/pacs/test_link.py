@@ -7,12 +7,15 @@ import struct
 import subprocess
 import time
 from contextlib import contextmanager
+from copy import deepcopy
 
 import pytest
 from pydicom import dcmread
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
-from pynetdicom import AE
-from pynetdicom.sop_class import Verification
+from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, MRImageStorage
+from pynetdicom import AE, build_role
+from pynetdicom.pdu_primitives import P_DATA
+from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance, Verification
 
 from lungct_tools.pacs import link, listen
 from lungct_tools.pacs.commitment import Commitments
@@ -30,9 +33,10 @@ def certificate(tmp_path_factory):
 
 
 @contextmanager
-def open_listener(folder, context=None):
+def open_listener(folder, context=None, commitments=None):
     with Spool(folder / "spool", 10**9) as spool:
-        listener = Listener(spool, lambda *_: None, Commitments(), "LUNGCT", ("127.0.0.1", 0), context)
+        told = commitments or Commitments()
+        listener = Listener(spool, lambda *_: None, told, "LUNGCT", ("127.0.0.1", 0), context)
         try:
             yield listener
         finally:
@@ -122,12 +126,14 @@ def test_an_association_that_stands_may_pause_for_longer_than_its_request(tmp_pa
         assert echoes(sender)
 
 
-def test_of_what_says_that_it_is_larger_than_any_slice_no_more_is_read(tmp_path):
+@pytest.mark.parametrize("length", [2**20, 2**32 - 1])
+def test_of_a_pdu_that_is_many_times_as_long_as_we_take_nothing_is_read(tmp_path, monkeypatch, length):
+    monkeypatch.setattr(link, "PATIENCE_S", 60)
     with (
         open_listener(tmp_path) as listener,
         socket.create_connection(("127.0.0.1", listener.port), timeout=20) as sender,
     ):
-        sender.sendall(struct.pack(">BBL", 1, 0, 2**32 - 1))
+        sender.sendall(struct.pack(">BBL", 1, 0, length))
         assert is_cut_off(sender)
 
 
@@ -140,6 +146,75 @@ def test_a_message_is_cut_off_at_its_limit_and_many_small_ones_are_not(tmp_path,
         assert [sender.send_c_store(each).Status for each in slices] == [0, 0, 0]
         slices[0].PixelData *= 2
         assert "Status" not in sender.send_c_store(slices[0])
+
+
+def say(sender, command):
+    """Send the bytes of a command, in fragments as long as the other side takes them."""
+    fragments = [command[start : start + 60_000] for start in range(0, len(command), 60_000)]
+    for number, fragment in enumerate(fragments, 1):
+        data = P_DATA()
+        data.presentation_data_value_list = [[1, (b"\x03" if number == len(fragments) else b"\x01") + fragment]]
+        sender.dul.send_pdu(data)
+
+
+def element(number, value):
+    """An element of a command (PS3.7 6.3.1)."""
+    return struct.pack("<HHI", 0, number, len(value)) + value
+
+
+ECHO = (
+    element(2, b"1.2.840.10008.1.1\0") + element(0x100, b"\x30\0") + element(0x110, b"\1\0") + element(0x800, b"\1\1")
+)
+LONG = ECHO + b"".join(struct.pack("<HHI", 1, number, 0) for number in range(20_000))  # 40 times as much in memory
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("command", [ECHO[:26], LONG], ids=["that says nothing", "that is long"])
+def test_a_command_that_is_none_ends_its_association_and_nothing_else(tmp_path, command):
+    with open_listener(tmp_path) as listener:
+        sender = join(listener.port)
+        say(sender, command)
+        wait_until(lambda: not sender.is_established, 30, "it is ended")
+        assert echoes(join(listener.port))
+
+
+def test_another_class_is_refused_in_a_context_of_ct_images_too(tmp_path):
+    with open_listener(tmp_path) as listener:
+        sender = join(listener.port)
+        for context in sender.accepted_contexts:
+            context.abstract_syntax = MRImageStorage  # as the sender has it; the listener accepted CT
+        data = dcmread(io.BytesIO(draw_series(1, name="mr")[0]))
+        data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = MRImageStorage
+        assert sender.send_c_store(data).Status == 0xA900
+        assert not list(listener._spool.series())
+
+
+def report(port, answer, syntax):
+    """The status of a report on a storage commitment; None where the other side does not take that syntax."""
+    node = AE()
+    node.add_requested_context(StorageCommitmentPushModel, syntax)
+    role = build_role(StorageCommitmentPushModel, scp_role=True)
+    sender = node.associate("127.0.0.1", port, ext_neg=[role])
+    if not sender.accepted_contexts:
+        return None
+    event = (1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance)
+    status, _ = sender.send_n_event_report(answer, *event)
+    sender.release()
+    return status.Status
+
+
+def test_a_report_that_could_grow_in_our_memory_is_not_read(tmp_path):
+    """Its data set is parsed in the listener itself, unlike a slice's."""
+    answer = Dataset()
+    answer.TransactionUID, answer.ReferencedSOPSequence = "2.25.1", []
+    long = deepcopy(answer)
+    long.TextValue = "x" * 2**17
+    commitments = Commitments()
+    with open_listener(tmp_path, commitments=commitments) as listener:
+        commitments._failed["2.25.1"] = None  # as if we had asked
+        assert report(listener.port, answer, DeflatedExplicitVRLittleEndian) is None
+        assert report(listener.port, long, ExplicitVRLittleEndian) == 0x0115
+        assert report(listener.port, answer, ExplicitVRLittleEndian) == 0
 
 
 def run_openssl(*arguments):

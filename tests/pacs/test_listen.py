@@ -70,6 +70,25 @@ def test_a_slice_that_comes_late_makes_a_second_version_and_one_that_comes_again
     assert [row["state"] for row in rows_of(listener, paths[0].read_bytes())] == ["sent"]  # an accepted one opens it
 
 
+def test_an_association_that_stays_open_keeps_no_series_open(listener, wait_for):
+    node, files = AE(), draw_series(3, name="slow")
+    node.add_requested_context(uid.CTImageStorage, uid.ExplicitVRLittleEndian)
+    link = node.associate("127.0.0.1", listener.port)
+    series = hash_name(name_uid("study", "slow"), name_uid("series", "slow"))
+
+    def send(*bodies):
+        return [link.send_c_store(dcmread(io.BytesIO(body))).Status for body in bodies]
+
+    def is_built(slices):
+        return slices in [line["slices"] for line in listener.events("built") if line["series"] == series]
+
+    assert send(*files[:2]) == [0, 0]
+    wait_for(lambda: is_built(2), "a version of 2 while the sender pauses")
+    assert send(files[2]) == [0]
+    wait_for(lambda: is_built(3), "one of 3")
+    link.release()
+
+
 @pytest.mark.parametrize(("syntax", "option"), [(uid.JPEG2000Lossless, "-xv"), (uid.JPEGLSLossless, "-xt")])
 def test_storescu_sends_compressed_slices(listener, tmp_path, syntax, option):
     data = dcmread(io.BytesIO(draw_series(1, name=option)[0]))

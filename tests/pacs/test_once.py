@@ -45,7 +45,7 @@ def test_each_series_gets_its_objects_and_a_row(done):
     assert [s["label"] == NOT_ASSESSABLE for s in by_size] == [True, False]
     assert document["left_out"] == {"copy": 1, "uid_used_twice": 1, "unsupported_dicom": 1}
     kinds = [[dcmread(done / name).Modality for name in series["files"]] for series in by_size]
-    assert kinds == [["OT", "OT", "SR"], ["OT", "OT", "OT", "OT", "SR"]]  # no class, no map
+    assert kinds == [["SR", "OT", "OT"], ["SR", "OT", "OT", "OT", "OT"]]  # no class, no map
 
 
 def test_mercure_is_told_that_a_person_must_look(done):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,25 @@ def test_a_slice_is_kept_as_it_came_and_its_header_beside_it(spool):
     assert series.header(name) == read_header(FILES[0])
 
 
+def test_every_folder_on_the_way_to_a_slice_or_a_result_survives_a_loss_of_power(tmp_path, monkeypatch):
+    """A file that is synced is gone all the same where a folder above it is not."""
+    synced, sync = set(), os.fsync
+
+    def note(handle):
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        found = path.iterdir() if path.is_dir() else ()
+        synced.update(Path(str(each).replace("/.1.new/", "/1/")) for each in found)  # it gets its name later
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    with Spool(tmp_path / "spool", 10**6) as spool:
+        series = put(spool, FILES[0])
+        files = [*(series.root / "in").iterdir(), *built(series).folder.iterdir()]
+    way = {folder for file in files for folder in (file, *file.parents) if folder.is_relative_to(spool.root)}
+    assert len(files) == 4
+    assert way - {spool.root} <= synced
+
+
 def test_a_slice_that_comes_again_is_one(spool):
     assert spool.put(FILES[0], read_header(FILES[0]))[1]
     assert spool.put(FILES[0], read_header(FILES[0]))[1] is None
@@ -60,6 +80,16 @@ def test_another_slice_with_the_uid_of_a_known_one_is_refused_and_changes_nothin
     with pytest.raises(UnreadableError, match="Another slice"):
         spool.put(FILES[1], other)
     assert [series.read(name) for name in series.slices()] == [FILES[0]]
+
+
+def test_of_slices_that_tell_no_place_the_uid_alone_makes_no_copies(spool):
+    """Some who remove names give one UID to all slices, and take their numbers and positions away."""
+    header = read_header(FILES[0])
+    del header.InstanceNumber, header.ImagePositionPatient
+    assert spool.put(FILES[0], header)[1]
+    assert spool.put(FILES[0], header)[1] is None
+    with pytest.raises(UnreadableError, match="Another slice"):
+        spool.put(FILES[1], header)
 
 
 def test_a_second_process_is_refused(spool):
@@ -87,7 +117,7 @@ def test_what_was_deleted_is_still_known(spool):
     assert sorted(path.name for path in series.root.iterdir()) == ["closed.json"]
     assert spool.put(FILES[0], read_header(FILES[0]))[1] is None
     assert spool.put(FILES[2], read_header(FILES[2]))[1]
-    assert series.last_report() == (1, ["1", "2"])
+    assert series.last_report() == (1, None)
 
 
 def test_a_result_that_was_being_written_is_none(spool):

@@ -117,6 +117,7 @@ def test_where_a_spool_cannot_be_recorded_the_command_says_so_and_listens(tmp_pa
     assert main(["listen", "--run", str(run), "--spool", str(tmp_path / "spool"), "--port", "0"]) == 0
     told = capsys.readouterr()
     assert f"the exporter beside {run} is not told" in told.err
+    assert "without --to results go nowhere, and are deleted after 24 hours" in told.err
     assert "listens at" in told.out
     assert not (run / "pacs.json").exists()
 

@@ -97,7 +97,7 @@ def test_agreement_counts_what_was_read_and_names_the_slices_on_which_reader_and
 
 
 def test_slices_without_header_are_ordered_as_a_person_counts():
-    names = ["s10.png", "s9.png", "s1.png"]
+    names = [f"s{'9' * 5000}.png", "s010.png", "s9.png", "s1.png", "s0.png"]
     assert [f.name for f in Study([Finding(Upload(name, b"")) for name in names]).series()[0]] == names[::-1]
 
 

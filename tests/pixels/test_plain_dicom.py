@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 
 from lungct.errors import LungCTError
 from lungct.pixels import dicom, plain
+from lungct.pixels.header import read_header
 from lungct.pixels.rendering import Terms
 from lungct.pixels.walk import MOST_ELEMENTS
 from lungct.settings import Settings
@@ -193,3 +194,11 @@ def test_plain_files_need_neither_pydicom_nor_a_child_process(tmp_path):
         "assert reader._nursery.ended(); assert not {'pydicom', 'gdcm'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-P", "-c", script, tmp_path / "slice.dcm"], check=True)
+
+
+def test_a_value_that_is_longer_than_any_of_its_kind_is_left_to_the_child():
+    """A list of millions of numbers takes seconds to read, and this is the thread that others wait for."""
+    for count, usual in ((100, True), (1000, False)):
+        body = build_ct(syntax=uid.ImplicitVRLittleEndian, WindowCenter=[40] * count, WindowWidth=[400] * count)
+        assert (read_header(body) is not None) == usual
+        assert read(body).rule == "model window"

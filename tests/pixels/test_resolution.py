@@ -34,12 +34,23 @@ def type_exif(*typed):
     return b"Exif\0\0II*\0\x08\0\0\0" + type_tags(*typed).tobytes(8)
 
 
+def write_chunk(name: bytes, content: bytes, body: bytes = b"") -> bytes:
+    """A PNG with this chunk before its pixels."""
+    chunk = struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+    body = body or encode(PICTURE, "PNG")
+    return body[:33] + chunk + body[33:]
+
+
 def write_phys(across: int, down: int, unit: int) -> bytes:
     """A PNG with pHYs: pixels per unit, across and down; unit 1 is the metre, 0 none (PNG 3rd ed., 11.3.4.3)."""
-    content = struct.pack(">IIB", across, down, unit)
-    chunk = struct.pack(">I", 9) + b"pHYs" + content + struct.pack(">I", zlib.crc32(b"pHYs" + content))
-    body = encode(PICTURE, "PNG")
-    return body[:33] + chunk + body[33:]
+    return write_chunk(b"pHYs", struct.pack(">IIB", across, down, unit))
+
+
+def write_imagej(unit: str) -> bytes:
+    """A TIFF as ImageJ writes it: a unit that TIFF does not have stands in its description."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[282], tags[283], tags[296], tags[270] = 1.5, 1.0, 1, f"ImageJ=1.54f\nunit={unit}\nmin=0.0\n"
+    return encode(PICTURE, "TIFF", tiffinfo=tags)
 
 
 def write_jfif(across: int, down: int, unit: int, **options) -> bytes:
@@ -67,6 +78,9 @@ def write_bmp(across: int, down: int) -> bytes:
 
 STATED = {
     "PNG pHYs": write_phys(3000, 2000, 1),
+    "PNG sCAL as SimpleITK writes it": write_chunk(b"sCAL", b"\1.7\x001.05"),
+    "PNG sCAL beside a square pHYs": write_chunk(b"sCAL", b"\x011E-3\x001.5e-3", write_phys(2835, 2835, 1)),
+    "TIFF by ImageJ": write_imagej("mm"),
     "JFIF inch": write_jfif(150, 100, 1),
     "JFIF centimetre": write_jfif(75, 50, 2),
     "JPEG EXIF": encode(PICTURE, "JPEG", exif=exif(300, 200)),
@@ -87,6 +101,12 @@ SQUARE = {
     "PNG without a unit": write_phys(3, 2, 0),
     "PNG 0": write_phys(0, 0, 1),
     "PNG half 0": write_phys(0, 2000, 1),
+    "PNG sCAL in radians": write_chunk(b"sCAL", b"\2.7\x001.05"),
+    **{
+        f"PNG sCAL {text!r}": write_chunk(b"sCAL", text)
+        for text in (b"", b"\1", b"\x011\0", b"\x011.1.1\x002", b"\x010\x001")
+    },
+    "TIFF by ImageJ in pixels": write_imagej("pixel"),
     "PNG 1:1": write_phys(2835, 2835, 1),
     "PNG 1:1 but for rounding": write_phys(3937, 3936, 1),
     "JFIF without a unit": write_jfif(3, 2, 0),
@@ -96,6 +116,11 @@ SQUARE = {
     "TIFF 0": write_tiff(0, 0, 2),
     "TIFF that states one of both": encode(PICTURE, "TIFF", tiffinfo=dict.fromkeys([282], 300.0)),
     "JPEG EXIF as text": encode(PICTURE, "JPEG", exif=type_exif(TEXT, "300", "200")),
+    **{
+        f"JPEG EXIF as {text!r}": encode(PICTURE, "JPEG", exif=type_exif(TEXT, *text))
+        for text in (("", ""), ("3", "2"), ("3", ""))
+    },
+    "JPEG EXIF as a byte": encode(PICTURE, "JPEG", exif=type_exif(1, b"3", b"2")),
     "PNG EXIF as text": encode(PICTURE, "PNG", exif=type_exif(TEXT, "9", "1")),
     "WebP EXIF as bytes": encode(PICTURE, "WEBP", exif=type_exif(UNDEFINED, b"9", b"1")),
     "TIFF as text": encode(PICTURE, "TIFF", tiffinfo=type_tags(TEXT, "300", "200")),
@@ -114,6 +139,11 @@ def test_pixels_half_as_high_again_as_wide_are_told_in_every_format(name):
 @pytest.mark.parametrize("name", SQUARE)
 def test_a_resolution_that_states_nothing_or_the_same_both_ways_leaves_pixels_square(name):
     assert read(SQUARE[name]).resampled is None
+
+
+@pytest.mark.parametrize("body", [write_bmp(714, 1429), write_tiff(36.285713, 18.142857, 2), write_jfif(42, 21, 1)])
+def test_two_to_one_is_read_though_a_files_numbers_are_rounded(body):
+    assert read(body).aspect in (0.5, 2.0)
 
 
 def test_a_picture_that_is_turned_has_its_pixels_turned_too():

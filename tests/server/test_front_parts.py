@@ -8,16 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from lungct.errors import LungCTError
+from lungct.exchange import parse
 from lungct_client import Tokens
 from lungct_tools import ROOT
 from lungct_tools.server.asgi import Front, listen
 from lungct_tools.server.counters import Counters
+from lungct_tools.server.crew import Answer
 from lungct_tools.server.gpus import count_gpus
-from lungct_tools.server.instance import Instance, find_ports
+from lungct_tools.server.instance import FRONTS, Instance, find_ports
 from lungct_tools.server.keyfile import KeyFile
 from lungct_tools.server.properties import read_properties, write_settings
 from lungct_tools.server.routes import Routes
 from lungct_tools.server.seat import Plan
+from lungct_tools.server.serve import WORKER
 from tests.support.standins import make_archive
 
 
@@ -82,11 +86,19 @@ class Broken:
         raise RuntimeError("PATIENT^NAME")
 
 
-def call(front, port, key, path="/predictions/lung_ct"):
+class Listening(Broken):
+    """In place of a crew: keeps the headers that a worker would get."""
+
+    async def ask(self, headers, *_):
+        self.headers = headers
+        return Answer(200, {}, b"")
+
+
+def call(front, port, key, path="/predictions/lung_ct", more=()):
     """Status, headers and body of a POST, without a network."""
     scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
              "root_path": "", "server": ("127.0.0.1", port), "scheme": "http", "http_version": "1.1",
-             "headers": [(b"authorization", f"Bearer {key}".encode()), (b"host", b"elsewhere.example")]}  # fmt: skip
+             "headers": [(b"authorization", b"Bearer " + key.encode()), (b"host", b"a.example"), *more]}  # fmt: skip
     sent = []
 
     async def receive():
@@ -114,6 +126,20 @@ def test_a_fault_of_ours_is_a_500_that_quotes_nothing_here_or_in_the_log(tmp_pat
     assert (status, "location" in headers) == (404, False)
 
 
+def test_lines_of_one_header_are_one_so_that_an_option_which_stands_twice_is_refused(tmp_path):
+    keys, counters, crew = (
+        KeyFile(tmp_path / "key_file.json", 60),
+        Counters(ROOT / "config" / "metrics.yaml"),
+        Listening(),
+    )
+    front = Front(Routes(crew, keys, counters, 1000), {8080: "inference"}, keys, counters, crew)
+    twice = [(b"x-frame", b"3"), (b"accept", b"application/json"), (b"x-frame", b"5"), (b"accept", b"image/png;q=0.1")]
+    assert call(front, 8080, Tokens(tmp_path / "key_file.json").read("inference"), more=twice)[0] == 200
+    assert parse({"body": b"x"}, {"accept": crew.headers["accept"]}, ()).accept == "application/json"
+    with pytest.raises(LungCTError, match="X-Frame"):
+        parse({"body": b"x"}, crew.headers, ())
+
+
 def test_the_settings_that_are_written_for_java_are_read_again(tmp_path):
     run = tmp_path / "läuft 𝛼"
     run.mkdir()
@@ -122,6 +148,23 @@ def test_the_settings_that_are_written_for_java_are_read_again(tmp_path):
     assert found["inference_address"] == "http://127.0.0.1:8080"
     assert found["job_queue_size"] == "7"
     assert found["blacklist_env_vars"].startswith(".*(")
+
+
+@pytest.mark.parametrize("front", FRONTS)
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("plugins_path=/opt/plugins", "plugins_path is not heeded: no plugins"),
+        (" model_store = /elsewhere", "model_store is not heeded: say --store"),
+        ("job_queue_size", "job_queue_size is no KEY=VALUE"),
+        ("=7", "=7 is no KEY=VALUE"),
+    ],
+)
+def test_a_setting_that_would_be_passed_over_in_silence_is_refused(setting, told, front, tmp_path, run_here):
+    make_archive(tmp_path / "store", **{WORKER: ""})
+    place = ("--run", tmp_path / "run", "--store", tmp_path / "store", "--ports", *find_ports(5), "--front", front)
+    code, said = run_here("serve", *place, "--set", setting)
+    assert (code, told in said) == (2, True), said
 
 
 def test_an_archive_without_the_worker_is_told_to_be_built_anew(tmp_path, run_here):

@@ -32,18 +32,20 @@ def test_a_forms_parts_are_fields_and_those_with_a_file_name_tell_their_type():
     assert parse(row, headers, ()).heatmap == "always"
 
 
-@pytest.mark.parametrize("cut", [b"--B--\r\n", b""])
-def test_a_part_that_was_cut_off_has_not_arrived(cut):
-    whole = part(b"heatmap", b"always") + part(b"data", bytes(9000))
-    assert read_row(whole[: -6000 if not cut else None] + cut, FORM)[0].keys() == (
-        {"heatmap", "data"} if cut else {"heatmap"}
-    )
+@pytest.mark.parametrize("cut", [1, 4, 20, 6000])
+def test_a_form_that_was_cut_off_is_told_so_however_little_is_missing(cut):
+    whole = part(b"data", bytes(5000)) + part(b"window", b"40,400") + b"--B--"
+    assert read_row(whole, FORM)[0].keys() == {"data", "window"}
+    with pytest.raises(LungCTError, match="cut off") as caught:
+        read_row(whole[:-cut], FORM)
+    assert caught.value.code == "empty_body"
 
 
 @pytest.mark.parametrize(
     ("form", "told"),
     [
         (part(b"data", b"1") + part(b"data", b"2"), "two parts of one name"),
+        (part(b"data", b"--C", b"\r\nContent-Type: multipart/mixed; boundary=C"), "one slice"),
         (part(b"", b"1"), "no name"),
         (part(b"data", b"MQ==", b"\r\nContent-Transfer-Encoding: base64"), "encoded"),
         (b"".join(part(b"%d" % i, b"") for i in range(MAX_PARTS + 1)), "too many"),
@@ -68,6 +70,8 @@ def test_curls_default_type_leaves_no_body_and_a_real_form_its_fields():
     noise = np.random.default_rng(0).bytes(5000)
     assert [read_row(body, headers)[0] for body in (noise, b"\xff", b"&".join([b"a=1"] * 65))] == [{}] * 3
     assert read_row(b"data=a%2Bb&heatmap=none", headers)[0] == {"data": b"a+b", "heatmap": b"none"}
+    with pytest.raises(LungCTError, match="two parts of one name"):
+        read_row(b"data=a%2Bb&data=c", headers)
 
 
 @given(

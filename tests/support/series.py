@@ -45,6 +45,13 @@ def read_header(body: bytes) -> Dataset:
     return dcmread(io.BytesIO(body), stop_before_pixels=True, specific_tags=list(KEYWORDS))
 
 
+def name_copy(body, number):
+    """The file under another SOP Instance UID."""
+    data = dcmread(io.BytesIO(body))
+    data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = name_uid("copy", data.SOPInstanceUID, number)
+    return save(data)
+
+
 def name_slice(body, name, number=0):
     """The file with UIDs of a series of its own."""
     data = dcmread(io.BytesIO(body))

@@ -2,7 +2,7 @@
 
 from lungct.exchange import coding, oip
 from lungct.exchange.delivery import split
-from lungct.exchange.form import LOST
+from lungct.exchange.form import CUT_OFF, LOST, SEVERAL, is_form, read_fields
 from lungct.exchange.origin import Origin, read_origin
 from lungct.exchange.request import ScoreRequest, parse
 from lungct.exchange.result import (
@@ -19,9 +19,11 @@ from lungct.exchange.result import (
 )
 
 __all__ = [
+    "CUT_OFF",
     "JSON",
     "LOST",
     "SCORE_HEADER",
+    "SEVERAL",
     "Heatmap",
     "Origin",
     "Reply",
@@ -32,8 +34,10 @@ __all__ = [
     "coding",
     "encode_json",
     "head",
+    "is_form",
     "oip",
     "parse",
+    "read_fields",
     "read_origin",
     "refuse",
     "split",

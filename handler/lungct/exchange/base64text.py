@@ -13,9 +13,12 @@ from lungct.pixels import find_text
 
 _DATA_URI = re.compile(r"data:[^,]{0,200};[ ]*base64,", re.IGNORECASE)
 _BLANKS = str.maketrans("", "", " \t\r\n")
+NOT_BASE64 = "is not valid base64, or not all of it arrived."
 PLUS_LOST = (
     "has blanks and no +, so that each blank may have been a +, as in a form of HTML; send base64 in JSON, or the file."
 )
+_ESCAPES = {"%2B": "+", "%2F": "/", "%3D": "=", "%0D": "\r", "%0A": "\n", "%20": " "}
+_MOST_ESCAPES = 1000  # besides those: Python takes 80 bytes and more for each, and a body has room for ten million
 _URL_SAFE = str.maketrans("-_", "+/")
 # How PNG, JPEG, TIFF, BMP, WebP and DICOM begin in base64, and no file that we read begins itself.
 _HEADS = ("iVBORw0KGgo", "/9j/", "_9j_", "SUkqA", "SUkrA", "TU0AK", "Qk0", "Qk1", "Qk2", "Qk3", "UklGR", "A" * 64)
@@ -62,7 +65,10 @@ def decode(text: Any, where: str) -> bytes:
     found = _DATA_URI.match(text)
     if not found and text[:5].lower() == "data:":
         raise LungCTError("corrupt_image", f"{where} is a data: URI without ;base64; send the file in base64.")
-    plain = (unquote(text[found.end() :]) if found else text).strip(" \t\r\n")
+    try:
+        plain = (unescape(text[found.end() :]) if found else text).strip(" \t\r\n")
+    except ValueError:
+        raise LungCTError("corrupt_image", f"{where} {NOT_BASE64}") from None
     if " " in plain and not any(letter in plain for letter in "+-_"):
         raise LungCTError("corrupt_image", f"{where} {PLUS_LOST}")
     plain = plain.translate(_BLANKS)
@@ -71,7 +77,16 @@ def decode(text: Any, where: str) -> bytes:
     try:
         return binascii.a2b_base64(plain + "=" * (-len(plain) % 4), strict_mode=True)
     except ValueError:
-        raise LungCTError("corrupt_image", f"{where} is not valid base64, or not all of it arrived.") from None
+        raise LungCTError("corrupt_image", f"{where} {NOT_BASE64}") from None
+
+
+def unescape(text: str) -> str:
+    """Base64 without its percent-encoding (RFC 3986, 2.1); ValueError where much else is encoded."""
+    for escape, letter in _ESCAPES.items():
+        text = text.replace(escape, letter).replace(escape.lower(), letter)
+    if text.count("%") > _MOST_ESCAPES:
+        raise ValueError
+    return unquote(text)
 
 
 def _begin(body: bytes | bytearray) -> str:

@@ -19,6 +19,10 @@ SEVERAL = (
     "OUT=results."
 )
 LOST = f"Of two parts of one name, or a part that was cut off, only some arrived. {SEVERAL}"
+CUT_OFF = (
+    "The form was cut off, or its boundary is another than the header says; send it whole, or the file itself as the "
+    "body."
+)
 NO_FILE = (
     "The form arrived without a whole file: it was cut off, its boundary is another than the header says, or no part "
     "is named data. Send it again, or the file itself as the body."
@@ -27,7 +31,26 @@ NO_FORM = (
     "A multipart body is read as multipart/form-data with its boundary in the Content-Type, and this is none; send "
     "such a form, or the file itself as the body."
 )
+MOST_FIELDS = 64  # millions would keep a worker busy for seconds
 PART_BYTES = 2048  # the most that boundary and headers of one part take; a long file name, written twice, is most of it
+
+
+def read_fields(body: bytes) -> dict[str, bytes]:
+    """The fields of a form without parts; none where it is none, such as a file that curl sent by default.
+
+    Raises:
+        LungCTError: bad_option for a field that stands twice.
+    """
+    if body.count(b"&") >= MOST_FIELDS:
+        return {}
+    try:
+        parts = (part.partition("=") for part in body.decode("ascii").replace("+", " ").split("&"))
+        pairs = [(base64text.unescape(name), base64text.unescape(value).encode()) for name, _, value in parts if name]
+    except ValueError:
+        return {}
+    if len(dict(pairs)) < len(pairs):
+        raise LungCTError("bad_option", LOST)
+    return dict(pairs)
 
 
 def is_form(content_type: str) -> bool:

@@ -64,6 +64,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 
 OPTIONS = (*CHOICES, "heatmap_class", "window", "frame")
+# How a form without parts begins, and no file: the gateway calls it plain bytes, since TorchServe fails on those that
+# curl calls a form.
+_FIELDS = re.compile(f"({'|'.join((*form.FILE_FIELDS, *OPTIONS))})=".encode())
 
 
 def parse(row: Mapping[str, Any], headers: Mapping[str, Any], classes: tuple[str, ...]) -> ScoreRequest:
@@ -78,11 +81,13 @@ def parse(row: Mapping[str, Any], headers: Mapping[str, Any], classes: tuple[str
         LungCTError: empty_body, bad_option, unsupported_format, corrupt_image.
     """
     named = {k.lower(): v for k, v in headers.items() if isinstance(v, str)}
+    if isinstance(body := row.get("body"), bytes | bytearray) and _FIELDS.match(body):
+        row = form.read_fields(bytes(body))
     options = {name: named[header] for name in OPTIONS if (header := "x-" + name.replace("_", "-")) in named}
     field = form.find_file(row, headers, OPTIONS)
     form.check_whole(row, headers, named, field)
     options |= {name: _text(value, name) for name, value in row.items() if name != field and name in OPTIONS}
-    body: Any = row[field] if field else b""
+    body = row[field] if field else b""
     if isinstance(body, bytes | bytearray) and base64text.is_meant(body):
         body = base64text.decode(base64text.read_text(body), "The file")
     asked: dict[str, Any] = {}

@@ -10,10 +10,12 @@ import numpy.typing as npt
 
 from lungct.errors import LungCTError
 from lungct.pixels.elements import Elements, as_list, as_text, get_group, get_value, require, unsupported
+from lungct.pixels.header import CT_IMAGE
 from lungct.pixels.plane import check_view, read_aspect
 from lungct.pixels.rendering import Acquisition, Rendering, Rule, Terms, check_size
 from lungct.window import Window
 
+CT_CLASSES = {CT_IMAGE, f"{CT_IMAGE}.1", f"{CT_IMAGE}.2"}  # classic, enhanced, converted to enhanced (PS3.4 B.5)
 GRAY = "MONOCHROME"  # 1 or 2, and before DICOM without either
 CT_INTERCEPT = -900  # unsigned values with an intercept below are HU; so are signed ones of a CT image
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from pydicom import config, dcmread, uid
 from pydicom.dataset import Dataset
 
-from lungct.pixels.ctimage import Description, describe
+from lungct.pixels.ctimage import CT_CLASSES, Description, describe
 from lungct.pixels.elements import as_text, unsupported
 from lungct.pixels.header import FAULTS, read_header
 from lungct.pixels.hounsfield import Scale, read_scale, to_gray, to_whole_hu
@@ -21,7 +21,6 @@ from lungct.pixels.pixeldata import SYNTAXES, find_syntax, read_fragments, read_
 from lungct.pixels.rendering import Plane, Rendering, Terms, Values, translate_faults
 from lungct.pixels.walk import Irregular
 
-CT_CLASSES = {uid.CTImageStorage, uid.EnhancedCTImageStorage, uid.LegacyConvertedEnhancedCTImageStorage}
 HEADER = "The DICOM header is damaged or cut short; export the slice again."
 PIXELS = "The DICOM pixel data is damaged or cut short; export the slice again."
 

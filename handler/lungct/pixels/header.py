@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from lungct.errors import LungCTError
@@ -19,7 +20,8 @@ IMPLICIT = "1.2.840.10008.1.2"
 SYNTAX = 0x00020010
 ODD_GROUPS = (0x0004, 0x5200)  # of a DICOMDIR, of an enhanced image
 AS_PIXELS = b"US or SS"  # signed where the pixels are
-WANTED = {
+Wanted = Mapping[int, tuple[str, bytes]]  # keyword and VR by tag
+WANTED: Wanted = {
     0x00080008: ("ImageType", b"CS"),
     0x00080016: ("SOPClassUID", b"UI"),
     0x00080060: ("Modality", b"CS"),
@@ -48,6 +50,7 @@ WANTED = {
     0x00281056: ("VOILUTFunction", b"CS"),
     0x00282110: ("LossyImageCompression", b"CS"),
 }
+MOST_BYTES = 1024  # of a wanted value: a list of millions of numbers would take seconds and gigabytes here
 INTEGERS = {b"US": "<H", b"SS": "<h"}
 NUMBERS = {
     b"DS": (re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"), float),
@@ -76,46 +79,68 @@ class Header(NamedTuple):
 def read_header(body: bytes) -> Header | None:
     """The header of a CT image of one frame in little endian, that ends with its pixels; None for any other file."""
     try:
-        return _read(body)
+        walk = Walk(body, 132)
+        syntax, elements = _read(walk, body, WANTED)
+        pixels = walk.step()
+        if walk.at != len(body) or pixels.vr not in (b"OW", b"OB", b""):
+            return None
+    except FAULTS:
+        return None
+    return Header(elements, syntax, pixels.start, pixels.start + pixels.length, pixels.open)
+
+
+def read_elements(body: bytes, more: Wanted) -> dict[str, Any] | None:
+    """The values before the pixels of such a file, which may be cut off behind; `more` are wanted as well."""
+    try:
+        return _read(Walk(body, 132), body, {**WANTED, **more})[1]
     except FAULTS:
         return None
 
 
-def _read(body: bytes) -> Header:
+def read_meta(walk: Walk, body: bytes) -> str:
+    """The transfer syntax that the meta header names (PS3.10 7.1); the place is before the data set then.
+
+    FAULTS for a file without such a header.
+    """
     if body[128:132] != b"DICM":
         raise Irregular
-    walk, syntax = Walk(body, 132), ""
+    syntax = ""
     while walk.look() >> 16 == SYNTAX >> 16:
         element = walk.step()
         if element.tag == SYNTAX:
             syntax = _cut(body, element).decode("ascii").rstrip("\0")
+    return syntax
+
+
+def _read(walk: Walk, body: bytes, wanted: Wanted) -> tuple[str, dict[str, Any]]:
+    """Transfer syntax and values by keyword; the place is before the pixels then."""
+    syntax = read_meta(walk, body)
     walk.implicit = syntax == IMPLICIT
-    found, pixels = _gather(walk)
-    if walk.at != len(body):
-        raise Irregular
+    found = _gather(walk, wanted)
     signed = any(_cut(body, found["PixelRepresentation"]))
     elements = {keyword: _convert(_cut(body, element), element.vr, signed) for keyword, element in found.items()}
     if (elements["SOPClassUID"], elements["Modality"], elements.get("NumberOfFrames") or 1) != (CT_IMAGE, "CT", 1):
         raise Irregular
-    return Header(elements, syntax, pixels.start, pixels.start + pixels.length, pixels.open)
+    return syntax, elements
 
 
-def _gather(walk: Walk) -> tuple[dict[str, Element], Element]:
-    """The wanted elements by keyword with the VR that they should have, and the pixels; nothing behind them is read."""
+def _gather(walk: Walk, wanted: Wanted) -> dict[str, Element]:
+    """The wanted elements before the pixels, by keyword, with the VR that they should have."""
     found: dict[str, Element] = {}
     before = 0
-    while (element := walk.step()).tag != PIXELS:
-        if element.tag <= before or element.tag >> 16 in ODD_GROUPS:
+    while walk.look() != PIXELS:
+        element = walk.step()
+        if not before < element.tag < PIXELS or element.tag >> 16 in ODD_GROUPS:
             raise Irregular
         before = element.tag
-        if element.tag in WANTED:
-            keyword, vr = WANTED[element.tag]
+        if element.tag in wanted:
+            keyword, vr = wanted[element.tag]
+            if element.length > MOST_BYTES:
+                raise Irregular
             if element.vr and (element.vr not in INTEGERS if vr == AS_PIXELS else element.vr != vr):
                 raise Irregular
             found[keyword] = element._replace(vr=vr)
-    if before > PIXELS or element.vr not in (b"OW", b"OB", b""):
-        raise Irregular
-    return found, element
+    return found
 
 
 def _cut(body: bytes, element: Element) -> bytes:

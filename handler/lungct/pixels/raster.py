@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import math
+import re
+import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from numbers import Real
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from PIL import BmpImagePlugin, Image, ImageOps, TiffImagePlugin, WebPImagePlugin
+from PIL import BmpImagePlugin, Image, ImageOps, JpegImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from lungct.errors import LungCTError
 from lungct.pixels.rendering import Rendering, Rule, Terms, Values, check_aspect, check_size, translate_faults
@@ -20,9 +23,16 @@ UInt8 = npt.NDArray[np.uint8]
 
 # Pillow would else import all of its forty plugins for the first TIFF it meets.
 PLUGINS = (BmpImagePlugin, TiffImagePlugin, WebPImagePlugin)
+# It would take one number of EXIF's two for both, and of a text of one letter it opens no file; they are read below.
+JpegImagePlugin.JpegImageFile._read_dpi_from_exif = lambda self: None  # type: ignore[method-assign]
 
 BITS, PHOTOMETRIC, ORIENTATION, SAMPLE_FORMAT = 258, 262, 274, 339  # tags of TIFF 6.0 and EXIF
-X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
+DESCRIPTION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 270, 282, 283, 296
+NO_UNIT = 1  # value of ResolutionUnit
+# The metre, and a pixel's width and height as text; SimpleITK means millimetres.
+SCALE = re.compile(rb"\x01([\d.]+(?:[eE][+-]?\d+)?)\x00([\d.]+(?:[eE][+-]?\d+)?)")
+# What ImageJ says beside it, for a unit of length that TIFF does not have, such as mm.
+UNIT_OF_IMAGEJ = re.compile(r"ImageJ=.*^unit=(?!pixels?$)\S", re.MULTILINE | re.DOTALL)
 PHYSICAL = (2, 3)  # values of ResolutionUnit: inch, the default, and centimetre; JFIF has them as 1 and 2
 SIDEWAYS = range(5, 9)  # values of Orientation that change rows for columns
 WHITE_IS_ZERO = 0  # value of PhotometricInterpretation
@@ -56,7 +66,7 @@ def render(body: bytes, kind: str, terms: Terms) -> Rendering:
         deep = has_deep_channels(picture)
         orientation = turn(picture)
         warnings = ["The picture was turned as its orientation tag says."] if orientation > 1 else []
-        aspect = check_aspect(read_aspect(picture) ** (-1 if orientation in SIDEWAYS else 1), "corrupt_image")
+        aspect = check_aspect(read_aspect(picture, body) ** (-1 if orientation in SIDEWAYS else 1), "corrupt_image")
         if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
             found = render_values(to_values(picture), terms, inverted=_tag(picture, PHOTOMETRIC) == WHITE_IS_ZERO)
             return found._replace(warnings=(*warnings, *found.warnings), aspect=aspect)
@@ -91,15 +101,16 @@ def turn(picture: Image.Image) -> int:
     return orientation if orientation in range(2, 9) else 1
 
 
-def read_aspect(picture: Image.Image) -> float:
+def read_aspect(picture: Image.Image, body: bytes) -> float:
     """Height over width of a pixel as it is stored, by the picture's physical resolution; 1 where it has none.
 
-    A resolution is two positive numbers, in TIFF and EXIF fractions (TIFF 6.0, section 8): texts, bytes or zeros in
-    their place state nothing.
+    `body` is its file. A resolution is two positive numbers, in TIFF and EXIF fractions (TIFF 6.0, section 8): texts,
+    bytes or zeros in their place state nothing.
     """
-    for across, down in _list_resolutions(picture):
+    for across, down in (*_list_scales(picture, body), *_list_resolutions(picture)):
         if all(isinstance(value, Real) and 0 < float(value) < math.inf for value in (across, down)):
-            return float(across) / float(down)
+            aspect = float(across) / float(down)
+            return round(aspect, 2) if round(aspect, 2) in (0.5, 2.0) else aspect  # files have whole numbers of them
     return 1.0
 
 
@@ -193,17 +204,33 @@ def has_offset(values: Values) -> bool:
     return bool(air_or_lung >= 0.05 and soft_tissue >= 0.05)
 
 
+def _list_scales(picture: Image.Image, body: bytes) -> Iterator[tuple[float, float]]:
+    """Height and width of what a pixel shows by a PNG's sCAL (PNG extensions), where SimpleITK keeps a slice's spacing.
+
+    Pillow does not read it.
+    """
+    at, name = 8, b""
+    while picture.format == "PNG" and name not in (b"IDAT", b"IEND"):
+        length, name = struct.unpack_from(">I4s", body, at)
+        if name == b"sCAL" and (found := SCALE.fullmatch(body, at + 8, at + 8 + length)):
+            with suppress(ValueError):  # two points in a number
+                yield float(found[2]), float(found[1])
+        at += 12 + length
+
+
 def _list_resolutions(picture: Image.Image) -> Iterator[tuple[Any, Any]]:
     """What stands where a picture has its resolution, across and down: PNG's pHYs, JFIF's or BMP's density, then
     TIFF's tags or EXIF's. One without a unit of length is left out: it states nothing physical.
     """
     info, tags = picture.info, getattr(picture, "tag_v2", None)
-    # Pillow's is of EXIF, and across alone, in a JPEG without JFIF's; in a TIFF it takes 1 for the one that is missing
-    if "dpi" in info and tags is None and (picture.format != "JPEG" or info.get("jfif_unit") in (1, 2)):
+    if "dpi" in info and tags is None:  # in a TIFF Pillow takes 1 for the one that is missing
         yield info["dpi"]
     if tags is None and info.keys() & METADATA:
         tags = picture.getexif()
-    if tags and tags.get(RESOLUTION_UNIT, PHYSICAL[0]) in PHYSICAL:
+    if not tags:
+        return
+    unit = tags.get(RESOLUTION_UNIT, PHYSICAL[0])
+    if unit in PHYSICAL or (unit == NO_UNIT and UNIT_OF_IMAGEJ.match(str(tags.get(DESCRIPTION)))):
         yield tags.get(X_RESOLUTION), tags.get(Y_RESOLUTION)
 
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
-from urllib.parse import parse_qsl
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from lungct.errors import LungCTError
-from lungct.exchange import LOST
+from lungct.exchange import CUT_OFF, LOST, SEVERAL, is_form, read_fields
 
 logging.getLogger("python_multipart").setLevel(logging.CRITICAL + 1)  # its lines quote bytes of an upload
 MAX_PARTS = 64  # millions of empty ones would keep a worker busy for seconds
@@ -26,30 +24,22 @@ UNUSABLE = (
 def read_row(body: bytes, headers: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The row of one request, and its headers with those of a form's parts.
 
-    A form that is cut off has the parts that arrived whole; what is no form, though its header says so, is a body.
+    What is no form, though its header says so, is a body.
 
     Args:
         headers: names in lower case.
 
     Raises:
-        LungCTError: bad_option for parts of one name, without a name, encoded or too many.
+        LungCTError: bad_option for parts of one name, without a name, of several files, encoded or too many; empty_body
+            for a form that was cut off.
     """
     kind, options = parse_options_header(headers.get("content-type", ""))
     if kind == b"multipart/form-data" and options.get(b"boundary"):
         row, kinds = _Form().read(body, options[b"boundary"])
         return row, {**{name: {"content-type": each} for name, each in kinds.items()}, **headers}
     if kind == b"application/x-www-form-urlencoded":
-        return _read_fields(body), dict(headers)
+        return read_fields(body), dict(headers)
     return {"body": body}, {"body": {"content-type": kind.decode("latin-1")}, **headers}
-
-
-def _read_fields(body: bytes) -> dict[str, Any]:
-    """The fields of a form without parts; none where it is none, such as a file that curl sent by default."""
-    try:
-        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_PARTS)
-    except ValueError:
-        return {}
-    return {name: value.encode() for name, value in pairs}
 
 
 class _Form:
@@ -61,6 +51,7 @@ class _Form:
         self._headers: dict[bytes, bytes] = {}
         self._field = self._value = b""
         self._data = bytearray()
+        self._ended = False
 
     def read(self, body: bytes, boundary: bytes) -> tuple[dict[str, bytes], dict[str, str]]:
         """Parts by name, and the content types of those that are files."""
@@ -73,10 +64,15 @@ class _Form:
                 "on_header_end": self._keep_header,
                 "on_part_data": self._add_data,
                 "on_part_end": self._keep_part,
+                "on_end": self._end,
             },
         )
-        with suppress(FormParserError):  # what came before the fault has arrived
+        try:
             parser.write(body)
+        except FormParserError:
+            raise LungCTError("empty_body", CUT_OFF) from None
+        if not self._ended:
+            raise LungCTError("empty_body", CUT_OFF)
         return self._row, self._kinds
 
     def _begin(self) -> None:
@@ -101,9 +97,12 @@ class _Form:
         encoding = self._headers.get(b"content-transfer-encoding", b"").strip().lower()
         if not name or encoding not in PLAIN or len(self._row) == MAX_PARTS:
             raise LungCTError("bad_option", UNUSABLE)
-        if name in self._row:
-            raise LungCTError("bad_option", LOST)
+        kind = self._headers.get(b"content-type", b"application/octet-stream").decode("latin-1")
+        if name in self._row or is_form(kind):  # of one name, or several in one (RFC 7578, 4.3)
+            raise LungCTError("bad_option", LOST if name in self._row else SEVERAL)
         self._row[name] = bytes(self._data)
         if b"filename" in said:
-            kind = self._headers.get(b"content-type", b"application/octet-stream")
-            self._kinds[name] = kind.decode("latin-1")
+            self._kinds[name] = kind
+
+    def _end(self) -> None:
+        self._ended = True
