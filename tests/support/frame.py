@@ -38,20 +38,19 @@ new MutationObserver((_, watch) => {
 }).observe(document.documentElement, {attributes: true, attributeFilter: ["data-at"]});
 panes.dispatchEvent(new WheelEvent("wheel", {deltaY: pixels, bubbles: true, cancelable: true}));
 """
-# Keeps what the viewer says to Python, for as long as a test wants.
+# Keeps what the viewer says to Python, in its frame, for as long as a test wants.
 HOLD = """
 window.held = [];
-window.hold = (event) => {
-  if (event.data?.type !== "streamlit:setComponentValue") return;
-  event.stopImmediatePropagation();
-  held.push(event);
+window.send = parent.postMessage;
+parent.postMessage = (message, ...rest) => {
+  if (message?.type === "streamlit:setComponentValue") held.push([message, ...rest]);
+  else send.call(parent, message, ...rest);
 };
-addEventListener("message", hold, {capture: true});
 """
 RELEASE = """
-removeEventListener("message", hold, {capture: true});
-for (const {data, origin, source} of held) dispatchEvent(new MessageEvent("message", {data, origin, source}));
-return held.length;
+parent.postMessage = send;
+for (const each of held) send.call(parent, ...each);
+return held.map(([{value}]) => value.at);
 """
 
 
@@ -133,13 +132,13 @@ class Frame:
 
     @contextmanager
     def held(self) -> Iterator[list[int]]:
-        """Python hears nothing of the viewer in the block; after it the list has how often it was asked."""
+        """Python hears nothing of the viewer in the block; after it the list has the slices that were asked for."""
         questions: list[int] = []
-        self._driver.execute_script(HOLD)
+        self.run(HOLD)
         try:
             yield questions
         finally:
-            questions.append(self._driver.execute_script(RELEASE))
+            questions += self.run(RELEASE)
 
     @property
     def answer(self) -> str:

@@ -19,13 +19,12 @@ export function listen(step) {
     event.stopImmediatePropagation();
     step(by);
   };
-  // At the window, before all that Streamlit listens for at the document: it would go to the next slice, too.
   const options = { capture: true, signal: gone.signal };
-  window.parent.addEventListener("click", (event) => {
+  page.addEventListener("click", (event) => {
     const way = Object.keys(BUTTONS).find((each) => event.target.closest?.(`.st-key-${each} button`));
     take(event, BUTTONS[way]);
   }, options);
-  window.parent.addEventListener("keydown", (event) => {
+  page.addEventListener("keydown", (event) => {
     const typed = event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, textarea");
     take(event, typed ? 0 : KEYS[event.key.toLowerCase()]);
   }, options);

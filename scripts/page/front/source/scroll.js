@@ -13,7 +13,7 @@ export class Scroll {
   #page = 1; // what the page tells of
   #count = 1;
   #wished = 1;
-  #asked = null;
+  #asked = []; // slices that are not answered yet, the oldest first
   #question = "";
   #since = 0;
   #number = 0;
@@ -30,9 +30,9 @@ export class Scroll {
 
   /** The page tells of slice `at` of `count`, which is in the store. */
   arrive({ at, count, series, scope }) {
-    const [ours, other] = [at === this.#asked, series !== this.#series];
-    if (other || (at !== this.#page && !ours)) this.#wished = at; // somebody chose it on the page
-    if (other || ours) this.#asked = null;
+    const [answered, other] = [this.#asked.lastIndexOf(at), series !== this.#series];
+    if (other || (at !== this.#page && answered < 0)) this.#wished = at; // somebody chose it on the page
+    this.#asked.splice(0, other ? Infinity : answered + 1); // what was asked before it is answered no more
     [this.#page, this.#count, this.#series, this.#scope] = [at, count, series, scope];
     this.#go();
   }
@@ -56,11 +56,12 @@ export class Scroll {
 
   #go() {
     if (this.#store.get(this.#wished)) this.#show(this.#wished, this.#page);
-    if (this.#asked !== null && performance.now() - this.#since < PATIENCE_MS) return;
+    if (this.#asked.length && performance.now() - this.#since < PATIENCE_MS) return;
     const lacks = this.#store.lack(this.#wished, this.#count);
     const question = `${this.#scope} ${this.#wished} ${lacks}`;
     if (this.#wished === this.#page && (!lacks.length || question === this.#question)) return;
-    [this.#asked, this.#question, this.#since] = [this.#wished, question, performance.now()];
-    this.#answer({ at: this.#asked, series: this.#series, lacks, asked: ++this.#number }); // the same again is another wish
+    this.#asked.push(this.#wished);
+    [this.#question, this.#since] = [question, performance.now()];
+    this.#answer({ at: this.#wished, series: this.#series, lacks, asked: ++this.#number }); // the same again is another wish
   }
 }
