@@ -31,6 +31,8 @@ SETTINGS = {
     "theme.light.textColor": "#1b2430",
     "theme.dark.primaryColor": "#5aa2e8",
 }
+# glibc keeps what it was given back, an arena a thread: a series' files and planes come and go by the hundred.
+MEMORY = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(2**17), "MALLOC_TRIM_THRESHOLD_": str(2**20)}
 
 
 def make_command(port: int) -> list[str]:
@@ -51,5 +53,5 @@ def main() -> int:
         print(f"ui: {error}", file=sys.stderr)
         return 2
     command = make_command(args.port)
-    environment = {**os.environ, "LUNG_CT_RUN": str(args.run.resolve()), **write_environment(args)}
+    environment = {**MEMORY, **os.environ, "LUNG_CT_RUN": str(args.run.resolve()), **write_environment(args)}
     return os.execve(command[0], command, environment)  # noqa: S606 - no shell wanted

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
+from lungct_tools import ROOT
 from lungct_tools.commandline import compose
 from lungct_tools.server.instance import find_ports
 
@@ -82,14 +83,23 @@ def find_chromium() -> tuple[str, str] | None:
 def serve_page(run: Path, deadline_s: float = 90) -> Iterator[str]:
     """The page on a free port, as `make ui` starts it; its address once it answers."""
     port = find_ports(1)[0]
-    command = compose("ui", "--run", run, "--port", port)
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     url = f"http://127.0.0.1:{port}"
+    with run_page(compose("ui", "--run", run, "--port", port), url, os.environ, deadline_s=deadline_s):
+        yield url
+
+
+@contextmanager
+def run_page(
+    command: Sequence[str], url: str, environment: Mapping[str, str], folder: Path = ROOT, deadline_s: float = 90
+) -> Iterator[int]:
+    """The process that a command starts in a folder, once a page answers at `url`; ended after the block."""
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, env=environment, cwd=folder, start_new_session=True, **quiet)
     try:
         WebDriverWait(None, deadline_s, ignored_exceptions=[requests.RequestException]).until(  # type: ignore[type-var]
             lambda _: requests.get(f"{url}/_stcore/health", timeout=5).ok, "the page did not start"
         )
-        yield url
+        yield process.pid
     finally:
         os.killpg(process.pid, 15)
         process.wait(60)

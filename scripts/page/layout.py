@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from lungct import NOTICE
@@ -19,12 +20,14 @@ from lungct_tools.folder.source import MAX_BYTES
 from lungct_tools.page import examples, markup
 from lungct_tools.page.advice import explain_failure, explain_state
 from lungct_tools.page.curve import show_curve
+from lungct_tools.page.lightbox import Spot
 from lungct_tools.page.overview import AT, SERIES, choose_finding, choose_series, go, show_verdict
 from lungct_tools.page.reading import READINGS, is_new, recall_readings, tell_agreement
 from lungct_tools.page.study import Finding, Study, analyze, connect
 from lungct_tools.page.table import make_csv, show_table
 from lungct_tools.page.uploads import MAX_SLICES, MAX_TOTAL, Upload, hash_content, unpack
 from lungct_tools.page.viewer import TAGS, show_finding
+from lungct_tools.page.waiting import Waiting
 from lungct_tools.server.choice import read_environment
 from lungct_tools.server.status import describe
 
@@ -53,12 +56,18 @@ def show_server() -> None:
 
 def ask_files() -> list[UploadedFile]:
     """What the person chose. Any name is allowed: DICOM files often have no suffix."""
-    return st.file_uploader(
+    st.file_uploader(
         "CT slices: PNG, JPEG, TIFF, DICOM, or a ZIP of them. "
         f"At most {MAX_SLICES:,} slices of {MAX_BYTES >> 20} MB each, {MAX_TOTAL >> 20} MB in all",
         accept_multiple_files=True,
         key=FILES,
     )
+    return find_files()
+
+
+def find_files() -> list[UploadedFile]:
+    """The files that are chosen, whose bytes Streamlit holds; the uploader itself returns a copy of them all."""
+    return [file for file in st.session_state.get(FILES, []) if isinstance(file, UploadedFile)]
 
 
 def identify(files: list[UploadedFile]) -> list[tuple[str, str]]:
@@ -72,24 +81,22 @@ def identify(files: list[UploadedFile]) -> list[tuple[str, str]]:
     return sorted((file.name, hashes[file.file_id]) for file in files)
 
 
-def score(slices: Sequence[Upload], notes: list[str]) -> None:
-    """Send everything to the server and keep what it says in this browser session."""
+def score(place: DeltaGenerator, slices: Sequence[Upload], notes: list[str]) -> None:
+    """Send everything to the server and keep what it says in this browser session.
+
+    Args:
+        place: for what there is to see meanwhile.
+    """
     read_state.clear()
     client = connect(read_environment(find_run()))
-    bar = st.progress(0.0, "Asking the server")
     try:
         contract = client.contract()
     except (ServerError, TokenError, RefusedError) as error:
         st.session_state[STUDY] = Study(failure=explain_failure(error))
     else:
-        study = analyze(
-            client,
-            slices,
-            Window(**contract["window"]),
-            lambda done: bar.progress(done / len(slices), f"{done} of {len(slices)} slices"),
-        )
+        waiting = Waiting(place, len(slices), contract)
+        study = analyze(client, slices, Window(**contract["window"]), waiting.advance)
         st.session_state[STUDY], st.session_state[CONTRACT] = study, contract
-    bar.empty()
     gc.collect()
     gc.freeze()  # Streamlit has all objects collected after each run: the tenth of a second would hold up every slice
     st.session_state[NOTES] = notes
@@ -97,8 +104,8 @@ def score(slices: Sequence[Upload], notes: list[str]) -> None:
         st.session_state.pop(choice, None)
 
 
-def start() -> None:
-    """Let the person choose files or an example, and score them."""
+def start(place: DeltaGenerator) -> None:
+    """Let the person choose files or an example, and score them; meanwhile something is drawn into `place`."""
     files = ask_files()
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         analyzing = st.button("Analyze", type="primary", disabled=not files, icon=":material/search:")
@@ -106,9 +113,9 @@ def start() -> None:
         picked = [name for name in (examples.SERIES, examples.PICTURE) if st.button(name, icon=":material/draw:")]
     st.caption(PRIVACY)
     if analyzing:
-        score(*unpack([Upload(file.name, file.getvalue()) for file in files]))
+        score(place, *unpack([Upload(file.name, file.getvalue()) for file in files]))
     elif picked:
-        score(examples.draw_example(picked[0]), [f"{examples.DRAWN} {INSTEAD}" if files else examples.DRAWN])
+        score(place, examples.draw_example(picked[0]), [f"{examples.DRAWN} {INSTEAD}" if files else examples.DRAWN])
     else:
         return
     st.session_state[ASKED] = identify(files)
@@ -154,8 +161,10 @@ def show_chosen(study: Study, group: list[Finding], classes: tuple[str, ...]) ->
         if told := tell_agreement(group, readings):
             st.caption(told)
 
-    make_picture = show_finding(finding, contract, group, show_beside)
-    with st.container(horizontal=True):
+    series = f"{study.token} {st.session_state.get(SERIES, 0)}"
+    spot = Spot(st.session_state[AT], series, series, len(group))
+    make_picture = show_finding(group, spot, contract, show_beside)
+    with st.container(key="keep", horizontal=True):
         if make_picture:
             name = f"{finding.upload.stem}-heatmap.png"
             st.download_button(
@@ -173,7 +182,7 @@ def show_chosen(study: Study, group: list[Finding], classes: tuple[str, ...]) ->
 
 def find_study() -> Study | None:
     """What was scored last, files or an example, while the chosen files stay the same; None before that and after."""
-    same = st.session_state.get(ASKED) == identify(st.session_state.get(FILES, []))
+    same = st.session_state.get(ASKED) == identify(find_files())
     return st.session_state[STUDY] if same else None
 
 
@@ -187,8 +196,10 @@ def main() -> None:
     study = find_study()
     shown = study is not None and bool(study.findings)
     choose, about = st.columns(2) if shown else (st.container(), None)
-    with choose, st.expander("Files", expanded=not shown, icon=":material/upload_file:"):
-        start()
+    folded = choose.expander("Files", expanded=not shown, icon=":material/upload_file:")
+    place = st.empty()
+    with folded:
+        start(place)
     if about:
         contract = st.session_state[CONTRACT]
         with about, st.expander(f"About this model. {tell_never(contract)}", icon=":material/info:"):
@@ -199,7 +210,7 @@ def main() -> None:
         show_notes()
     if study and study.findings:
         show_study(study)
-    elif not study and ASKED in st.session_state and st.session_state[FILES]:
+    elif not study and ASKED in st.session_state and find_files():
         st.info("The files above have changed since: press Analyze to score them.")
 
 

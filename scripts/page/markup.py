@@ -10,7 +10,7 @@ from lungct_tools.folder.modelfacts import NEVER
 
 # Each colour twice, for the light theme and the dark one: Streamlit sets color-scheme on .stApp. Text has 4.5:1 on its
 # ground in both (WCAG 1.4.3), which a test measures in Chromium. The uploader's own words about limits are hidden: of
-# 512 MB they make "1GB per file".
+# 512 MB they make "1GB per file". What tells of another slice than the viewer shows, which is ahead of us, fades.
 STYLE = """<style>
 .stApp{--ls-text:light-dark(#1b2430,#eef2f6);--ls-muted:light-dark(#3f4a58,#b9c4d0);--ls-line:light-dark(#c3ccd6,#4a5563);
  --ls-ground:light-dark(#edf1f6,#222a35);--ls-track:light-dark(#e4e9ef,#303946);--ls-other:light-dark(#7b8794,#8d99a8);
@@ -66,6 +66,8 @@ ul.ls-warnings li{margin:0!important;padding:0}
 .ls-facts dt{font-weight:650}.ls-facts dd{margin:0}
 .ls-scale{font-size:.85rem;color:var(--ls-muted);display:flex;flex-wrap:wrap;justify-content:space-between}
 .ls-scale i{flex:0 0 100%;height:.8rem;border-radius:4px;border:1px solid var(--ls-line);margin-bottom:.15rem}
+.ls-following .st-key-slice:has(iframe) :is(.st-key-aside,.st-key-reading,.st-key-which,.st-key-legend,.st-key-keep){
+ opacity:.2;pointer-events:none}
 @media (max-width:1000px){
  .ls-state{justify-content:flex-start;padding:0}
  [data-testid="stHorizontalBlock"]:has(>[data-testid="stColumn"] [class*="st-key-aside"]){flex-direction:column}

@@ -54,7 +54,8 @@ def choose_finding(group: list[Finding], classes: tuple[str, ...]) -> Finding:
         if finding.reply:
             ask_reading(finding, classes)
     if count > 1:
-        st.markdown(f"**Slice {at} of {count}:** {plain(finding.name)}")
+        with st.container(key="which"):
+            st.markdown(f"**Slice {at} of {count}:** {plain(finding.name)}")
     return finding
 
 

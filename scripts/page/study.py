@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from typing import Any
+from uuid import uuid4
 
 from lungct.errors import LungCTError
 from lungct.pixels.image import Plane, Slice, decode, read_plane
@@ -78,10 +79,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Study:
-    """All findings, series by series, and why it ended early if it did."""
+    """All findings, series by series, and why it ended early if it did.
+
+    Attributes:
+        token: tells it from any other, of the same files, too.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     failure: str = ""
+    token: str = field(default_factory=lambda: uuid4().hex)
 
     @property
     def mark(self) -> str:
@@ -108,12 +114,14 @@ def connect(server: Local | Gateway) -> Client:
     return Client(server, deadline_s=DEADLINE_S, timeout_s=DEADLINE_S)
 
 
-def analyze(client: Client, uploads: Sequence[Upload], default: Window, advance: Callable[[int], None]) -> Study:
+def analyze(
+    client: Client, uploads: Sequence[Upload], default: Window, advance: Callable[[Sequence[Finding]], None]
+) -> Study:
     """Score all slices; a refused one becomes a finding with its error, a failing server ends the study early.
 
     Args:
         default: the model's window, for the thumbnails.
-        advance: told how many are done.
+        advance: told what is known so far, after each slice.
     """
     findings: list[Finding] = []
     with ThreadPoolExecutor(IN_FLIGHT) as pool:
@@ -121,7 +129,7 @@ def analyze(client: Client, uploads: Sequence[Upload], default: Window, advance:
         try:
             for future in futures:
                 findings.append(future.result())
-                advance(len(findings))
+                advance(findings)
         except (ServerError, TokenError) as error:
             for future in futures:
                 future.cancel()

@@ -3,62 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import streamlit as st
 
-from lungct.pixels.image import Slice
-from lungct.window import Window
 from lungct_tools.folder.header import list_tags
 from lungct_tools.folder.modelfacts import NEVER, list_never_reported, tell_never
 from lungct_tools.folder.table import disarm
 from lungct_tools.page import markup
 from lungct_tools.page.advice import explain_decision
 from lungct_tools.page.examples import DRAWN
-from lungct_tools.page.lightbox import GRAY_HANDS, HU_HANDS, Heat, Spot, is_broken, show_lightbox
-from lungct_tools.page.picture import (
-    COLOURS,
-    VIEWS,
-    ClassMap,
-    UInt8,
-    draw_overlay,
-    make_map,
-    make_sheet,
-    sample_colours,
-)
-from lungct_tools.page.study import Finding, view, view_plane
+from lungct_tools.page.lightbox import GRAY_HANDS, HU_HANDS, Spot, is_broken, show_lightbox, take_wanted
+from lungct_tools.page.picture import COLOURS, VIEWS, UInt8, draw_overlay, make_sheet, sample_colours
+from lungct_tools.page.scene import PREDICTED, Scene, Wishes, make_ahead, make_scene
+from lungct_tools.page.study import Finding
 
 TAGS = "tags"  # session state: whether the DICOM header is shown
-PREDICTED = "Predicted"
 MODEL_VIEW = "As the model"
 GRAY = {"as is": "gray levels as in the file", "stretch": "values stretched to gray levels"}  # where there is no window
 
 
-class Wishes(NamedTuple):
-    """What the person wants to see.
-
-    Attributes:
-        name: class whose map is drawn, or PREDICTED.
-        normal_too: draw a map for the class Normal too when it is predicted.
-        window: window for looking, None for the model's.
-    """
-
-    name: str
-    colours: str
-    opacity: float
-    normal_too: bool
-    window: Window | None
-
-
 def show_finding(
-    finding: Finding, contract: dict[str, Any], group: Sequence[Finding], show_beside: Callable[[], None]
+    group: Sequence[Finding], spot: Spot, contract: dict[str, Any], show_beside: Callable[[], None]
 ) -> Callable[[], bytes] | None:
-    """Everything about one slice; what makes its picture to keep, None when there is nothing to draw.
+    """Everything about one slice of a series; what makes its picture to keep, None when there is nothing to draw.
 
     Args:
-        group: the series that it belongs to.
         show_beside: draws what belongs to all slices into the column of numbers.
     """
+    finding = group[spot.at - 1]
     read, look = st.columns([4, 8], gap="medium")
     with read, st.container(key="aside", gap="small"):
         if finding.reply:
@@ -69,8 +42,7 @@ def show_finding(
             show_tags(finding)
     with look:
         if finding.reply:
-            spot = Spot(finding.name, finding.upload.mark, group[0].upload.mark, len(group))
-            return show_pictures(finding, finding.reply, contract, spot)
+            return show_pictures(group, spot, finding.reply, contract)
         told = f"**{markup.plain(finding.name)}** was refused: {markup.plain(finding.message)} (`{finding.error}`)"
         st.error(told, icon=":material/block:")
         return None
@@ -94,58 +66,54 @@ def describe_input(read: dict[str, Any]) -> str:
 
 
 def show_pictures(
-    finding: Finding, reply: dict[str, Any], contract: dict[str, Any], spot: Spot
+    group: Sequence[Finding], spot: Spot, reply: dict[str, Any], contract: dict[str, Any]
 ) -> Callable[[], bytes] | None:
     """The slice beside its overlay, and below them what to change; what makes the picture to keep."""
     place = st.container(gap="small")
     wishes = ask_wishes(reply, list_never_reported(contract))
-    default = Window(**contract["window"])
-    seen = view(finding.upload, wishes.window, default)
-    if seen is None:
+    scene = make_scene(group[spot.at - 1], wishes, contract)
+    if scene is None:
         place.info("This page cannot draw the file, although the server could read it.")
         return None
-    name = reply["label"] if wishes.name == PREDICTED else wishes.name
-    class_map = choose_map(reply, name, wishes, seen, contract)
 
     def draw() -> UInt8 | None:
-        return draw_overlay(seen.pixels, class_map, wishes.colours, wishes.opacity) if class_map else None
+        return draw_overlay(scene.seen.pixels, scene.map, wishes.colours, wishes.opacity) if scene.map else None
 
-    told = "" if class_map else why_no_map(reply, name)
     with place:
         if is_broken():
-            show_two(seen, draw(), finding.name, name, told)
-            hands = ""
+            show_two(scene, draw())
         else:
-            plane = view_plane(finding.upload)
-            mark = spot.mark if plane else f"{spot.mark} {wishes.window}"
-            heat = Heat(name, class_map, wishes.colours, wishes.opacity, told)
-            show_lightbox(spot._replace(mark=mark), seen, plane, wishes.window or default, heat)
-            hands = HU_HANDS if plane else GRAY_HANDS
-        show_legend(hands, class_map, name, wishes.colours)
-    mapped = name if class_map else ""
-    lines = describe(reply, mapped, contract, finding.upload.drawn)
-    return lambda: make_sheet(seen.pixels, draw(), wishes.colours, lines)
+            spot = spot._replace(scope=f"{spot.scope} {wishes._replace(colours='', opacity=0)}")
+            others = make_ahead(group, take_wanted(spot), lambda each: make_scene(each, wishes, contract))
+            show_lightbox(spot, {spot.at: scene, **others}, wishes.colours, wishes.opacity)
+        with st.container(key="legend"):
+            show_legend(scene, wishes.colours)
+    lines = describe(reply, scene.name if scene.map else "", contract, group[spot.at - 1].upload.drawn)
+    return lambda: make_sheet(scene.seen.pixels, draw(), wishes.colours, lines)
 
 
-def show_two(seen: Slice, overlay: UInt8 | None, file: str, name: str, told: str) -> None:
+def show_two(scene: Scene, overlay: UInt8 | None) -> None:
     """Slice and overlay as two pictures, for browsers in which the viewer cannot start."""
     left, right = st.columns(2)
-    left.image(seen.pixels, "Original", width="stretch", alt=f"CT slice {file}")
+    left.image(scene.seen.pixels, "Original", width="stretch", alt=f"CT slice {scene.file}")
     if overlay is None:
-        right.info(told)
+        right.info(scene.told)
     else:
-        right.image(overlay, f"Heatmap for {name}", width="stretch", alt=f"Heatmap for {name} over the slice")
+        right.image(
+            overlay, f"Heatmap for {scene.name}", width="stretch", alt=f"Heatmap for {scene.name} over the slice"
+        )
 
 
-def show_legend(hands: str, class_map: ClassMap | None, name: str, colours: str) -> None:
+def show_legend(scene: Scene, colours: str) -> None:
     """What hands do in the viewer; the map's colour bar and what it is not."""
     left, right = st.columns(2)
-    left.caption(hands)
-    if class_map is None:
+    if not is_broken():
+        left.caption(HU_HANDS if scene.plane else GRAY_HANDS)
+    if scene.map is None:
         return
-    rows, columns = class_map.cells
+    rows, columns = scene.map.cells
     with right:
-        st.html(markup.show_scale(sample_colours(colours), name))
+        st.html(markup.show_scale(sample_colours(colours), scene.name))
         st.caption(
             f"The map has {rows} x {columns} cells, smoothed for display. It shows where the model looked, "
             f"and is no outline of a finding."
@@ -174,23 +142,6 @@ def ask_wishes(reply: dict[str, Any], never: list[str]) -> Wishes:
         st.caption("The window is for viewing only: the model got its own, and no result changes.")
     normal_too = st.toggle("Heatmap for Normal too", key="normal_too")
     return Wishes(name, colours, opacity / 100, normal_too, VIEWS.get(chosen))
-
-
-def choose_map(
-    reply: dict[str, Any], name: str, wishes: Wishes, seen: Slice, contract: dict[str, Any]
-) -> ClassMap | None:
-    """The map to draw; None when there is nothing to see: a Normal slice nobody asked about, or no evidence."""
-    if reply["label"] == "Normal" and wishes.name == PREDICTED and not wishes.normal_too:
-        return None
-    class_map = make_map(reply["heatmap"], name, seen, contract["geometry"])
-    return class_map if class_map.positive else None
-
-
-def why_no_map(reply: dict[str, Any], name: str) -> str:
-    """Why there is no overlay, in words."""
-    if all(level <= 0 for row in reply["heatmap"]["grids"][name] for level in row):
-        return f"No positive evidence for {name}: nothing in this slice speaks for it, so there is no map to draw."
-    return "Predicted Normal: no heatmap by default. Choose a class, or switch on *Heatmap for Normal too*."
 
 
 def describe(reply: dict[str, Any], mapped: str, contract: dict[str, Any], drawn: bool) -> list[str]:

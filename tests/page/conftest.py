@@ -5,11 +5,14 @@ import shutil
 import pytest
 
 from lungct_tools.page.browser import open_browser, serve_page
+from lungct_tools.page.examples import SERIES, SLICES
 from lungct_tools.page.lightbox import BUILT
 from lungct_tools.phantom.anatomy import draw_slice
 from lungct_tools.phantom.files import encode_dicom
 from tests.support.desk import Desk
+from tests.support.frame import Frame
 from tests.support.npm import run_npm
+from tests.support.seen import FIRST
 from tests.support.visit import open_page
 
 READY = {"live": True, "ready": True, "reason": None, "workers": [{}], "version": "1.0", "engine": "torch-cpu-float32"}
@@ -70,3 +73,30 @@ def visit(browser, url):
     browser.driver.get(url)
     browser.read("Server: Ready")
     return browser
+
+
+@pytest.fixture(scope="module")
+def opened(url, tmp_path_factory):
+    """A browser of its own on the drawn series."""
+    with open_browser(tmp_path_factory.mktemp("downloads"), deadline_s=90) as browser:
+        browser.resize(1366, 900)
+        browser.driver.get(url)
+        browser.press(SERIES)
+        browser.read(f"of {SLICES}:")
+        browser.press("Malignant", "map_of")
+        browser.read("high importance for Malignant")
+        browser.settle()
+        yield browser
+
+
+@pytest.fixture
+def series(opened):
+    """The viewer on the drawn series, as it was at first, the map on it."""
+    opened.press("As the model", "view")
+    frame = Frame(opened)
+    frame.press("reset")
+    opened.wait(lambda _: frame.state == FIRST, "the model's window")  # Python's answer may come after the reset
+    if frame.run("return document.getElementById('map').getAttribute('aria-pressed')") == "false":
+        frame.press("map")
+    frame.follow()
+    return frame

@@ -54,3 +54,9 @@ def test_a_file_name_that_markdown_would_fetch_a_picture_for_stays_text(page, sl
         page.slider(key="at").set_value(number).run()
         assert f"tracker.example/{number}" in said(page)
         assert "![" not in said(page)
+
+
+def test_what_was_uploaded_is_held_once(page, slices):
+    upload(page, ("one.png", slices[0]))
+    (finding,) = page.session_state["study"].findings
+    assert finding.upload.body is page.session_state["files"][0].getvalue()

@@ -1,61 +1,30 @@
-"""The viewer in a real browser: what hands do is done there, and only another slice is asked of Python."""
+"""The viewer in a real browser: what hands do is done there, and the page follows."""
 
-import statistics
-import zipfile
+import re
 
-import cv2
-import numpy as np
 import pytest
 from selenium.webdriver.common.keys import Keys
 
 from lungct.window import LUNG, Window
 from lungct_client import Client
-from lungct_tools.page.browser import find_chromium, open_browser
-from lungct_tools.page.examples import PICTURE, SERIES, SLICES, draw_example
+from lungct_tools.page.browser import find_chromium
+from lungct_tools.page.examples import PICTURE, SERIES, SLICES
 from lungct_tools.page.picture import draw_overlay, make_map
 from lungct_tools.page.study import OPTIONS, view
 from lungct_tools.page.uploads import Upload
 from lungct_tools.phantom.anatomy import draw_slice
-from lungct_tools.phantom.series import encode_slice
 from tests.support.frame import Frame
 from tests.support.pictures import encode
+from tests.support.seen import FIRST, differ, find_upload, shrink
 
 pytestmark = [
     pytest.mark.server,
     pytest.mark.browser,
     pytest.mark.skipif(find_chromium() is None, reason="chromium and chromium-driver are not installed"),
 ]
-MANY = 300
-FIRST = f"Window {LUNG.center}, {LUNG.width} HU. Zoom 100 %"
 ANSWERS = "addEventListener('message', e => { if (e.data?.type === 'streamlit:setComponentValue') window.answers++; })"
 REQUESTS = "return performance.getEntriesByType('resource').map(each => each.name)"
 FETCH = "fetch('/').then(() => arguments[0](true), () => arguments[0](false))"
-
-
-@pytest.fixture(scope="module")
-def opened(url, tmp_path_factory):
-    """A browser of its own on the drawn series."""
-    with open_browser(tmp_path_factory.mktemp("downloads"), deadline_s=90) as browser:
-        browser.resize(1366, 900)
-        browser.driver.get(url)
-        browser.press(SERIES)
-        browser.read(f"of {SLICES}:")
-        browser.press("Malignant", "map_of")
-        browser.read("high importance for Malignant")
-        browser.settle()
-        yield browser
-
-
-@pytest.fixture
-def series(opened):
-    """The viewer on the drawn series, as it was at first, the map on it."""
-    opened.press("As the model", "view")
-    frame = Frame(opened)
-    frame.press("reset")
-    opened.wait(lambda _: frame.state == FIRST, "the model's window")  # Python's answer may come after the reset
-    if frame.run("return document.getElementById('map').getAttribute('aria-pressed')") == "false":
-        frame.press("map")
-    return frame
 
 
 def results_of(visit):
@@ -65,17 +34,9 @@ def results_of(visit):
     ).text
 
 
-def shrink(pixels, frame):
-    """A picture of the slice as a pane shows it: (H, W) or (H, W, 3), fitted into the middle."""
-    pane = frame.look("original")
-    return cv2.resize(pixels, pane.shape[1::-1], interpolation=cv2.INTER_AREA)
-
-
-def differ(one, other):
-    """How far two pictures differ in blocks of 12 x 12 pixels, at most."""
-    small = [cv2.resize(each.astype(np.float32), (one.shape[1] // 12, one.shape[0] // 12), interpolation=cv2.INTER_AREA)
-             for each in (one, other)]  # fmt: skip
-    return np.abs(small[0] - small[1]).max()
+def find_place(visit):
+    """Number of the slice that the page tells of."""
+    return int(re.search(r"Slice (\d+) of", visit.driver.find_element("tag name", "body").text)[1])
 
 
 def test_the_wheel_goes_to_the_next_slice_and_zoom_and_window_stay(series, opened):
@@ -193,8 +154,7 @@ def test_panes_show_what_the_server_renders_where_pixels_are_not_square_too(visi
 def test_a_window_of_the_page_is_the_viewers_too(series, opened):
     opened.press("Bone", "view")
     opened.wait(lambda _: "Window 400, 1800 HU" in series.state, "the window")
-    upload = next(each for each in draw_example(SERIES) if each.name.endswith(f"/{series.at}.dcm"))
-    bone = view(upload, Window(400, 1800), LUNG)
+    bone = view(find_upload(series.at), Window(400, 1800), LUNG)
     assert differ(series.look("original")[..., 0], shrink(bone.pixels, series)) < 6
 
 
@@ -215,28 +175,18 @@ def test_where_the_viewer_cannot_start_the_page_shows_two_pictures(visit):
     ):
         visit.driver.execute_cdp_cmd(command, options)
     try:
-        visit.press(PICTURE)
+        visit.press(SERIES)
         visit.find("//img[starts-with(@alt, 'CT slice')]", "the slice")
         visit.press("Malignant", "map_of")
         visit.find("//img[starts-with(@alt, 'Heatmap for Malignant')]", "the heatmap")
+        visit.settle()
+        at = find_place(visit)
+        key, button, by = ("p", "Previous", -1) if at > SLICES / 2 else ("n", "Next", 1)
+        for number, step in enumerate((lambda: visit.type(key), lambda: visit.press(button)), 1):
+            step()
+            visit.read(f"Slice {at + number * by} of {SLICES}:")
+            visit.settle()
+            assert find_place(visit) == at + number * by, "one step, not two"
     finally:
         visit.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
         visit.driver.execute_cdp_cmd("Network.disable", {})
-
-
-def test_of_300_dicom_slices_the_next_is_shown_as_soon_as_it_is_there(visit, tmp_path, record_property):
-    drawn = [draw_slice(number, "spiculated", 256) for number in range(3)]
-    with zipfile.ZipFile(tmp_path / "scan.zip", "w") as archive:
-        for number in range(MANY):
-            body = encode_slice(np.roll(drawn[number % 3], number, 1), number, "many")
-            archive.writestr(f"scan/{number}.dcm", body)
-    visit.upload([tmp_path / "scan.zip"])
-    visit.press("Analyze")
-    visit.read(f"of {MANY}:")
-    visit.settle()
-    frame = Frame(visit)
-    step = 100 if frame.at < MANY / 2 else -100
-    times = [frame.time_turn(step) for _ in range(7)]
-    asked, shown = (statistics.median(each) for each in zip(*times, strict=True))
-    record_property("milliseconds", f"{asked:.0f} round trip, {shown:.0f} after it")
-    assert shown <= 100

@@ -29,17 +29,28 @@ const pen = Object.assign(document.createElement("canvas"), {width, height}).get
 for (const each of pane.querySelectorAll("canvas")) if (each.width) pen.drawImage(each, 0, 0, width, height);
 return [width, height, [...pen.getImageData(0, 0, width, height).data].filter((_, at) => at % 4 < 3)];
 """
-# How long a turn of the wheel takes, in milliseconds: until Python's answer is there, and from then until it is shown.
+# How long a turn of the wheel takes until the next slice is painted, in milliseconds.
 TURN = """
 const [pixels, done] = arguments, panes = document.getElementById("panes"), began = performance.now();
-let arrived = 0;
-addEventListener("message", ({data}) => { if (data?.type === "streamlit:render") arrived = performance.now(); },
- {capture: true, once: true});
 new MutationObserver((_, watch) => {
   watch.disconnect();
-  requestAnimationFrame(() => setTimeout(() => done([arrived - began, performance.now() - arrived])));
+  requestAnimationFrame(() => setTimeout(() => done(performance.now() - began)));
 }).observe(document.documentElement, {attributes: true, attributeFilter: ["data-at"]});
 panes.dispatchEvent(new WheelEvent("wheel", {deltaY: pixels, bubbles: true, cancelable: true}));
+"""
+# Keeps what the viewer says to Python, in its frame, for as long as a test wants.
+HOLD = """
+window.held = [];
+window.send = parent.postMessage;
+parent.postMessage = (message, ...rest) => {
+  if (message?.type === "streamlit:setComponentValue") held.push([message, ...rest]);
+  else send.call(parent, message, ...rest);
+};
+"""
+RELEASE = """
+parent.postMessage = send;
+for (const each of held) send.call(parent, ...each);
+return held.map(([{value}]) => value.at);
 """
 
 
@@ -114,11 +125,30 @@ class Frame:
             origin = ScrollOrigin.from_element(self._find("original"))
             ActionChains(self._driver).scroll_from_origin(origin, 0, pixels).perform()
 
-    def time_turn(self, pixels: int) -> tuple[float, float]:
-        """Turn the wheel and wait for the slice; milliseconds of the round trip, and of what comes after it."""
+    def time_turn(self, pixels: int) -> float:
+        """Turn the wheel and wait for the slice; milliseconds until it is seen."""
         with self.entered():
-            took = self._driver.execute_async_script(TURN, pixels)
-        return float(took[0]), float(took[1])
+            return float(self._driver.execute_async_script(TURN, pixels))
+
+    @contextmanager
+    def held(self) -> Iterator[list[int]]:
+        """Python hears nothing of the viewer in the block; after it the list has the slices that were asked for."""
+        questions: list[int] = []
+        self.run(HOLD)
+        try:
+            yield questions
+        finally:
+            questions += self.run(RELEASE)
+
+    @property
+    def answer(self) -> str:
+        """What the viewer says of the slice that it shows."""
+        return str(self.run("return document.getElementById('answer').textContent"))
+
+    def follow(self) -> None:
+        """Wait until the page tells of the slice that the viewer shows."""
+        script = "return document.querySelector('.ls-following') === null"
+        self._visit.wait(lambda driver: driver.execute_script(script), "the page's answer")
 
     def drag(self, right: int, down: int, key: str = "") -> None:
         """Drag over the slice, with a key held if one is named."""

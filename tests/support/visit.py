@@ -35,5 +35,13 @@ def said(page):
 
 
 def find_sent(page):
-    """What the viewer is sent, but for pixels; empty where it is not shown."""
-    return [json.loads(element.proto.json_args) for element in page.get("component_instance")]
+    """What the viewer is sent, but for pixels, of the slice that is shown; empty where it is not there."""
+    sent = [json.loads(element.proto.json_args) for element in page.get("component_instance")]
+    return [{**each, **next(one for one in each["slices"] if one["at"] == each["at"])} for each in sent]
+
+
+def read_sent(page):
+    """What the viewer is told of all slices that it is sent, and the bytes of their pixels."""
+    (element,) = page.get("component_instance")
+    pixels = next(each.bytes for each in element.proto.special_args if each.key == "pixels")
+    return json.loads(element.proto.json_args)["slices"], pixels

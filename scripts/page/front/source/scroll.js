@@ -1,35 +1,45 @@
-// From slice to slice: Python has them, so each step is asked of it, one at a time; the newest wish counts.
+// From slice to slice: one that is here is shown at once and Python told of it, any other is asked of Python. It is
+// asked one thing at a time, and the newest wish counts.
 
 const NOTCH = 40; // pixels of a wheel's notch or of a finger's way on a touchpad
-const PATIENCE_MS = 3000; // after which a step that brought nothing is no longer waited for
+const PATIENCE_MS = 3000; // after which an answer that did not come is no longer waited for
 
 export class Scroll {
   #answer;
-  #shown = 1;
+  #show;
+  #store;
+  #series = null;
+  #scope = null;
+  #page = 1; // what the page tells of
   #count = 1;
   #wished = 1;
-  #asked = null;
+  #asked = []; // slices that are not answered yet, the oldest first
+  #question = "";
   #since = 0;
   #number = 0;
   #way = 0;
 
-  /** @param {(value: object) => void} answer tells Python. */
-  constructor(answer) {
-    this.#answer = answer;
+  /**
+   * @param {(value: object) => void} answer tells Python.
+   * @param {import("./store.js").Store} store has the slices that are here.
+   * @param {(at: number, page: number) => void} show shows one of them; the page tells of number `page`.
+   */
+  constructor(answer, store, show) {
+    [this.#answer, this.#store, this.#show] = [answer, store, show];
   }
 
-  /** Python shows slice `at` of `count`. */
-  arrive(at, count) {
-    const ours = at === this.#asked;
-    if (at !== this.#shown && !ours) this.#wished = at; // somebody chose it on the page
-    [this.#shown, this.#count] = [at, count];
-    if (ours) this.#asked = null;
-    this.#ask();
+  /** The page tells of slice `at` of `count`, which is in the store. */
+  arrive({ at, count, series, scope }) {
+    const [answered, other] = [this.#asked.lastIndexOf(at), series !== this.#series];
+    if (other || (at !== this.#page && answered < 0)) this.#wished = at; // somebody chose it on the page
+    this.#asked.splice(0, other ? Infinity : answered + 1); // what was asked before it is answered no more
+    [this.#page, this.#count, this.#series, this.#scope] = [at, count, series, scope];
+    this.#go();
   }
 
   step(by) {
     this.#wished = Math.min(Math.max(this.#wished + by, 1), this.#count);
-    this.#ask();
+    this.#go();
   }
 
   /** A wheel's event; whether it was of use. */
@@ -44,10 +54,14 @@ export class Scroll {
     return true;
   }
 
-  #ask() {
-    const waiting = this.#asked !== null && performance.now() - this.#since < PATIENCE_MS;
-    if (waiting || this.#wished === this.#shown) return;
-    [this.#asked, this.#since] = [this.#wished, performance.now()];
-    this.#answer({ at: this.#asked, asked: ++this.#number }); // the same slice twice is two wishes
+  #go() {
+    if (this.#store.get(this.#wished)) this.#show(this.#wished, this.#page);
+    if (this.#asked.length && performance.now() - this.#since < PATIENCE_MS) return;
+    const lacks = this.#store.lack(this.#wished, this.#count);
+    const question = `${this.#scope} ${this.#wished} ${lacks}`;
+    if (this.#wished === this.#page && (!lacks.length || question === this.#question)) return;
+    this.#asked.push(this.#wished);
+    [this.#question, this.#since] = [question, performance.now()];
+    this.#answer({ at: this.#wished, series: this.#series, lacks, asked: ++this.#number }); // the same again is another wish
   }
 }

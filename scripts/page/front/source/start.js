@@ -20,12 +20,12 @@ function fail(reason) {
   answer({ failed: true });
 }
 
-async function render(message) {
+function render(message) {
   const root = document.documentElement;
   root.classList.toggle("dark", message.theme?.base === "dark");
   root.style.setProperty("--ground", message.theme?.backgroundColor ?? "");
   try {
-    await show(message.args);
+    show(message.args);
   } catch (reason) {
     fail(reason);
   }
@@ -40,7 +40,7 @@ tell("componentReady", { apiVersion: 1 });
 
 try {
   const { open } = await import("./viewer.js");
-  show = open(answer, (height) => tell("setFrameHeight", { height }));
+  show = open(answer, (height) => tell("setFrameHeight", { height }), fail);
   if (latest) render(latest);
 } catch (reason) {
   fail(reason);

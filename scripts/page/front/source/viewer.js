@@ -1,8 +1,10 @@
-// The viewer: what Python sends is shown, what hands do is done; only another slice is asked of Python.
+// The viewer: what Python sends is shown, what hands do is done; only slices that are not here are asked of Python.
 
 import { Overlay } from "./overlay.js";
+import { listen, mark } from "./page.js";
 import { Panes } from "./panes.js";
 import { Scroll } from "./scroll.js";
+import { Store } from "./store.js";
 
 const [ZOOM, MOVE] = [1.25, 40]; // a step of zoom, and of a way in pixels
 const STEP = 0.1; // of the window's width
@@ -11,24 +13,28 @@ const find = (id) => document.getElementById(id);
 
 /**
  * Open the viewer.
- * @param {(value: object) => void} answer tells Python which slice is wanted.
+ * @param {(value: object) => void} answer tells Python which slice is shown, and which are wanted.
  * @param {(height: number) => void} grow tells the page how high we are.
- * @returns {(args: object) => Promise<void>} shows what Python sent; see lightbox.py for its arguments.
+ * @param {(reason: unknown) => void} fail tells the page that we cannot go on.
+ * @returns {(args: object) => void} shows what Python sent; see lightbox.py for its arguments.
  */
-export function open(answer, grow) {
+export function open(answer, grow, fail) {
   const [original, mapped] = [find("original"), find("mapped")];
   find("viewer").hidden = false;
   const panes = new Panes([original, mapped], draw);
   const overlay = new Overlay(mapped);
-  const scroll = new Scroll(answer);
-  let shown = null;
+  const store = new Store();
+  const scroll = new Scroll(answer, store, show);
+  let look = {}; // series, colours and opacity, as Python sent them last
+  let shown = null; // slice
+  let wanted = null; // slice, while another one is being drawn
   let mapping = true;
 
   function draw() {
     if (!shown) return;
-    const { rows, columns, opacity } = shown;
+    const { rows, columns } = shown;
     const corners = [[0, 0], [columns, rows]].map(([column, row]) => panes.locate(1, column, row));
-    overlay.draw(...corners, mapping ? opacity : 0);
+    overlay.draw(...corners, mapping ? look.opacity : 0);
     const { lower, upper } = panes.window;
     const window = panes.hu ? `Window ${Math.round((lower + upper) / 2)}, ${Math.round(upper - lower)} HU. ` : "";
     find("state").textContent = `${window}Zoom ${Math.round(100 * panes.zoom)} %`;
@@ -59,10 +65,11 @@ export function open(answer, grow) {
   }
 
   function label() {
-    const { levels, name, alt, told, window } = shown;
+    const { levels, name, alt, told, window, answer: said } = shown;
     const there = levels.length > 0;
     original.setAttribute("aria-label", alt);
     mapped.setAttribute("aria-label", there && mapping ? `Heatmap for ${name} over the slice` : `${alt}, no heatmap`);
+    if (find("answer").textContent !== said) find("answer").textContent = said; // it is read aloud
     find("told").textContent = told;
     find("told").hidden = there;
     find("named").textContent = !there ? "" : mapping ? `Heatmap for ${name}` : "Map off";
@@ -100,6 +107,7 @@ export function open(answer, grow) {
     else return;
     event.preventDefault();
   });
+  listen((by) => scroll.step(by));
   find("panes").addEventListener(
     "wheel",
     (event) => {
@@ -118,24 +126,47 @@ export function open(answer, grow) {
     grow(Math.ceil(find("viewer").getBoundingClientRect().height));
   }).observe(find("viewer"));
 
-  return async (args) => {
-    const before = shown;
-    const shape = { rows: args.rows, columns: args.columns };
-    const anew = args.series !== before?.series || Object.keys(shape).some((key) => shape[key] !== before[key]);
-    for (const pane of [original, mapped]) {
-      pane.style.aspectRatio = String(Math.max(1, args.columns / args.rows));
+  /** Draw a slice with its own map and answer: none of the slice before is left beside its pixels. */
+  async function paint(slice) {
+    const [before, { rows, columns }] = [shown, slice];
+    const anew = before?.series !== slice.series || rows !== before.rows || columns !== before.columns;
+    if (slice.mark !== before?.mark) {
+      overlay.colour([]);
+      draw();
+      find("answer").textContent = "";
+      for (const pane of [original, mapped]) pane.style.aspectRatio = String(Math.max(1, columns / rows));
+      await panes.show(slice.plane, { rows, columns, anew });
     }
-    shown = args;
-    if (args.mark !== before?.mark) {
-      const bytes = args.plane.slice(); // a number of two bytes has to begin at an even place
-      await panes.show(args.window ? new Int16Array(bytes.buffer) : bytes, { ...shape, anew });
-    }
-    if (args.window && (anew || JSON.stringify(args.window) !== JSON.stringify(before.window))) setWindow(args.window);
-    overlay.colour(args.levels, args.colours, args.rows, args.columns);
+    shown = slice;
+    const { window } = slice;
+    if (window && (anew || JSON.stringify(window) !== JSON.stringify(before.window))) setWindow(window);
+    overlay.colour(slice.levels, look.colours, rows, columns);
     label();
     draw();
     grow(Math.ceil(find("viewer").getBoundingClientRect().height));
-    document.documentElement.dataset.at = args.at; // what is on the screen by now
-    scroll.arrive(args.at, args.count);
+    document.documentElement.dataset.at = slice.at; // what is on the screen by now
+  }
+
+  /** Show slice `at`, or a later wish; what the page says beside us is marked while that is of slice `page`. */
+  async function show(at, page) {
+    mark(at !== page);
+    const drawing = wanted !== null;
+    wanted = { ...store.get(at), series: look.series };
+    if (drawing) return;
+    try {
+      for (let next = null; next !== wanted; ) {
+        next = wanted;
+        await paint(next);
+      }
+    } catch (reason) {
+      fail(reason);
+    }
+    wanted = null;
+  }
+
+  return ({ series, colours, opacity, ...args }) => {
+    look = { series, colours, opacity };
+    store.take(args);
+    scroll.arrive({ ...args, series });
   };
 }

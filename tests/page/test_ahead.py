@@ -1,0 +1,162 @@
+"""The viewer in a real browser, ahead of Python: a step is its own, and the page follows."""
+
+import statistics
+import zipfile
+
+import numpy as np
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from lungct.window import LUNG
+from lungct_client import Client
+from lungct_tools.page.browser import find_chromium
+from lungct_tools.page.examples import SLICES
+from lungct_tools.page.picture import draw_overlay, make_map
+from lungct_tools.page.study import OPTIONS, view
+from lungct_tools.phantom.anatomy import draw_slice
+from lungct_tools.phantom.series import encode_slice
+from tests.support.frame import Frame
+from tests.support.seen import differ, find_upload, shrink
+
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.browser,
+    pytest.mark.skipif(find_chromium() is None, reason="chromium and chromium-driver are not installed"),
+]
+MANY = 300
+PARTS = ("aside", "reading", "which", "legend", "keep")  # of the page, which tell of one slice
+FADED = """
+const {opacity, pointerEvents} = getComputedStyle(document.querySelector(`.st-key-${arguments[0]}`));
+return [opacity, pointerEvents];
+"""
+# As if nobody had answered the viewer for so long that it asks again.
+LATER = "const now = performance.now.bind(performance); performance.now = () => now() + 60_000"
+ANSWER_FIRST = "send.call(parent, ...held.shift())"
+
+
+def choose_way(frame):
+    """Where there are more slices: how far a step goes, the viewer's key, the page's key and its button."""
+    back = frame.at > SLICES / 2
+    return (-1, Keys.ARROW_UP, "p", "Previous") if back else (1, Keys.ARROW_DOWN, "n", "Next")
+
+
+def enter(frame, visit):
+    """Put the focus into the viewer."""
+    visit.driver.execute_script("document.querySelector('.stApp').focus()")
+    frame.enter_by_tab()
+
+
+def read_fading(visit):
+    """Opacity and pointer-events of each part that tells of one slice."""
+    return {tuple(visit.driver.execute_script(FADED, part)) for part in PARTS}
+
+
+def test_a_slice_is_never_seen_with_the_map_or_the_answer_of_another_however_late_python_is(series, opened, server):
+    first = series.at
+    by, arrow, key, _ = choose_way(series)
+    at = first + 2 * by
+    enter(series, opened)
+    with series.held():
+        series.type(arrow)
+        opened.type(key)
+        series.reach(at)
+        upload = find_upload(at)
+        reply = Client(server).predict(upload.body, **OPTIONS)
+        seen = view(upload, None, LUNG)
+        drawn = make_map(reply["heatmap"], "Malignant", seen, Client(server).contract()["geometry"])
+        decision = reply["decision"].capitalize()
+        assert series.answer == f"{at} of {SLICES}. {decision}. {reply['label']} {reply['confidence']:.1%}"
+        assert differ(series.look("original")[..., 0], shrink(seen.pixels, series)) < 6
+        overlaid = draw_overlay(seen.pixels, drawn, "viridis", 0.45)
+        assert differ(series.look("mapped"), shrink(overlaid, series)) < 6
+        opened.settle()
+        opened.read(f"Slice {first} of {SLICES}:")
+        assert read_fading(opened) == {("0.2", "none")}
+    series.follow()
+    opened.read(f"Slice {at} of {SLICES}:")
+    opened.read(f"Confidence {reply['confidence']:.1%}")
+    assert read_fading(opened) == {("1", "auto")}
+    assert series.at == at
+
+
+@pytest.mark.parametrize("way", ["key", "button"])
+def test_a_key_or_a_button_of_the_page_is_one_step_of_the_viewer_and_none_of_the_page(way, series, opened):
+    first = series.at
+    by, _, key, button = choose_way(series)
+    with series.held() as asked:
+        for number in (1, 2):
+            opened.type(key) if way == "key" else opened.press(button)
+            series.reach(first + number * by)
+        opened.settle()
+        opened.read(f"Slice {first} of {SLICES}:")  # of a step of its own it would tell
+    assert set(asked) <= {first + by, first + 2 * by}
+    series.follow()
+    opened.settle()
+    opened.read(f"Slice {first + 2 * by} of {SLICES}:")
+    assert series.at == first + 2 * by
+
+
+def test_of_quick_steps_python_is_asked_once_and_then_for_the_last(series, opened):
+    first = series.at
+    by, arrow, _, _ = choose_way(series)
+    enter(series, opened)
+    with series.held() as asked:
+        series.type(arrow, arrow, arrow)
+        series.reach(first + 3 * by)
+    assert asked == [first + by]
+    series.follow()
+    opened.settle()
+    opened.read(f"Slice {first + 3 * by} of {SLICES}:")
+    assert series.at == first + 3 * by
+
+
+def test_an_answer_that_is_so_late_that_another_slice_was_asked_for_calls_nobody_back(series, opened):
+    first = series.at
+    by, arrow, _, _ = choose_way(series)
+    enter(series, opened)
+    with series.held() as asked:
+        series.type(arrow)
+        series.reach(first + by)
+        series.run(LATER)
+        series.type(arrow)
+        series.reach(first + 2 * by)
+        series.run(ANSWER_FIRST)
+        opened.read(f"Slice {first + by} of {SLICES}:")
+        opened.settle()
+        assert series.at == first + 2 * by
+        assert read_fading(opened) == {("0.2", "none")}
+    assert asked == [first + 2 * by]
+    series.follow()
+    opened.read(f"Slice {first + 2 * by} of {SLICES}:")
+
+
+def test_what_is_chosen_on_the_page_counts_though_the_viewer_is_elsewhere(series, opened):
+    with series.held():
+        series.turn(100 if series.at < SLICES else -100)
+        opened.slide("Slice", -SLICES)
+        series.reach(1)
+    series.follow()
+    opened.settle()
+    assert series.at == int(series.answer.split()[0])
+    opened.read(f"Slice {series.at} of {SLICES}:")
+
+
+def test_of_300_dicom_slices_the_next_is_shown_as_soon_as_it_is_there(visit, tmp_path, record_property):
+    drawn = [draw_slice(number, "spiculated", 256) for number in range(3)]
+    with zipfile.ZipFile(tmp_path / "scan.zip", "w") as archive:
+        for number in range(MANY):
+            body = encode_slice(np.roll(drawn[number % 3], number, 1), number, "many")
+            archive.writestr(f"scan/{number}.dcm", body)
+    visit.upload([tmp_path / "scan.zip"])
+    visit.press("Analyze")
+    visit.read(f"of {MANY}:")
+    visit.settle()
+    frame = Frame(visit)
+    step = 100 if frame.at < MANY / 2 else -100
+    times = []
+    for _ in range(9):
+        frame.follow()
+        visit.settle()
+        times.append(frame.time_turn(step))
+    record_property("milliseconds", [round(each) for each in times])
+    assert statistics.median(times) <= 100
