@@ -15,7 +15,8 @@ def run_bench(module, *words):
     command = [sys.executable, "-P", "-m", f"lungct_tools.bench.{module}", *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines()][2:]
+    lines = [line for line in done.stdout.splitlines() if line.startswith("|")][2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 def test_the_cost_of_a_bulk_run_is_told_and_drawn_by_files_and_shards(tmp_path):
