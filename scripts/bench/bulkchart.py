@@ -31,6 +31,7 @@ def draw_costs(trials: Sequence[Trial]) -> Figure:
         by_memory.plot(files, [trial.run.megabytes for trial in row], marker="o", label=f"run, {name}")
     by_memory.axhline(MOST_MB, color=PEER, linestyle=":", label="limit")
     for axes, title in ((by_cost, "CPU-seconds for 1,000 files: list, run, gather"), (by_memory, "MB of a process")):
+        axes.margins(y=0.15)
         axes.set(xlabel="files", ylabel=title, xscale="log", ylim=(0, None))
         axes.legend(frameon=False)
     return figure
