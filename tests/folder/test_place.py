@@ -1,8 +1,5 @@
 """Where a slice belongs is read without pydicom from a usual file, and is what pydicom's reading says."""
 
-import subprocess
-import sys
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +9,7 @@ from pydicom.dataset import Dataset
 from lungct_tools.folder import header
 from lungct_tools.folder.header import find_place
 from tests.support.dicoms import LOSSLESS, build_bare, build_ct, build_enhanced
+from tests.support.imports import check_unloaded
 
 PLACED = {
     "StudyInstanceUID": "1.2.3",
@@ -79,12 +77,8 @@ def test_the_place_of_a_damaged_file_is_what_pydicoms_reading_says(changes):
 
 def test_the_place_of_a_usual_file_needs_no_pydicom(tmp_path):
     (tmp_path / "slice.dcm").write_bytes(build_ct(**PLACED))
-    script = (
-        "import sys, pathlib; from lungct_tools.folder.header import find_place;"
-        "assert find_place(pathlib.Path(sys.argv[1]).read_bytes()).instance == '1.2.3.4.50';"
-        "assert 'pydicom' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-P", "-c", script, tmp_path / "slice.dcm"], check=True)
+    statements = "from lungct_tools.folder.header import find_place; assert find_place(body).instance == '1.2.3.4.50'"
+    check_unloaded(statements, tmp_path / "slice.dcm", "pydicom")
 
 
 def test_a_list_that_is_longer_than_any_place_is_none_wherever_it_stands():

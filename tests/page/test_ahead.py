@@ -46,6 +46,14 @@ def enter(frame, visit):
     frame.enter_by_tab()
 
 
+def check_page_follows(frame, visit, at):
+    """Once Python hears of it the page tells of slice `at`, and that is what is shown."""
+    frame.follow()
+    visit.settle()
+    visit.read(f"Slice {at} of {SLICES}:")
+    assert frame.at == at
+
+
 def read_fading(visit):
     """Opacity and pointer-events of each part that tells of one slice."""
     return {tuple(visit.driver.execute_script(FADED, part)) for part in PARTS}
@@ -90,10 +98,7 @@ def test_a_key_or_a_button_of_the_page_is_one_step_of_the_viewer_and_none_of_the
         opened.settle()
         opened.read(f"Slice {first} of {SLICES}:")  # of a step of its own it would tell
     assert set(asked) <= {first + by, first + 2 * by}
-    series.follow()
-    opened.settle()
-    opened.read(f"Slice {first + 2 * by} of {SLICES}:")
-    assert series.at == first + 2 * by
+    check_page_follows(series, opened, first + 2 * by)
 
 
 def test_of_quick_steps_python_is_asked_once_and_then_for_the_last(series, opened):
@@ -104,10 +109,7 @@ def test_of_quick_steps_python_is_asked_once_and_then_for_the_last(series, opene
         series.type(arrow, arrow, arrow)
         series.reach(first + 3 * by)
     assert asked == [first + by]
-    series.follow()
-    opened.settle()
-    opened.read(f"Slice {first + 3 * by} of {SLICES}:")
-    assert series.at == first + 3 * by
+    check_page_follows(series, opened, first + 3 * by)
 
 
 def test_an_answer_that_is_so_late_that_another_slice_was_asked_for_calls_nobody_back(series, opened):
@@ -126,8 +128,7 @@ def test_an_answer_that_is_so_late_that_another_slice_was_asked_for_calls_nobody
         assert series.at == first + 2 * by
         assert read_fading(opened) == {("0.2", "none")}
     assert asked == [first + 2 * by]
-    series.follow()
-    opened.read(f"Slice {first + 2 * by} of {SLICES}:")
+    check_page_follows(series, opened, first + 2 * by)
 
 
 def test_what_is_chosen_on_the_page_counts_though_the_viewer_is_elsewhere(series, opened):
