@@ -89,7 +89,7 @@ class Generator:
         scale = float(np.exp(rng.uniform(-0.6, 1) * np.log(self.settings.scale)))
         chance, diameter = rng.random(), self.nodules.diameters[row]
         if label == 1 and chance < self.settings.masses:
-            scale = max(scale, rng.uniform(22, 60) / diameter)
+            scale = max(scale, rng.uniform(22, 80) / diameter)
         elif label == 0 and chance < self.settings.grown:
             scale *= rng.uniform(1.2, 2.0)
         return row, scale, float(rng.uniform(0, 2 * np.pi)), bool(rng.random() < 0.5)

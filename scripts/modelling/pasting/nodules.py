@@ -18,6 +18,8 @@ Ints = npt.NDArray[np.int64]
 
 PIXEL_MM = 0.70  # taken for every background: none of them says its own
 LABELS = ("benign", "malignant")
+ENLARGED = 1.8  # from this scale on a nodule is a mass: enlarging has blurred it, and masses are solid
+MASS_GRAY = 216.0  # of a mass, about 20 HU
 HALO = 2  # pixels round the contour that are pasted too: the nodule's own edge
 
 
@@ -64,7 +66,7 @@ class Nodules:
         return Nodules(**{name: array[rows] for name, array in vars(self).items()})
 
     def cut(self, row: int, scale: float, angle: float = 0.0, mirrored: bool = False) -> Patch:
-        """One nodule at PIXEL_MM times `scale`, turned by `angle` in radians."""
+        """One nodule at PIXEL_MM times `scale`, turned by `angle` in radians; enlarged ones are all tissue."""
         factor = self.pixels[row] / PIXEL_MM * scale
         radius = self.radii[row] / PIXEL_MM * scale
         half = int(np.ceil(radius + (HALO + 2) * factor + 3))
@@ -81,9 +83,15 @@ class Nodules:
         grown = cv2.dilate(mask, np.ones((2 * HALO + 1, 2 * HALO + 1), np.uint8)).astype(np.float32)
         around = hu[(grown == 0) & (hu < -600) & (hu > -1000)]
         level = float(np.median(around)) if around.size else -850.0
-        gray = (warp(hu, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE) - (LUNG.center - LUNG.width / 2)) * (255 / LUNG.width)
+        gray, level = (
+            (some - (LUNG.center - LUNG.width / 2)) * (255 / LUNG.width)
+            for some in (warp(hu, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE), level)
+        )
+        if scale >= ENLARGED:
+            tissue = np.clip((gray - level) / (MASS_GRAY - level) * 2 - 0.3, 0, 1)
+            gray = level + tissue * (MASS_GRAY - level)
         alpha = cv2.GaussianBlur(warp(grown, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT), (0, 0), max(1.0, 0.8 * factor))
-        return Patch(gray, alpha, float(radius), (level - (LUNG.center - LUNG.width / 2)) * 255 / LUNG.width)
+        return Patch(gray, alpha, float(radius), level)
 
 
 def read_nodules(folder: Path) -> Nodules:

@@ -10,6 +10,7 @@ from lungct_tools.modelling.pasting.backgrounds import Background
 
 KINDS = {"free": 0.45, "wall": 0.25, "vessel": 0.17, "hilum": 0.13}  # chance of each
 INSIDE = 0.55  # share of a nodule's disc that has to be lung where it touches wall or hilum
+MASS, MASS_INSIDE = 16.0, 0.35  # of discs of so many pixels and more: masses grow out of hilum and wall
 
 
 class Place(NamedTuple):
@@ -53,5 +54,6 @@ def settle(background: Background, place: Place, radius: float) -> tuple[int, in
         return None
     y, x = np.mgrid[-half : half + 1, -half : half + 1]
     disc = np.hypot(y, x) <= radius
+    wanted = MASS_INSIDE if radius >= MASS else INSIDE
     inside = (room[row - half : row + half + 1, column - half : column + half + 1] > 0)[disc].mean()
-    return (int(row), int(column)) if room[row, column] and inside >= INSIDE else None
+    return (int(row), int(column)) if room[row, column] and inside >= wanted else None

@@ -14,7 +14,7 @@ class Settings:
     Attributes:
         view: side of the part of the network input that is shown, with the place in it; SIZE for all. A part costs less
             to learn from, at the same pixels; a multiple of 32, as SIZE is.
-        masses: share of the malignant nodules that are enlarged to 22-60 mm.
+        masses: share of the malignant nodules that are enlarged to 22-80 mm.
         grown: share of the benign ones that are enlarged, so that size is not all that tells them apart.
         level: 1 draws the sizes of both classes as alike as the collection lets them, 0 as it has them.
         scale: most that a nodule is scaled by, or its inverse.
@@ -28,7 +28,7 @@ class Settings:
     """
 
     view: int = SIZE
-    masses: float = 1 / 3
+    masses: float = 0.4
     grown: float = 0.2
     level: float = 0.5
     scale: float = 1.3

@@ -44,6 +44,7 @@ class Recipe:
         smoothing: of the labels.
         sharpness: r of the log-sum-exp pooling.
         own, away: weight of the loss on a nodule's cells, and on cells away from it.
+        bf16: compute in bfloat16 where autocast does; half the time on processors with AVX-512 BF16.
         seed: of everything.
         images: what they are like; `view` is that of the stage.
     """
@@ -58,6 +59,7 @@ class Recipe:
     sharpness: float = 6.0
     own: float = 1.0
     away: float = 2.0
+    bf16: bool = False
     seed: int = 0
     images: Settings = field(default_factory=Settings)
 
@@ -217,11 +219,12 @@ class Trainer:
     def _learn(self, pixels: Tensor, labels: Tensor, shares: Tensor) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate() * group["factor"]
-        with torch.no_grad():
-            low = self.stem(normalize(pixels).contiguous(memory_format=torch.channels_last))
         last = self.network.fc
-        evidence = F.conv2d(self.body(low), last.weight[:, :, None, None], last.bias)
-        loss = measure_loss(evidence, labels, shares, self.recipe)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bf16):
+            with torch.no_grad():
+                low = self.stem(normalize(pixels).contiguous(memory_format=torch.channels_last))
+            evidence = F.conv2d(self.body(low), last.weight[:, :, None, None], last.bias)
+        loss = measure_loss(evidence.float(), labels, shares, self.recipe)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
