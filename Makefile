@@ -108,8 +108,8 @@ audit:    ## copies, twins and short cuts in a data set: make audit ARGS='--data
 	@$(call ask,--data DIR)$(SETUP) train
 	@$(LUNGCT) audit $(ARGS)
 
-train:    ## cross-validate, then write the model folder: make train ARGS='cv --data DIR --init FILE'
-	@$(call ask,cv --data DIR --init FILE)$(SETUP) train
+train:    ## train, then write the model folder: make train ARGS='--data DIR --init FILE --version 3.0'
+	@$(call ask,--data DIR --init FILE --version 3.0)$(SETUP) train
 	@$(LUNGCT) train $(ARGS)
 
 quantize: ## add the int8 graph to the model folder: make quantize ARGS='--data DIR'

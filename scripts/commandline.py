@@ -44,6 +44,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "Train and measure": {
         "audit": ("modelling.audit", "copies, twins and short cuts in a data set"),
         "train": ("modelling.train", "train, then write the model folder"),
+        "unseen": ("modelling.unseen", "train without each patient of other scanners, and judge it on that one"),
         "quantize": ("modelling.quantize", "add the int8 graph to a model folder"),
         "trust": ("modelling.trust", "set from when a slice is reported or refused, and count what that is worth"),
         "evaluate": ("modelling.evaluate", "every number of the model card again"),
@@ -72,6 +73,7 @@ NEEDS = {
     "train": "train",
     "trust": "train",
     "ui": "ui",
+    "unseen": "train",
 }
 COMMANDS = {name: module for group in GROUPS.values() for name, (module, _) in group.items()}
 

@@ -1,4 +1,4 @@
-"""MODEL_CARD.md, written from model.json, evaluation.json and tried.json so that no number in it can drift."""
+"""MODEL_CARD.md, from model.json, evaluation.json, unseen.json and tried.json, so that no number in it can drift."""
 
 from __future__ import annotations
 
@@ -9,25 +9,28 @@ from typing import Any
 
 from lungct.model.contract import ModelContract
 from lungct_tools.documents.markdown import fill, tabulate
-from lungct_tools.modelling.dataset import CLASSES
+from lungct_tools.modelling.losses import describe_losses
 from lungct_tools.modelling.reproduction import describe_reproduction
 from lungct_tools.modelling.table import list_cells, list_rows, show
 
 CARD, EVALUATION, TRIED, FIGURE = "MODEL_CARD.md", "evaluation.json", "tried.json", "phantoms.png"
+UNSEEN = "unseen.json"
 
 
 def write_card(folder: Path, contract: ModelContract, found: dict[str, Any]) -> None:
     """Write `folder`/MODEL_CARD.md from the contract and the numbers of `evaluate`.
 
-    What was tried against a miss is read from `folder`/tried.json, a sentence by measure, if that is there.
+    What was tried against a miss is read from `folder`/tried.json, a sentence by measure, and what `unseen` found from
+    `folder`/unseen.json, if these are there.
     """
-    path = folder / TRIED
-    tried = json.loads(path.read_text()) if path.is_file() else {}
+    tried, unseen = (
+        json.loads(path.read_text()) if (path := folder / name).is_file() else {} for name in (TRIED, UNSEEN)
+    )
     sections = (
         describe_model(contract, found),
         describe_material(contract),
         describe_table(contract, found, tried),
-        describe_losses(found),
+        describe_losses(found, unseen),
         describe_decision(contract, found),
         describe_gate(found),
         describe_failures(found),
@@ -63,7 +66,7 @@ def describe_material(contract: ModelContract) -> str:
 
 No slice of a patient with cancer was shown to it. {made["nodules"]} real nodules of {made["nodule_patients"]} patients
 (LIDC-IDRI), with the contours that readers drew, were pasted into nodule-free slices ({slices};
-{made["background_groups"]} cases and patients), scaled, turned, some enlarged to masses of 22 to 60 mm. All three
+{made["background_groups"]} cases and patients), scaled, turned, some enlarged to solid masses of 22 to 80 mm. All three
 classes share backgrounds, places, controls and augmentation, so that only the nodule tells them apart; Normal gets
 patches of nodule-free lung, drawn vessels, scars, fluid and collapse as the others do.
 
@@ -99,36 +102,6 @@ backgrounds in {pasted["slices"]} pasted slices). A series of one patient has no
 {sum(row.met for row in rows)} of {len(rows)} are met. What was tried against each miss:
 
 {told}"""
-
-
-def describe_losses(found: dict[str, Any]) -> str:
-    labelled, as_read = found["labelled"], found["as_read"]["scores"]
-    rows = [(name, *labelled["called"][name].values()) for name in CLASSES]
-    free, shown = found.get("free_of_nodules", {}), ("called_malignant", "refused", "reported_malignant")
-    backgrounds = [
-        (name.partition(":")[2], part["slices"], *(show(part[key], True) for key in shown))
-        for name, part in free.items()
-    ]
-    told = f"""
-
-Nodule-free LIDC slices, all of which were backgrounds of the training (so this says that they were learned, not that
-others would be; no patient was left out to judge that):
-
-{tabulate(("patient", "slices", "called Malignant", "refused by the gate", "reported Malignant"), backgrounds)}"""
-    return f"""## What the classes hold
-
-On the {labelled["slices"]} slices of {labelled["cases"]} cases of IQ-OTH/NCCD that it did not see, this model has an
-accuracy of {show(labelled["accuracy"])} and a balanced one of {show(labelled["balanced_accuracy"])}. Much of that data
-set's Malignant is collapse, effusion or hilar disease, which is in no paste; its Benign is not learnable as labelled
-(chance with two backbones) and was left out of training.
-
-{tabulate(("is", *(f"called {name}" for name in CLASSES)), rows)}{told if free else ""}
-
-Without any augmentation or enlargement, nodules as large as they are: balanced accuracy
-{show(as_read["balanced_accuracy"])}, nodule present AUC {show(as_read["present_auc_0mm"])}, Benign against Malignant
-{show(as_read["benign_malignant_auc"])}, by diameter alone {show(as_read["diameter_alone_auc"])}: size tells most of it.
-The strongest cell of the class lies on the pasted nodule in
-{show(found["pasted"]["strongest_cell_on_nodule"]["share"], True)}."""
 
 
 def describe_decision(contract: ModelContract, found: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -23,7 +24,6 @@ from lungct_tools.phantom.anatomy import draw_slice
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
-SIZE = 224
 SIGMAS = (1, 2, 3)  # of a Gaussian, in pixels of a slice
 JUDGED_SEED = 1000  # of pasted slices: training's is another
 DRAWS = 200  # of the intervals of pasted slices, which are many scores
@@ -34,7 +34,8 @@ def judge_pasted(judge: Judge, settings: Settings, count: int) -> dict[str, Any]
     """Nodules of unseen patients in unseen backgrounds; a nodule's size is that at which it was pasted."""
     unseen = [one for one in take_normal(judge.cases) if is_kept_out(one.group)]
     nodules = judge.nodules.select(np.array([is_kept_out(patient) for patient in judge.nodules.patients]))
-    generator = Generator(unseen, nodules, settings, JUDGED_SEED)
+    size = judge.folder.contract.size
+    generator = Generator(unseen, nodules, replace(settings, size=size, view=size), JUDGED_SEED)
     samples: list[Sample] = [generator[number] for number in range(count)]
     answers = judge.ask((one.pixels[0] for one in samples), "pasted")
     groups = np.array([nodules.patients[one.row] if one.row >= 0 else unseen[one.background].group for one in samples])
@@ -97,7 +98,8 @@ def judge_shortcuts(judge: Judge, normal: list[Known]) -> dict[str, Any]:
     for sigma in SIGMAS:
         changed = judge.ask((cv2.GaussianBlur(one, (0, 0), sigma) for one in pictures), f"sigma {sigma}")
         smoothed[str(sigma)] = tell_share(changed.called == MALIGNANT, groups)
-    inputs = [to_input(one, SIZE, "pad", LUNG.air)[0] for one in pictures]
+    size = judge.folder.contract.size
+    inputs = [to_input(one, size, "pad", LUNG.air)[0] for one in pictures]
     others = np.random.default_rng(0).permutation(len(inputs))
     swapped = judge.ask((swap(inputs[row], inputs[o]) for row, o in enumerate(others)), "other surroundings")
     return {
@@ -126,7 +128,10 @@ def judge_phantoms(judge: Judge, count: int) -> dict[str, Any]:
         drawn = [draw_slice(seed, kind) for seed in range(count)]
         answers = judge.ask((LUNG.render(one) for one in drawn), kind)
         on = np.array(
-            [points_at(answers.maps[row, :NORMAL].max(0), locate(drawn[row], plain[row])) for row in range(count)]
+            [
+                points_at(answers.maps[row, :NORMAL].max(0), locate(drawn[row], plain[row], answers.maps.shape[-1]))
+                for row in range(count)
+            ]
         )
         found[kind] = {
             "called": {name: share(answers.called == index) for index, name in enumerate(CLASSES)},
@@ -136,10 +141,10 @@ def judge_phantoms(judge: Judge, count: int) -> dict[str, Any]:
     return found
 
 
-def locate(drawn: npt.NDArray[np.int16], plain: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
-    """(7, 7) share of each cell that the nodule of a phantom covers."""
+def locate(drawn: npt.NDArray[np.int16], plain: npt.NDArray[np.int16], cells: int) -> npt.NDArray[np.float32]:
+    """(cells, cells) share of each cell that the nodule of a phantom covers."""
     where = find_nodule(drawn, plain).astype(np.float32)
-    return np.asarray(cv2.resize(where, (7, 7), interpolation=cv2.INTER_AREA), np.float32)
+    return np.asarray(cv2.resize(where, (cells, cells), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def find_nodule(drawn: npt.NDArray[np.int16], plain: npt.NDArray[np.int16]) -> npt.NDArray[np.bool_]:

@@ -29,7 +29,6 @@ from lungct_tools.phantom.files import golden_inputs
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-SIZE = 224
 CALIBRATING, SEED = 600, 2000  # pasted slices at most, of a seed that neither training nor judging has
 FOR_EACH = 5  # of them for each nodule that is kept out, at most
 SUPPORT = 20  # pasted slices that a limit rests on at least
@@ -118,14 +117,15 @@ def ship(
     network = network.cpu().to(memory_format=torch.contiguous_format).eval()
     network.pooling = Pooling("lse", recipe.sharpness)
     unseen = material.split(kept_out=True)
-    pasted = unseen.generate(Settings(little=0), SEED)
+    size = recipe.images.size
+    pasted = unseen.generate(Settings(size, size, little=0), SEED)
     samples = [pasted[number] for number in range(min(CALIBRATING, FOR_EACH * len(unseen.nodules.labels)))]
     labels = np.array([one.label for one in samples])
     logits, features = look(network, np.stack([one.pixels for one in samples]))
     trained = [one.pixels for one in material.split(kept_out=False).backgrounds]
     setting = [one for one in known if sets_limits(one) and not one.seen]
     pictures = [*trained, *(read_slice(one.path) for one in setting)]
-    inputs = np.stack([to_input(pixels, SIZE, "pad", LUNG.air) for pixels in pictures])
+    inputs = np.stack([to_input(pixels, size, "pad", LUNG.air) for pixels in pictures])
     answers, near = look(network, inputs)
     truth = np.array([*[NORMAL] * len(trained), *(one.label for one in setting)])
 
@@ -140,6 +140,7 @@ def ship(
     sharp = [measure_sharpness(pixels, body) for pixels in inputs if (body := outline(pixels)) is not None]
     contract = ModelContract(
         version=version,
+        size=size,
         pooling=network.pooling,
         temperature=temperature,
         refer_below=dict(zip(CLASSES, limits.tolist(), strict=True)),
@@ -155,4 +156,4 @@ def ship(
         licence=LICENCE,
     )
     statistics = statistics._replace(least_sharpness=round(float(np.quantile(sharp, SMOOTHEST)), 3))
-    return save_model_folder(out, network, contract, golden_inputs(SIZE, contract.geometry), statistics)
+    return save_model_folder(out, network, contract, golden_inputs(size, contract.geometry), statistics)

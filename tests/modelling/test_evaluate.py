@@ -122,9 +122,9 @@ def test_the_strongest_cell_touches_a_box_or_lies_beside_it():
 
 def test_a_drawn_nodule_is_located_where_it_was_drawn():
     for seed in range(3):
-        cells = locate(draw_slice(seed, "smooth"), draw_slice(seed))
+        cells = locate(draw_slice(seed, "smooth"), draw_slice(seed), 7)
         assert 0 < (cells > 0).sum() <= 9
-    assert not locate(draw_slice(0), draw_slice(0)).any()
+    assert not locate(draw_slice(0), draw_slice(0), 7).any()
 
 
 def test_a_boxed_series_knows_its_far_slices_and_one_with_a_nodule_its_rank(tmp_path):

@@ -17,7 +17,7 @@ from lungct_tools.modelling.pasting.blending import blend
 from lungct_tools.modelling.pasting.controls import draw_disease, draw_lines, take_patch
 from lungct_tools.modelling.pasting.nodules import PIXEL_MM, Nodules, Patch
 from lungct_tools.modelling.pasting.placement import Place, draw_place, settle
-from lungct_tools.modelling.pasting.settings import SIZE, Settings
+from lungct_tools.modelling.pasting.settings import Settings
 
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
@@ -195,7 +195,7 @@ class Generator:
         rng: np.random.Generator,
     ) -> tuple[Bytes, Floats]:
         """Network input and shares after augmentation, cut to the view round `spot`."""
-        view = self.settings.view
+        size, view = self.settings.size, self.settings.view
         if self.settings.augmented:
             geometry = draw_geometry(rng)
             pixels = augment(canvas, background, other, geometry, rng)
@@ -203,19 +203,19 @@ class Generator:
             spot = geometry.find(*spot)
         else:
             pixels = np.rint(np.clip(canvas, 0, 255)).astype(np.uint8)
-        tiles = SIZE // TILE
+        tiles = size // TILE
         fine = [
             cv2.resize(one, (tiles, tiles), interpolation=cv2.INTER_AREA) if one.any() else one[:tiles, :tiles]
             for one in shares
         ]
-        reach = view / SIZE / 2 * 0.8  # of the picture: the spot lies inside the view, not at its edge
+        reach = view / size / 2 * 0.8  # of the picture: the spot lies inside the view, not at its edge
         first = [
-            int(np.clip(at / SIDE + rng.uniform(-reach, reach) - view / SIZE / 2, 0, 1 - view / SIZE) * tiles)
+            int(np.clip(at / SIDE + rng.uniform(-reach, reach) - view / size / 2, 0, 1 - view / size) * tiles)
             for at in spot
         ]
         top, left = first
         side = view // TILE
         cut = np.stack(fine)[:, top : top + side, left : left + side]
         cells = cut.reshape(len(CLASSES), side // CELL, CELL, side // CELL, CELL).mean((2, 4))
-        shown = to_input(pixels, SIZE, "pad", LUNG.air)
+        shown = to_input(pixels, size, "pad", LUNG.air)
         return shown[:, top * TILE : top * TILE + view, left * TILE : left * TILE + view], cells

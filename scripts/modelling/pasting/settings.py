@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SIZE = 224  # side of the network input
-
 
 @dataclass(frozen=True)
 class Settings:
     """What a collection of images is like.
 
     Attributes:
-        view: side of the part of the network input that is shown, with the place in it; SIZE for all. A part costs less
-            to learn from, at the same pixels; a multiple of 32, as SIZE is.
+        size: side of the network input.
+        view: side of the part of it that is shown, with the place in it; `size` for all. A part costs less to learn
+            from, at the same pixels; a multiple of 32, as `size` is.
         masses: share of the malignant nodules that are enlarged to 22-80 mm.
         grown: share of the benign ones that are enlarged, so that size is not all that tells them apart.
         level: 1 draws the sizes of both classes as alike as the collection lets them, 0 as it has them.
@@ -27,7 +26,8 @@ class Settings:
         pasting: off for a test: every other draw and the class stay.
     """
 
-    view: int = SIZE
+    size: int = 224
+    view: int = 224
     masses: float = 0.4
     grown: float = 0.2
     level: float = 0.5
