@@ -72,7 +72,8 @@ patches of nodule-free lung, drawn vessels, scars, fluid and collapse as the oth
 
 **Benign and Malignant mean suspicion, not pathology**: a median rating of the readers of 2 and less, or of 4 and more
 of 5; a rating of 3 is not in the data. Most nodules have no proof. Ground-glass, solid and calcified nodules are in it
-as they come; collapse, effusion and hilar or mediastinal disease are drawn distractors and never a class.
+as they come; collapse and effusion are drawn distractors and never a class, and disease of the hilum or mediastinum is
+in it only as far as nodules and masses were pasted there.
 
 Where a nodule lies was told to the network: besides the class of the slice, each cell of evidence was taught to be high
 on a nodule of its class and low away from it. One fixed split by hash keeps out every fifth case of IQ-OTH/NCCD and

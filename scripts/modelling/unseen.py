@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lungct_tools.modelling.pasting.training import Recipe
     from lungct_tools.modelling.shipping import Material
 
-RECIPE = '{"views": [[19200, 128], [7680, 224]], "bf16": true}'
+RECIPE = '{"views": [[12800, 128], [5120, 224]], "bf16": true}'
 PASTED, SEED = 300, 3000  # slices to judge by, of a seed that nothing else has
 
 
