@@ -10,13 +10,13 @@ from scipy.stats import beta
 
 from lungct.gate.checks import FARTHER
 from lungct_tools.modelling.decision import NEVER
-from lungct_tools.modelling.gatekeeping import REFUSE_SHARE
 from lungct_tools.modelling.sights import Flags, Floats, Ints, Seen
 
 SHARPER = (1.0, 1.05, 1.1, 1.2, 1.35, 1.5)  # times the sharpness that a folder asks for
 NEARER = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)  # times the distance that it allows
 TRIED = 101  # confidences of a class
 LUNG = 0.10  # lung_share from which a slice must not be refused
+REFUSED = 0.01  # share of such slices, and of crops of them, that may be
 RISEN = 0.01  # share of the referred slices of which a copy may be reported; none of them as Malignant
 
 
@@ -123,7 +123,7 @@ def lower(confidence: Floats, odds: float) -> Floats:
 def choose_refusal(seen: Sequence[Seen], start: float) -> float:
     """`refuse_above`, `start` or more, for slices and crops: few that have lungs lie so far that they are refused."""
     distances = np.concatenate([some.distance[some.shaped & some.usual & (some.lung_share >= LUNG)] for some in seen])
-    return round(max(start, float(np.quantile(distances, 1 - REFUSE_SHARE)) / FARTHER), 3)
+    return round(max(start, float(np.quantile(distances, 1 - REFUSED)) / FARTHER), 3)
 
 
 def count_risen(slices: Seen, copies: Mapping[str, Seen], limits: Limits, malignant: int) -> dict[str, dict[str, Any]]:
