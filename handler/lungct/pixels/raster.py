@@ -16,6 +16,7 @@ import numpy.typing as npt
 from PIL import BmpImagePlugin, Image, ImageOps, JpegImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from lungct.errors import LungCTError
+from lungct.pixels.formats import SEVERAL
 from lungct.pixels.rendering import Rendering, Rule, Terms, Values, check_aspect, check_size, translate_faults
 from lungct.window import Window
 
@@ -84,7 +85,7 @@ def render(body: bytes, kind: str, terms: Terms) -> Rendering:
 def check_options(picture: Image.Image, terms: Terms) -> None:
     """LungCTError for several pages, for a frame number or for a window that only DICOM has."""
     if getattr(picture, "is_animated", False):
-        raise LungCTError("unsupported_format", "The file holds several pictures; send one slice a request.")
+        raise LungCTError("unsupported_format", SEVERAL)
     if terms.frame:
         raise LungCTError("bad_option", "X-Frame is for multi-frame DICOM; this file holds one picture.")
     if terms.window == "file":
