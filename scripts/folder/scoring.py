@@ -158,7 +158,7 @@ class Run:
         heatmap = reply.get("heatmap")
         if heatmap and heatmap["positive_evidence"]:
             path = self._overlays / f"{row['sha256'][:16]}.jpg"
-            path.write_bytes(base64.b64decode(heatmap["data"]))
+            write_whole(path, base64.b64decode(heatmap["data"]))
             row["overlay"] = f"{self._overlays.name}/{path.name}"
         return row
 
