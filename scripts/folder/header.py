@@ -31,8 +31,8 @@ _MOST_BYTES = 2**14  # of a value
 _PLACE_TAGS = [
     *(keyword for keyword, _ in _UIDS.values()),
     "SOPClassUID", "ImageType", "InstanceNumber",
-    "ImagePositionPatient", "ImageOrientationPatient", "PatientOrientation", "NumberOfFrames", "InConcatenationNumber",
-    *_FRAMES,
+    "ImagePositionPatient", "ImageOrientationPatient", "ImageOrientation", "PatientOrientation", "NumberOfFrames",
+    "InConcatenationNumber", *_FRAMES,
 ]  # fmt: skip
 # Of a usual file: pydicom takes as long for these as the rest of its row takes.
 _USUAL = {
