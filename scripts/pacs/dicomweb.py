@@ -55,9 +55,13 @@ class DicomWeb:
             ArchiveError: try again later.
             ArchiveRefusal: the archive will not have them.
         """
-        boundary = hashlib.sha256(b"".join(files)).hexdigest()
+        digest = hashlib.sha256()
+        for each in files:
+            digest.update(each)
+        boundary = digest.hexdigest()
         head = f"--{boundary}\r\nContent-Type: {_DICOM}\r\n\r\n".encode()
-        body = b"".join(head + each + b"\r\n" for each in files) + f"--{boundary}--\r\n".encode()
+        pieces = [piece for each in files for piece in (head, each, b"\r\n")]  # maps are large; one copy is enough
+        body = b"".join([*pieces, f"--{boundary}--\r\n".encode()])
         kind = f'multipart/related; type="{_DICOM}"; boundary={boundary}'
         answer = self._ask("POST", f"/studies/{study}", {"Content-Type": kind, "Accept": _JSON}, data=body)
         document = _read_json(answer)

@@ -10,12 +10,12 @@ from pydicom import dcmread, uid
 
 from lungct_tools import ROOT
 from lungct_tools.commandline import compose
-from lungct_tools.dicomout.objects import build_objects, encode
 from lungct_tools.pacs import pull
 from lungct_tools.pacs.command import main
 from lungct_tools.pacs.dicomweb import ArchiveError, DicomWeb
 from lungct_tools.pacs.spool import Spool
 from lungct_tools.phantom.series import name_uid
+from tests.support.built import build, encode
 from tests.support.dicoms import build_of
 from tests.support.peers import reply, web
 from tests.support.series import draw_series, name_slice
@@ -74,13 +74,13 @@ def test_compressed_slices_come_in_their_own_syntax(archive, spool, syntax):
 def test_other_modalities_and_our_own_results_are_left(archive, spool, assess):
     for body in STUDY:
         archive.add(body)
-    for data in build_objects(assess(STUDY), {}):
+    for data in build(assess(STUDY), {}):
         archive.add(encode(data))
     assert fetch(archive, spool)[0] == {"fetched": 3}
 
 
 def test_what_a_client_of_others_fetches_is_what_we_stored(archive, assess):
-    found = build_objects(assess(STUDY), {})
+    found = build(assess(STUDY), {})
     DicomWeb(archive.web).store(found[0].StudyInstanceUID, [encode(data) for data in found])
     client = DICOMwebClient(archive.web)
     for data in found:
