@@ -61,8 +61,8 @@ def describe(kind: str, uid: str, assessment: Assessment) -> dict[str, Any]:
 def as_source(each: Slice) -> Dataset:
     """A slice as highdicom is shown it: study and UIDs, with nothing in what names the patient or a day.
 
-    highdicom refuses what real archives hold (the 31st of February), and warns with a patient's name in a log where it has
-    no caret. So `finish` copies the identity, as the source has it.
+    highdicom refuses what real archives hold (the 31st of February), and tells a log the name that has no caret. So
+    `finish` copies the identity, as the source has it.
     """
     source = Dataset()
     for keyword in _IDENTITY:

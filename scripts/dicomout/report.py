@@ -143,8 +143,8 @@ def _describe(
     )
     items = group[0].ContentSequence
     if spot.evidence is not None:
-        # highdicom has a method as CONTAINS, where TID 1419 says otherwise, and takes no number of TID 1410 that names its
-        # region, which TID 320 lets it do and by which OHIF 3.12 draws it.
+        # highdicom has a method as CONTAINS, where TID 1419 says otherwise, and takes no number of TID 1410 that names
+        # its region, which TID 320 lets it do and by which OHIF 3.12 draws it.
         items.find(codes.METHOD)[0].RelationshipType = sr.RelationshipTypeValues.HAS_CONCEPT_MOD.value
         items.find(codes.code_evidence(each.row["label"]))[0].ContentSequence = [spot.source()]
     remarks = each.row["warnings"] if each.scored else [f"{each.row['error']}: {each.row['message']}"]
@@ -153,7 +153,7 @@ def _describe(
 
 
 def _assess(row: Row, evidence: float | None, algorithm: sr.AlgorithmIdentification) -> dict[str, Any]:
-    """Class, numbers and decision of a scored slice; the evidence first, as OHIF draws the region that the first has."""
+    """Class, numbers and decision of a scored slice; the evidence first, as OHIF draws the region of the first."""
     measured = {codes.code_probability(name): share for name, share in row["probabilities"].items()}
     if evidence is not None:
         measured = {codes.code_evidence(row["label"]): evidence, **measured}
@@ -167,7 +167,7 @@ def _assess(row: Row, evidence: float | None, algorithm: sr.AlgorithmIdentificat
 
 
 class _Spot(NamedTuple):
-    """Where on a slice, (5, 2) column, row; and the evidence for the slice's class there, None where nothing stands out."""
+    """Where on a slice, (5, 2) column, row; the evidence for the slice's class there, None where nothing stands out."""
 
     outline: npt.NDArray[np.float64]
     each: Slice
