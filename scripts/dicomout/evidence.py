@@ -62,6 +62,7 @@ def build_map(assessment: Assessment, size: str = "small") -> Dataset | None:
         plane_positions=[PlanePositionSequence("PATIENT", plane.position) for plane in planes],
     )
     _complete(data, stack, name_object("dimensions", assessment, size))
+    _turn(data, frames)
     return finish(data, assessment)
 
 
@@ -98,6 +99,18 @@ def _complete(data: ParametricMap, stack: list[Slice], dimensions: str) -> None:
     data.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [anatomy]
     for item in (*data.DimensionOrganizationSequence, *data.DimensionIndexSequence):
         item.DimensionOrganizationUID = dimensions
+
+
+def _turn(data: ParametricMap, frames: Floats) -> None:
+    """Put the frames in the order of the stack, along the normal: highdicom sorts them against it.
+
+    OHIF 3.12 lays the first frame over the first slice along the normal, wherever the map says that it lies.
+    """
+    groups = data.PerFrameFunctionalGroupsSequence[::-1]
+    for number, group in enumerate(groups, 1):
+        group.FrameContentSequence[0].DimensionIndexValues = number
+    data.PerFrameFunctionalGroupsSequence = groups
+    data.FloatPixelData = frames.astype("<f4").tobytes()
 
 
 def _describe_values(label: str, low: float, high: float) -> RealWorldValueMapping:
