@@ -17,7 +17,6 @@ from lungct_tools.dicomout.keywords import PLACE_KEYWORDS
 
 CELLS = 7  # a side
 _APART_MM = 1e-3  # slices closer than that lie at one place, as highdicom has it
-_CROOKED = 0.1  # from what direction cosines must be; some scanners write them with two digits
 Floats = npt.NDArray[np.float64]
 
 
@@ -108,16 +107,14 @@ class Plane(NamedTuple):
 
 
 def has_place(header: Any) -> bool:
-    """Whether the header says where the slice lies, in numbers that can be."""
+    """Whether the header says where the slice lies, in numbers."""
     if any(not header.get(keyword) for keyword in PLACE_KEYWORDS):
         return False
     plane = Plane.of(header)
-    if plane.position.shape != (3,) or plane.orientation.shape != (6,):
-        return False
-    along_row, along_column = plane.orientation[:3], plane.orientation[3:]
-    upright = [along_row @ along_row - 1, along_column @ along_column - 1, along_row @ along_column]
-    numbers = [*plane.position, *plane.spacing, *upright]
-    return bool(np.isfinite(numbers).all() and min(plane.spacing) > 0 and np.abs(upright).max() < _CROOKED)
+    lengths = plane.position.shape == (3,) and plane.orientation.shape == (6,)
+    return (
+        lengths and np.isfinite([*plane.position, *plane.orientation, *plane.spacing]).all() and min(plane.spacing) > 0
+    )
 
 
 def choose_stack(slices: Sequence[Slice], worst: str) -> list[Slice]:
