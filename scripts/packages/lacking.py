@@ -43,8 +43,8 @@ def explain_lacking(extra: str) -> str | None:
         return None
     if barred := find_barred(extra):
         return (
-            f"{', '.join(barred)} cannot be had for Python {platform.python_version()} on this machine. Take another "
-            f"Python, as in `make setup PYTHON=python3.13 EXTRAS={extra}`; the extra {extra} in pyproject.toml says why."
+            f"{', '.join(barred)} cannot be had for Python {platform.python_version()} on this machine; pyproject.toml "
+            f"says why. Take another Python, as in `make setup PYTHON=python3.13 EXTRAS={extra}`."
         )
     if not lacking:
         return None
