@@ -32,9 +32,10 @@ def build_map(assessment: Assessment, size: str = "small") -> Dataset | None:
     stack = [each for each in choose_stack(assessment.counted, worst) if label in each.grids]
     if not stack:
         return None
-    planes = [Plane.of(each.header) for each in stack]
+    first = Plane.of(stack[0].header)  # orientation and spacing are the same for all, to the last digit that counts
+    planes = [Plane.of(each.header)._replace(orientation=first.orientation, spacing=first.spacing) for each in stack]
     thickness = _find_thickness(planes, stack[0])
-    sources = [_place(each, planes[0], thickness) for each in stack]
+    sources = [_place(each, first, thickness) for each in stack]
     if size == "small":
         rows, columns = int(stack[0].header.Rows), int(stack[0].header.Columns)
         cells = Cells.on(rows, columns, assessment.algorithm.geometry, find_aspect(stack[0].header))

@@ -142,6 +142,12 @@ def test_a_name_in_any_alphabet_survives(assess):
     assert str(report.PatientName) == name
 
 
+def test_words_in_any_alphabet_survive_in_the_report(assess):
+    found = assess(draw_series(2))
+    found.slices[0].row["warnings"] = ["Ελέγξτε · 確認"]
+    assert "Ελέγξτε · 確認".encode() in next(build_objects(found, {})).body
+
+
 def test_a_capture_shows_the_overlay_to_the_pixel_above_its_notice(objects, pictures, assessment):
     drawn = Image.open(io.BytesIO(pictures[assessment.peaks()[0].uid])).convert("RGB")
     capture = objects[2]
