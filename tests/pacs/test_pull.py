@@ -3,6 +3,7 @@
 import io
 import json
 import subprocess
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from dicomweb_client import DICOMwebClient
@@ -10,7 +11,7 @@ from pydicom import dcmread, uid
 
 from lungct_tools import ROOT
 from lungct_tools.commandline import compose
-from lungct_tools.pacs import pull
+from lungct_tools.pacs import dicomweb, pull
 from lungct_tools.pacs.command import main
 from lungct_tools.pacs.dicomweb import ArchiveError, DicomWeb
 from lungct_tools.pacs.spool import Spool
@@ -118,6 +119,51 @@ def test_what_is_no_uid_becomes_no_address(spool, uid):
     with web(listing(uid)) as (address, asked):
         assert not pull.pull(DicomWeb(address), {}, spool, lambda *_: None)
     assert len(asked) == 3
+
+
+def name_studies(*uids):
+    return [{"0020000D": {"vr": "UI", "Value": [uid]}} for uid in uids]
+
+
+@pytest.mark.parametrize("knows_offset", [True, False])
+def test_a_long_list_is_asked_for_page_by_page_and_an_archive_that_knows_no_offset_is_not_asked_for_ever(
+    monkeypatch, knows_offset
+):
+    monkeypatch.setattr(dicomweb, "PAGE", 2)
+    studies = name_studies("1.2", "1.02", "1.4")  # a leading zero: no UID by the book, and there are such
+
+    def answer(handler):
+        asked = dict(parse_qsl(handler.path.partition("?")[2]))
+        first = int(asked["offset"]) if knows_offset else 0
+        reply(200, json.dumps(studies[first : first + 2]).encode())(handler)
+
+    with web(answer) as (address, asked):
+        assert DicomWeb(address).search({"StudyDate": "20240101-"}) == studies[: 3 if knows_offset else 2]
+    assert len(asked) == 2
+
+
+def test_what_lies_below_a_uid_with_a_leading_zero_can_be_asked_for():
+    with web(reply(204)) as (address, asked):
+        assert DicomWeb(address).search({"Modality": "CT"}, "1.02") == []
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("body", [b"no JSON", b'"a word"', b"7"])
+def test_an_answer_that_is_no_list_ends_the_search(body):
+    with web(reply(200, body)) as (address, _), pytest.raises(ArchiveError):
+        DicomWeb(address).search({})
+
+
+def test_an_archive_is_told_the_port_that_it_was_asked_at():
+    hosts = []
+
+    def answer(handler):
+        hosts.append(handler.headers["Host"])
+        reply(204)(handler)
+
+    with web(answer) as (address, _):
+        DicomWeb(address).search({})
+    assert hosts == [urlsplit(address).netloc]
 
 
 def test_an_archive_that_fails_for_a_moment_is_asked_again_and_one_that_stays_away_ends_it(spool, monkeypatch):
