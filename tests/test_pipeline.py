@@ -1,11 +1,12 @@
 """Batches: one bad item never changes its neighbours' replies."""
 
 import base64
+import gc
 import io
 import json
 import logging
 import threading
-from types import SimpleNamespace
+from types import FrameType, SimpleNamespace
 
 import cv2
 import numpy as np
@@ -54,6 +55,24 @@ def test_good_replies_in_any_batch_are_the_solo_replies_to_the_byte(pipeline, sl
         else:
             assert reply.status == 200
             assert reply.body == solo[item].body
+
+
+@pytest.mark.parametrize("count", [1, 16])
+def test_of_a_refused_request_nothing_stays_until_the_collector_comes_by(pipeline, count):
+    """Each kept its pixels: sixteen files of 24 kB as many as 250 MB, and a worker grew to 2.9 GB."""
+    bodies = [*BAD.values(), encode(np.full((400, 400), 128, np.uint8), "PNG")]
+    gc.collect()
+    gc.disable()
+    try:
+        for body in bodies:
+            assert {reply.status for reply in score(pipeline, *[body] * count)} <= {400, 415, 422}
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        assert not [kept for kept in gc.garbage if isinstance(kept, FrameType | np.ndarray)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
 
 
 def test_the_engine_begins_while_later_slices_are_still_being_decoded(pipeline, slices, monkeypatch):

@@ -57,6 +57,15 @@ class LungCTError(Exception):
         self.message = message
         self.status = STATUS[code]
 
+    def strip(self) -> LungCTError:
+        """This error without the way that it came, to be kept as a value.
+
+        The calls on that way hold the file and its pixels, and one of them the error: of large pictures gigabytes would
+        stay until Python's collector comes by.
+        """
+        self.__traceback__ = self.__cause__ = self.__context__ = None
+        return self
+
 
 class ModelFolderError(Exception):
     """The model folder is not what its model.json says; the server must not start with it."""

@@ -120,7 +120,7 @@ class Pipeline:
             try:
                 return work(item)
             except LungCTError as error:
-                return error
+                return error.strip()
             except Exception as fault:
                 return _report(fault, str(job.origin))
 

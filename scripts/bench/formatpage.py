@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from lungct_tools.bench.charts import draw_formats
@@ -30,7 +31,16 @@ def write_formats(result: Result) -> str:
     else:
         said += " The commit of the start is not in this checkout's history: what is held against it is left out."
     rows = judge_formats(result)
-    return f"{said}\n\n{tabulate(('', 'target', 'at the start', 'reached', ''), rows)}"
+    return f"{said}\n\n{tabulate(('', 'target', 'at the start', 'reached', ''), rows)}{tell_cpu(result['cpu'])}"
+
+
+def tell_cpu(spent: Mapping[str, Mapping[str, float]]) -> str:
+    """Whose CPU each kind of request takes."""
+    parts = list(next(iter(spent.values())))
+    rows = [
+        (kind, *(f"{part[name]:.1f}" for name in parts), f"{sum(part.values()):.1f}") for kind, part in spent.items()
+    ]
+    return f"\n\nWhere the CPU of a request goes, ms:\n\n{tabulate(('', *parts, 'in all'), rows)}"
 
 
 def publish_formats(result: Result, out: Path, page: Path | None) -> None:

@@ -20,6 +20,7 @@ from lungct_tools.bench.estimate import Sample, estimate, measure_in_turn
 from lungct_tools.bench.lifetimes import Lifetime, live
 from lungct_tools.bench.measurement import describe_machine, summarise, tell_errors
 from lungct_tools.bench.prober import Prober, probe
+from lungct_tools.bench.processes import split_cpu
 from lungct_tools.bench.rates import BUSY, Plan
 from lungct_tools.bench.scoring import score_folder
 from lungct_tools.bench.servers import OPTIONS, aim
@@ -78,6 +79,11 @@ def measure_formats(plan: Plan) -> dict[str, Any]:
             for name, each in servers.items()
         }
         result["served"] = measure_served(servers, bodies, plan)
+        with sleepers["ours"].awake():
+            result["cpu"] = {
+                name: split_cpu(servers["ours"], kind.files, kind.options, kind.callers, kind.seconds or plan.seconds)
+                for name, kind in list_kinds(bodies, plan.quick).items()
+            }
         result["score"] = measure_score(servers["ours"], sleepers["ours"], bodies, plan, result["files"])
     result["lives"] = measure_lives(codes, bodies, plan, result["requests"])
     result["minutes"] = (time.perf_counter() - started) / 60
@@ -147,19 +153,22 @@ def measure_inprocess(probers: Mapping[str, Prober], plan: Plan) -> dict[str, An
     return {"batch": best, **{job: _summarise(by_whom) for job, by_whom in found.items()}}
 
 
+def list_kinds(bodies: Bodies, quick: bool) -> dict[str, Kind]:
+    """What is asked of a server; a quick run leaves all but two out."""
+    kinds = {JPEG: Kind(bodies.jpegs, "classes"), DICOM: Kind(bodies.dicoms, "classes")}
+    if quick:
+        return kinds
+    return kinds | {
+        OVERLAY: Kind(bodies.jpegs, "classes + JPEG overlay"),
+        OVERLAY_PNG: Kind(bodies.jpegs, "classes + PNG overlay"),
+        WIDE: Kind(bodies.wide, "classes", seconds=WIDE_S),
+        LARGE: Kind(bodies.large[:1], "classes + JPEG overlay", LARGE_CALLERS, LARGE_S),
+    }
+
+
 def measure_served(servers: Mapping[str, Instance], bodies: Bodies, plan: Plan) -> dict[str, Any]:
     """Answers/s of every kind of request; the servers sleep but for their turns."""
-    kinds = {
-        JPEG: Kind(bodies.jpegs, "classes"),
-        DICOM: Kind(bodies.dicoms, "classes"),
-    }
-    if not plan.quick:
-        kinds |= {
-            OVERLAY: Kind(bodies.jpegs, "classes + JPEG overlay"),
-            OVERLAY_PNG: Kind(bodies.jpegs, "classes + PNG overlay"),
-            WIDE: Kind(bodies.wide, "classes", seconds=WIDE_S),
-            LARGE: Kind(bodies.large[:1], "classes + JPEG overlay", LARGE_CALLERS, LARGE_S),
-        }
+    kinds = list_kinds(bodies, plan.quick)
 
     def serve(kind: Kind, server: Instance) -> Sample:
         sleeper = Sleeper(partial(aim, server, kind.files, OPTIONS[kind.options]), server.pid)

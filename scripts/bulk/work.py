@@ -53,7 +53,7 @@ class Work:
             order = Order.make(core.contract(), "none", self.window, uids=False)
             self.keep(Plan(order, core.model_sha256, manifest.header.sha256, shard.count))
             parts = Parts(self.out, manifest, shard.count)
-            return score_shard(Run(manifest, parts, core, order, 1, stop), parts, shard)
+            return score_shard(Run(manifest, parts, core, order, 1, stop, hashed=True), parts, shard)
 
     def plan(self, manifest: Manifest, shards: int) -> Plan:
         """What all shards must agree on, without an engine; who scores one proves the model."""

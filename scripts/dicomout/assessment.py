@@ -18,18 +18,7 @@ from lungct_tools.folder.copies import Instances
 from lungct_tools.folder.record import Row
 from lungct_tools.folder.rollup import AGREEING, Series
 
-# All that is read of a source header. What is not here reaches no object.
-PATIENT_KEYWORDS = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
-STUDY_KEYWORDS = (
-    "StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName",
-)  # fmt: skip
-PLACE_KEYWORDS = ("ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing", "FrameOfReferenceUID")
-KEYWORDS = (
-    *PATIENT_KEYWORDS, *STUDY_KEYWORDS, *PLACE_KEYWORDS, "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID",
-    "SeriesNumber", "InstanceNumber", "Rows", "Columns", "SliceThickness", "PositionReferenceIndicator", "SeriesDate",
-    "SeriesTime", "AcquisitionDate", "AcquisitionTime", "ContentDate", "ContentTime", "LossyImageCompression",
-    "LossyImageCompressionRatio", "LossyImageCompressionMethod", "PixelAspectRatio",
-)  # fmt: skip
+_EARLIEST = datetime(1900, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -37,7 +26,7 @@ class Slice:
     """One source image and what was said of it.
 
     Attributes:
-        header: KEYWORDS of the source, as far as it has them.
+        header: `keywords.KEYWORDS` of the source, as far as it has them.
         row: of the folder tool: label, probabilities, decision, warnings; or error and message.
         grids: per class (7, 7) float32 of signed evidence, as the server replied; empty where it was refused.
     """
@@ -133,12 +122,14 @@ def date_of(headers: Sequence[Dataset]) -> datetime:
         for kind in ("Content", "Acquisition", "Series", "Study")
         if (moment := _read_moment(header.get(f"{kind}Date"), header.get(f"{kind}Time")))
     ]
-    return max(found, default=datetime(1900, 1, 1))
+    return max(found, default=_EARLIEST)
 
 
 def _read_moment(date: Any, time: Any) -> datetime | None:
+    """None for what is no day, or one before there were X-rays: such a date was never meant."""
     digits = str(time or "").partition(".")[0].ljust(6, "0")[:6]
     try:
-        return datetime.strptime(str(date) + digits, "%Y%m%d%H%M%S")
+        moment = datetime.strptime(str(date) + digits, "%Y%m%d%H%M%S")
     except ValueError:
         return None
+    return moment if moment >= _EARLIEST else None

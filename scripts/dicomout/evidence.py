@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import cv2
 import numpy as np
 import numpy.typing as npt
+from highdicom import PixelMeasuresSequence, PlaneOrientationSequence, PlanePositionSequence, VOILUTTransformation
+from highdicom.pm import ParametricMap, RealWorldValueMapping
 from pydicom.dataset import Dataset
-from pydicom.tag import Tag
-from pydicom.uid import ParametricMapStorage
 
 from lungct import NOTICE
 from lungct.model.preprocess import place
-from lungct_tools.dicomout import codes, content
+from lungct_tools.dicomout import codes
 from lungct_tools.dicomout.assessment import Assessment, Slice
-from lungct_tools.dicomout.encoding import encode_code, encode_item, encode_items
 from lungct_tools.dicomout.geometry import Cells, Plane, choose_stack, find_aspect
-from lungct_tools.dicomout.identity import add_sequence, begin, tell_compression
+from lungct_tools.dicomout.identity import as_source, describe, finish, shorten, tell_compression
 from lungct_tools.dicomout.uids import name_object
 
 SIZES = ("small", "full")
-_TYPE = ["DERIVED", "PRIMARY", "VOLUME", "NONE"]
 Floats = npt.NDArray[np.float32]
 
 
@@ -32,26 +28,43 @@ def build_map(assessment: Assessment, size: str = "small") -> Dataset | None:
         size: "small": the server's own (7, 7) sums, a pixel a cell; "full": the same drawn at the slices' size, which
             viewers overlay that cannot do so with another raster.
     """
-    label = assessment.rollup["label"]
-    stack = [each for each in choose_stack(assessment.counted) if label in each.grids]
+    label, worst = assessment.rollup["label"], assessment.algorithm.classes[-1]
+    stack = [each for each in choose_stack(assessment.counted, worst) if label in each.grids]
     if not stack:
         return None
-    planes = [Plane.of(each.header) for each in stack]
+    first = Plane.of(stack[0].header)  # orientation and spacing are the same for all, to the last digit that counts
+    planes = [Plane.of(each.header)._replace(orientation=first.orientation, spacing=first.spacing) for each in stack]
+    thickness = _find_thickness(planes, stack[0])
+    sources = [_place(each, first, thickness) for each in stack]
     if size == "small":
         rows, columns = int(stack[0].header.Rows), int(stack[0].header.Columns)
         cells = Cells.on(rows, columns, assessment.algorithm.geometry, find_aspect(stack[0].header))
         planes = [plane.coarsen(cells) for plane in planes]
-        frames = np.stack([each.grids[label] for each in stack])
+        frames = np.stack([each.grids[label] for each in stack]).astype(np.float32)
     else:
         frames = np.stack([enlarge(each.grids[label], each, assessment) for each in stack])
-    data = begin("map", ParametricMapStorage, name_object("map", assessment, size), assessment)
-    _describe_image(data, frames, stack)
-    _describe_dimensions(data, name_object("dimensions", assessment, size))
-    span = (float(frames.min()), float(frames.max()))
-    add_sequence(data, "SharedFunctionalGroupsSequence", [_write_shared(stack, planes[0], label, span)])
-    add_sequence(data, "PerFrameFunctionalGroupsSequence", _write_frames(stack, planes))
-    data.FloatPixelData = frames.astype("<f4").tobytes()
-    return data
+    low, high = float(frames.min()), float(frames.max())
+    data = ParametricMap(
+        sources,
+        frames,
+        **describe("map", name_object("map", assessment, size), assessment),
+        contains_recognizable_visual_features=False,
+        real_world_value_mappings=[_describe_values(label, low, high)],
+        voi_lut_transformations=[
+            VOILUTTransformation(window_center=(low + high) / 2, window_width=max(high - low, 1e-3))
+        ],
+        derived_pixel_contrast="NONE",
+        derivation=codes.GRAD_CAM,
+        content_label="EVIDENCE",
+        content_description=f"Signed evidence. {NOTICE}"[:64],
+        content_creator_name="",
+        pixel_measures=PixelMeasuresSequence(planes[0].spacing, thickness),
+        plane_orientation=PlaneOrientationSequence("PATIENT", planes[0].orientation),
+        plane_positions=[PlanePositionSequence("PATIENT", plane.position) for plane in planes],
+    )
+    _complete(data, stack, name_object("dimensions", assessment, size))
+    _turn(data, frames)
+    return finish(data, assessment)
 
 
 def enlarge(grid: Floats, each: Slice, assessment: Assessment) -> Floats:
@@ -62,86 +75,59 @@ def enlarge(grid: Floats, each: Slice, assessment: Assessment) -> Floats:
     return np.asarray(canvas[spot.top : spot.top + spot.rows, spot.left : spot.left + spot.columns], np.float32)
 
 
-def _describe_image(data: Dataset, frames: Floats, stack: list[Slice]) -> None:
-    """Image pixel, frame of reference and content modules, and the images that it came from."""
-    header = stack[0].header
-    data.Modality, data.ImageType, data.BodyPartExamined = "OT", _TYPE, "CHEST"
-    data.FrameOfReferenceUID, data.PositionReferenceIndicator = header.FrameOfReferenceUID, ""
-    data.SamplesPerPixel, data.PhotometricInterpretation, data.BitsAllocated = 1, "MONOCHROME2", 32
-    data.NumberOfFrames, data.Rows, data.Columns = frames.shape
-    data.PixelPresentation, data.PresentationLUTShape = "MONOCHROME", "IDENTITY"
-    data.BurnedInAnnotation, data.RecognizableVisualFeatures = "NO", "NO"
+def _place(each: Slice, plane: Plane, thickness: float) -> Dataset:
+    """The source with its raster and place, by which highdicom finds it for its frame.
+
+    Args:
+        plane: whose orientation and spacing all have: highdicom refuses a stack of which one differs in the last digit.
+    """
+    source = as_source(each)
+    for keyword in ("Rows", "Columns", "FrameOfReferenceUID", "ImagePositionPatient"):
+        setattr(source, keyword, each.header[keyword].value)
+    source.PositionReferenceIndicator = ""
+    measures, orientation = PixelMeasuresSequence(plane.spacing, thickness), plane.orientation
+    source.update(measures[0])
+    source.update(PlaneOrientationSequence("PATIENT", orientation)[0])
+    return source
+
+
+def _complete(data: ParametricMap, stack: list[Slice], dimensions: str) -> None:
+    """What highdicom has no argument for, takes from the first source, or draws by chance."""
+    data.BodyPartExamined = "CHEST"
     tell_compression(data, stack)
-    data.ContentQualification, data.ContentLabel = "RESEARCH", "EVIDENCE"
-    data.ContentDescription, data.ContentCreatorName = f"Signed evidence. {NOTICE}"[:64], ""
-    add_sequence(data, "AcquisitionContextSequence", ())
-    images = encode_items(content.reference(each.header.SOPClassUID, each.uid) for each in stack)
-    series = encode_item(SeriesInstanceUID=header.SeriesInstanceUID, ReferencedInstanceSequence=images)
-    add_sequence(data, "ReferencedSeriesSequence", [series])
+    anatomy = Dataset()
+    anatomy.AnatomicRegionSequence, anatomy.FrameLaterality = [codes.CHEST], "U"
+    data.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [anatomy]
+    for item in (*data.DimensionOrganizationSequence, *data.DimensionIndexSequence):
+        item.DimensionOrganizationUID = dimensions
 
 
-def _describe_dimensions(data: Dataset, uid: str) -> None:
-    """C.7.6.17: frames go along the normal."""
-    data.DimensionOrganizationType = "3D"
-    add_sequence(data, "DimensionOrganizationSequence", [encode_item(DimensionOrganizationUID=uid)])
-    index = Dataset()
-    index.DimensionOrganizationUID, index.DimensionDescriptionLabel = uid, "Image Position Patient"
-    index.DimensionIndexPointer, index.FunctionalGroupPointer = (
-        Tag("ImagePositionPatient"),
-        Tag("PlanePositionSequence"),
-    )
-    data.DimensionIndexSequence = [index]
+def _turn(data: ParametricMap, frames: Floats) -> None:
+    """Put the frames in the order of the stack, along the normal: highdicom sorts them against it.
+
+    OHIF 3.12 lays the first frame over the first slice along the normal, wherever the map says that it lies.
+    """
+    groups = data.PerFrameFunctionalGroupsSequence[::-1]
+    for number, group in enumerate(groups, 1):
+        group.FrameContentSequence[0].DimensionIndexValues = number
+    data.PerFrameFunctionalGroupsSequence = groups
+    data.FloatPixelData = frames.astype("<f4").tobytes()
 
 
-def _write_shared(stack: list[Slice], plane: Plane, label: str, span: tuple[float, float]) -> bytes:
-    """What is the same for all frames (C.7.6.16.2); `span` is the lowest and the highest value."""
-    low, high = span
-    return encode_item(
-        PixelMeasuresSequence=encode_item(PixelSpacing=list(plane.spacing), SliceThickness=_find_thickness(stack)),
-        PlaneOrientationSequence=encode_item(ImageOrientationPatient=plane.orientation.tolist()),
-        FrameAnatomySequence=encode_item(AnatomicRegionSequence=encode_code(codes.CHEST), FrameLaterality="U"),
-        FrameVOILUTSequence=encode_item(WindowCenter=(low + high) / 2, WindowWidth=max(high - low, 1e-3)),
-        PixelValueTransformationSequence=encode_item(RescaleIntercept="0", RescaleSlope="1", RescaleType="US"),
-        ParametricMapFrameTypeSequence=encode_item(FrameType=_TYPE),
-        RealWorldValueMappingSequence=_describe_values(label, low, high),
-    )
-
-
-def _write_frames(stack: list[Slice], planes: list[Plane]) -> Iterator[bytes]:
-    """Where each frame lies, and which slice it came from."""
-    purpose, derivation = encode_code(codes.SOURCE_IMAGE), encode_code(codes.GRAD_CAM)
-    for number, (each, plane) in enumerate(zip(stack, planes, strict=True), 1):
-        source = content.reference(each.header.SOPClassUID, each.uid, PurposeOfReferenceCodeSequence=purpose)
-        yield encode_item(
-            FrameContentSequence=encode_item(DimensionIndexValues=number),
-            PlanePositionSequence=encode_item(ImagePositionPatient=plane.position.tolist()),
-            DerivationImageSequence=encode_item(DerivationCodeSequence=derivation, SourceImageSequence=source),
-        )
-
-
-def _describe_values(label: str, low: float, high: float) -> bytes:
+def _describe_values(label: str, low: float, high: float) -> RealWorldValueMapping:
     """The real world values are what is stored: sums of evidence without a unit, before any temperature."""
-    quantity = encode_item(
-        ValueType="CODE",
-        ConceptNameCodeSequence=encode_code(codes.QUANTITY),
-        ConceptCodeSequence=encode_code(codes.code_evidence(label)),
-    )
-    return encode_item(
-        LUTLabel=label[:16],
-        LUTExplanation=f"Evidence for {label}"[:64],
-        MeasurementUnitsCodeSequence=encode_code(codes.NO_UNITS),
-        QuantityDefinitionSequence=quantity,
-        DoubleFloatRealWorldValueFirstValueMapped=low,
-        DoubleFloatRealWorldValueLastValueMapped=high,
-        RealWorldValueSlope=1.0,
-        RealWorldValueIntercept=0.0,
+    return RealWorldValueMapping(
+        lut_label=shorten(label, 16),
+        lut_explanation=shorten(f"Evidence for {label}"),
+        unit=codes.NO_UNITS,
+        value_range=(low, high),
+        quantity_definition=codes.code_evidence(label),
     )
 
 
-def _find_thickness(stack: list[Slice]) -> float:
+def _find_thickness(planes: list[Plane], first: Slice) -> float:
     """Of the source where it says so; else the median distance of the slices; 1 mm for a single one."""
-    stated = stack[0].header.get("SliceThickness")
+    stated = first.header.get("SliceThickness")
     if stated:
         return float(stated)
-    depths = [Plane.of(each.header).depth for each in stack]
-    return float(np.median(np.diff(depths))) if len(depths) > 1 else 1.0
+    return float(np.median(np.diff([plane.depth for plane in planes]))) if len(planes) > 1 else 1.0

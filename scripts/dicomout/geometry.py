@@ -12,9 +12,11 @@ import numpy.typing as npt
 from lungct.errors import LungCTError
 from lungct.model.preprocess import Geometry, place
 from lungct.pixels.plane import read_aspect
-from lungct_tools.dicomout.assessment import PLACE_KEYWORDS, Slice
+from lungct_tools.dicomout.assessment import Slice
+from lungct_tools.dicomout.keywords import PLACE_KEYWORDS
 
 CELLS = 7  # a side
+_APART_MM = 1e-3  # slices closer than that lie at one place, as highdicom has it
 Floats = npt.NDArray[np.float64]
 
 
@@ -115,14 +117,23 @@ def has_place(header: Any) -> bool:
     )
 
 
-def choose_stack(slices: Sequence[Slice]) -> list[Slice]:
-    """The scored slices that one map can hold, by depth: same raster, orientation and frame of reference as most."""
+def choose_stack(slices: Sequence[Slice], worst: str) -> list[Slice]:
+    """The scored slices that one map can hold, by depth: same raster, orientation and frame of reference as most.
+
+    Of several at one place (phases, reconstructions) it is the one with the highest probability of the class `worst`.
+    """
     placed = [each for each in slices if each.scored and has_place(each.header)]
     shapes = Counter(_shape(each) for each in placed)
     if not shapes:
         return []
     commonest = shapes.most_common(1)[0][0]
-    return sorted((e for e in placed if _shape(e) == commonest), key=lambda e: (Plane.of(e.header).depth, e.uid))
+    stack: list[Slice] = []
+    for each in sorted((e for e in placed if _shape(e) == commonest), key=lambda e: (Plane.of(e.header).depth, e.uid)):
+        if not stack or Plane.of(each.header).depth - Plane.of(stack[-1].header).depth > _APART_MM:
+            stack.append(each)
+        elif each.row["probabilities"][worst] > stack[-1].row["probabilities"][worst]:
+            stack[-1] = each
+    return stack
 
 
 def _shape(each: Slice) -> tuple[Any, ...]:

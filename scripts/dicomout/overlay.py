@@ -7,17 +7,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from highdicom.sc import SCImage
 from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
-from pydicom.uid import SecondaryCaptureImageStorage
 
 from lungct import NOTICE
 from lungct_tools.dicomout import codes
 from lungct_tools.dicomout.assessment import Assessment, Slice
-from lungct_tools.dicomout.content import reference
-from lungct_tools.dicomout.encoding import encode_code
 from lungct_tools.dicomout.geometry import find_aspect
-from lungct_tools.dicomout.identity import add_sequence, begin, set_capture_date, tell_compression
+from lungct_tools.dicomout.identity import as_source, describe, finish, set_capture_date, tell_compression
 from lungct_tools.dicomout.uids import name_object
 
 _SIDE = 512  # pixels that the writing needs; smaller pictures are enlarged by whole factors
@@ -31,29 +29,34 @@ def build_capture(each: Slice, number: int, picture: bytes, assessment: Assessme
         number: of the capture in its series, from 1.
         picture: PNG of the overlay from our own server.
     """
-    header, pixels = each.header, write_on(picture, describe(each, assessment))
-    data = begin("capture", SecondaryCaptureImageStorage, name_object("capture", assessment, each.uid), assessment)
-    data.InstanceNumber, data.Modality, data.ConversionType = number, "OT", "DI"
-    data.BodyPartExamined, data.ImageType = "CHEST", ["DERIVED", "SECONDARY"]
-    data.PatientOrientation = list(name_directions(header.get("ImageOrientationPatient")))
+    header, pixels = each.header, write_on(picture, describe_slice(each, assessment))
+    said = describe("capture", name_object("capture", assessment, each.uid), assessment)
+    data = SCImage.from_ref_dataset(
+        as_source(each),
+        pixels,
+        "RGB",
+        8,
+        "PATIENT",
+        **said | {"instance_number": number},
+        patient_orientation=name_directions(header.get("ImageOrientationPatient")),
+    )
+    # The rest highdicom has no arguments for, but the date: it takes today's.
     set_capture_date(data, assessment)
+    data.BodyPartExamined = "CHEST"
     data.BurnedInAnnotation = "NO"  # C.7.6.1.1: annotation that identifies the patient; ours names none
     data.RecognizableVisualFeatures = "NO"
     tell_compression(data, [each])
     data.DerivationDescription = f"Grad-CAM over the slice. {NOTICE}"
-    source = reference(header.SOPClassUID, each.uid, PurposeOfReferenceCodeSequence=encode_code(codes.SOURCE_IMAGE))
-    add_sequence(data, "SourceImageSequence", [source])
-    data.Rows, data.Columns, data.SamplesPerPixel = pixels.shape
+    source = Dataset()
+    source.ReferencedSOPClassUID, source.ReferencedSOPInstanceUID = header.SOPClassUID, each.uid
+    source.PurposeOfReferenceCodeSequence = [codes.SOURCE_IMAGE]
+    data.SourceImageSequence = [source]
     if (aspect := find_aspect(header)) != 1:  # C.7.6.3.1.7: a capture has no spacing that would say it
         data.PixelAspectRatio = [round(1000 * aspect), 1000]
-    data.PhotometricInterpretation, data.PlanarConfiguration = "RGB", 0
-    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 8, 8, 7, 0
-    data.PixelData = pixels.tobytes() + b"\0" * (pixels.size % 2)
-    data["PixelData"].VR = "OB"
-    return data
+    return finish(data, assessment)
 
 
-def describe(each: Slice, assessment: Assessment) -> tuple[str, str]:
+def describe_slice(each: Slice, assessment: Assessment) -> tuple[str, str]:
     """The two lines under a capture."""
     row, made_by = each.row, assessment.algorithm
     said = f"Slice {each.header.get('InstanceNumber', '-')}: {row['label']} {row['confidence']:.2f}, {row['decision']}"

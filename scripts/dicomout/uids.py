@@ -9,9 +9,9 @@ from importlib.metadata import version
 
 from lungct_tools.dicomout.assessment import Assessment
 
-# Counted up whenever the same input gives other bytes; the release counts anyway.
-LAYOUT = 3
-WRITER = f"lungct {version('lungct')} layout {LAYOUT}"
+# Counted up whenever the same input gives other bytes; releases of ours and of the library that encodes count anyway.
+LAYOUT = 4
+WRITER = f"lungct {version('lungct')} layout {LAYOUT}, highdicom {version('highdicom')}"
 
 
 def make_uid(*parts: object) -> str:
@@ -31,6 +31,3 @@ def name_device(assessment: Assessment) -> str:
     """The UID of the software as a device: another one for other weights, engine or release (IHE AIR)."""
     made_by = assessment.algorithm
     return make_uid("device", WRITER, made_by.name, made_by.version, made_by.weights_sha256, made_by.engine)
-
-
-IMPLEMENTATION_UID = make_uid("implementation", "lungct")  # of this writer, whatever its version (PS3.7 D.3.3.2)

@@ -10,17 +10,19 @@ class Instances:
 
     A copy has equal pixels as the network saw them at the same position, or where one of the two tells none, whatever
     number it was given, or one instance UID at the same position, frame and instance number (`spot`, as far as the file
-    tells any of them): the UID finds one slice in several transfer syntaxes. Equal pixels at two positions are two
-    slices. One UID at another position is no copy, but should not be: a warning.
+    tells any of them) and of one patient: the UID finds one slice in several transfer syntaxes. Equal pixels at two
+    positions are two slices. One UID at another position is no copy, but should not be: a warning.
 
     Attributes:
         scored: slices with a score, copies apart.
         clashing: hashes of the instance UIDs that were found at several positions.
+        patients: what tells the patients apart whose slices these are.
     """
 
     def __init__(self) -> None:
         self.scored = 0
         self.clashing: set[int] = set()
+        self.patients: set[str] = set()
         self._rows = 0
         self._seen: set[int] = set()
         self._refused: dict[tuple[int, ...], bool] = {}  # marks of a refused slice -> whether it may be an axial one
@@ -31,9 +33,10 @@ class Instances:
         """Count a row; whether it is a scored slice that is no copy of an earlier one."""
         self._rows += 1
         content, spot = row.get("pixels_sha256") or row.get("sha256"), row.get("spot", "")
-        position = spot.partition(".")[0]
+        position, patient = spot.partition(".")[0], row.get("patient", "")
+        self.patients.update([patient] if patient else [])
         # A UID alone makes no copy: some who remove names give one to all slices.
-        place = hash((row["instance"], spot if spot.strip(".") else content)) if row.get("instance") else None
+        place = hash((row["instance"], patient, spot if spot.strip(".") else content)) if row.get("instance") else None
         marks = tuple(mark for mark in (hash((content, position)) if content else None, place) if mark is not None)
         if row.get("error"):
             self._refused.setdefault(marks or (self._rows,), row.get("axial", True))

@@ -16,8 +16,10 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 from lungct_tools.folder.record import Row
+from lungct_tools.server.runfolder import RunFolderError, open_fresh, open_kept
 
 
 class JournalError(Exception):
@@ -87,10 +89,10 @@ class Journal:
         others = (row for at, row in self._places() if at not in kept and row["sha256"])
         left = [row for row in others if (row["file"], row["sha256"]) not in current]
         if left:
-            with self.aside.open("ab") as aside:
+            with _open_end(self.aside) as aside:
                 aside.writelines(map(encode_row, left))
         new = self.path.with_suffix(".new")
-        with new.open("wb") as file:
+        with open_fresh(new) as file:
             file.writelines(encode_row(self.read(at)) for at in places)
         self._file.close()
         new.replace(self.path)
@@ -98,7 +100,7 @@ class Journal:
         return len(left)
 
     def _open(self) -> None:
-        self._file = self.path.open("a+b")
+        self._file = _open_end(self.path)
 
     def _places(self) -> Iterator[tuple[int, Row]]:
         at = 0
@@ -124,6 +126,14 @@ class Journal:
                 end = start
         if end != size:
             os.truncate(self.path, end)
+
+
+def _open_end(path: Path) -> BinaryIO:
+    """A file to read and go on with; JournalError for a link, which may lead anywhere: OUT may be another user's."""
+    try:
+        return open_kept(path, "a+b")
+    except RunFolderError as error:
+        raise JournalError(str(error)) from None
 
 
 def encode_row(row: Row) -> bytes:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from lungct import NOTICE
 from lungct_tools.folder.modelfacts import tell_once
 from lungct_tools.folder.record import AFTER, BEFORE, Row, probability_column
+from lungct_tools.server.runfolder import open_fresh
 
 PORTION = 5000  # rows
 
@@ -32,9 +33,11 @@ def write_parquet(rows: Iterable[Row], classes: Sequence[str], path: Path, facts
     """Write all rows; what a refused file lacks is null, never NaN, which readers filter and order differently."""
     schema = make_schema(classes, facts)
     pending = iter(rows)
-    with pq.ParquetWriter(path, schema) as writer:
+    new = path.with_name(f"{path.name}.new")
+    with open_fresh(new) as file, pq.ParquetWriter(file, schema) as writer:
         while portion := [_as_columns(row, classes) for row in islice(pending, PORTION)]:
             writer.write_table(pa.Table.from_pylist(portion, schema))
+    new.replace(path)
 
 
 def _as_columns(row: Row, classes: Sequence[str]) -> Row:

@@ -41,14 +41,14 @@ def describe_place(name: str, place: Place | None, show_uids: bool = False) -> R
 
     Study, series and instance are hashes of their UIDs unless `show_uids`; a file without a series belongs to its
     folder. `spot` tells instances of one UID apart, and begins with a dot where no position is told; `axial` is False
-    for what is known to be no axial image.
+    for what is known to be no axial image; `patient` is a sign of whose it is, see `Place`.
     """
     study, series, instance = (place.study, place.series, place.instance) if place else ("", "", "")
     if not show_uids or not series:
         study, series = study and hash_key(study), hash_key(series or f"folder:{PurePosixPath(name).parent}")
     row = {"study": study, "series": series, "instance": instance if show_uids else instance and hash_key(instance)}
     spot = ".".join(part and hash_key(part) for part in place.spot) if place else ""
-    return row | ({"spot": spot, "axial": place.axial} if place else {})
+    return row | ({"spot": spot, "axial": place.axial, "patient": place.patient} if place else {})
 
 
 def identify_series(row: Row) -> tuple[str, str]:

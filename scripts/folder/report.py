@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from lungct_tools.folder.rollup import Totals, add_up_groups, write_series
 from lungct_tools.folder.scoring import Run
 from lungct_tools.folder.source import UnreadableError
 from lungct_tools.folder.summary import build_summary
+from lungct_tools.server.runfolder import open_fresh
 
 SUSPICIOUS = 100  # slices on the summary page, each with a picture of some 10 kB
 
@@ -47,9 +49,9 @@ def write_report(run: Run, parquet: bool) -> Totals:
 
 @contextmanager
 def open_whole(path: Path) -> Iterator[IO[str]]:
-    """A text file that takes the place of the one at `path` once it is whole: somebody may be reading that."""
+    """A text file that takes the place of what is at `path`, a link too, once it is whole: somebody may be reading."""
     new = path.with_name(f"{path.name}.new")
-    with new.open("w", encoding="utf-8", newline="") as file:
+    with io.TextIOWrapper(open_fresh(new), encoding="utf-8", newline="") as file:
         yield file
     new.replace(path)
 

@@ -19,8 +19,8 @@ NOT_ASSESSABLE = "not assessable"
 RULE = (
     f"A series takes the class of its third most worrying slice and its third highest probability of the most worrying "
     f"class, so two odd slices cannot decide. Copies of a slice count once. With fewer than {AGREEING} scored slices, "
-    f"or fewer than half of its axial ones, a series is {NOT_ASSESSABLE}. Its decision is refer when it is that, or "
-    f"when any slice was referred or refused."
+    f"or fewer than half of its axial ones, a series is {NOT_ASSESSABLE}. Its decision is refer when it is that, "
+    f"when any slice was referred or refused, or when its slices are of several patients."
 )
 COLUMNS = (
     "study", "series", "slices", "copies", "scored", "refused", "referred", "label", "suspicion", "peak", "peak_file",
@@ -63,7 +63,9 @@ class Series:
         """The row of this series, by RULE."""
         scored, (refused, axial) = self.instances.scored, self.instances.count_refused()
         assessable = scored >= AGREEING and 2 * scored >= scored + axial
-        clashing = len(self.instances.clashing)
+        clashing, patients = len(self.instances.clashing), len(self.instances.patients)
+        doubts = [f"{clashing} instance UIDs stand for slices at several positions."] if clashing else []
+        doubts += [f"Slices of {patients} patients have the UIDs of this series."] if patients > 1 else []
         return {
             "study": self.study,
             "series": self.name,
@@ -76,8 +78,8 @@ class Series:
             "suspicion": self.top[-1] if assessable else "",
             "peak": self.top[0] if scored else "",
             "peak_file": self.peak_file,
-            "decision": "refer" if self.referred or refused or not assessable else "report",
-            "warnings": f"{clashing} instance UIDs stand for slices at several positions." if clashing else "",
+            "decision": "refer" if self.referred or refused or patients > 1 or not assessable else "report",
+            "warnings": " ".join(doubts),
             "notice": NOTICE,
         }
 

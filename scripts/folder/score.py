@@ -163,7 +163,7 @@ def main() -> int:
         print(f"score: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"score: cannot write {error.filename}: {error.strerror}.", file=sys.stderr)
+        print(f"score: cannot write {error.filename or args.out}: {error.strerror}.", file=sys.stderr)
         return 2
     except (ServerError, TokenError, RefusedError) as error:
         print(f"score: {error} Go on with --resume.", file=sys.stderr)

@@ -76,6 +76,8 @@ class Run:
     Attributes:
         stop: once it is set, only what is in flight is finished.
         contract: the model's, of which the report tells what a reader must know.
+        hashed: whether replies are of this process, so that the hash of the file that they tell need not be found
+            again; what a server tells is not taken for a file's identity.
     """
 
     source: Source
@@ -85,6 +87,7 @@ class Run:
     concurrency: int
     stop: threading.Event
     contract: Mapping[str, Any] = field(default_factory=dict)
+    hashed: bool = False
 
     def score(self) -> bool:
         """Bring the journal up to the source; whether it came to the end, and was not stopped before.
@@ -143,22 +146,22 @@ class Run:
         except UnreadableError as error:
             row = describe_file(entry.name, b"", self.order.uids)
             return None, {**row, "error": error.code, "message": str(error)}
-        sha256 = hashlib.sha256(body).hexdigest()
+        sha256 = hashlib.sha256(body).hexdigest() if known or not self.hashed else ""
         same = next((row for row in known.values() if row["sha256"] == sha256), None)
         return None, {**(same or self._ask(entry.name, body, sha256)), "stamp": stamp}
 
     def _ask(self, name: str, body: bytes, sha256: str) -> Row:
         """A new row. ServerError and TokenError mean that no server could say anything: there is none."""
-        row = describe_file(name, body, self.order.uids, sha256)
         try:
             reply = self.fleet.predict(body, **self.order.headers())
         except RefusedError as error:
+            row = describe_file(name, body, self.order.uids, sha256 or hashlib.sha256(body).hexdigest())
             return {**row, "error": error.code, "message": str(error)}
-        row |= describe_reply(reply)
+        row = describe_file(name, body, self.order.uids, sha256 or reply["input"]["sha256"]) | describe_reply(reply)
         heatmap = reply.get("heatmap")
         if heatmap and heatmap["positive_evidence"]:
             path = self._overlays / f"{row['sha256'][:16]}.jpg"
-            path.write_bytes(base64.b64decode(heatmap["data"]))
+            write_whole(path, base64.b64decode(heatmap["data"]))
             row["overlay"] = f"{self._overlays.name}/{path.name}"
         return row
 

@@ -170,7 +170,10 @@ def read_head(path: Path, count: int) -> bytes:
             raise UnreadableError("unreadable_file", "It is no ordinary file, but a folder, pipe, socket or device.")
         # should it have become a pipe since, neither open nor read wait
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            return file.read(count) or b""
+            # as much as there should be: room for `count` bytes would cost more than to read most files
+            some = min(count, os.fstat(file.fileno()).st_size + 1)
+            body = file.read(some) or b""
+            return body if len(body) < some else body + (file.read(count - some) or b"")
     except (OSError, ValueError) as exc:  # ValueError: a NUL in the path
         reason = getattr(exc, "strerror", None) or "its name is none"
         raise UnreadableError("unreadable_file", f"The file cannot be read: {reason}.") from exc

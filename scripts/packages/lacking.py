@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
 from packaging.requirements import Requirement
 
 from lungct_tools import TOOLS
-from lungct_tools.setup import expand
+from lungct_tools.setup import expand, read_extras
 
 SIZES = TOOLS / "packages" / "sizes.json"  # `lungct footprint --all` writes it
 
@@ -18,6 +19,12 @@ def find_lacking(extras: Iterable[str]) -> list[str]:
     """Packages that extras name for this Python and machine and that are not installed, sorted."""
     wanted = map(Requirement, expand(extras))
     return sorted(each.name for each in wanted if each.marker is None or each.marker.evaluate() if not has(each.name))
+
+
+def find_barred(extra: str) -> list[str]:
+    """Packages that an extra itself names for other Pythons or machines only, and that are not installed, sorted."""
+    named = map(Requirement, read_extras()[extra])
+    return sorted(each.name for each in named if each.marker and not each.marker.evaluate() and not has(each.name))
 
 
 def has(package: str) -> bool:
@@ -34,6 +41,11 @@ def explain_lacking(extra: str) -> str | None:
         lacking = find_lacking([extra])
     except FileNotFoundError:
         return None
+    if barred := find_barred(extra):
+        return (
+            f"{', '.join(barred)} cannot be had for Python {platform.python_version()} on this machine; pyproject.toml "
+            f"says why. Take another Python, as in `make setup PYTHON=python3.13 EXTRAS={extra}`."
+        )
     if not lacking:
         return None
     size = json.loads(SIZES.read_text())[extra]

@@ -14,11 +14,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from dicomweb_client import DICOMwebClient
 
 from lungct_tools.folder.source import MAX_BYTES
 
 TIMEOUT_S, ECHO_S = 60.0, 5.0
 MOST_JSON = 64 * 2**20  # bytes of one answer to a query
+PAGE = 1000
 _DICOM, _JSON = "application/dicom", "application/dicom+json"
 _CONTENT = (400, 413, 415, 422)  # statuses that are about what was sent; others are about us or the archive
 
@@ -29,6 +31,43 @@ class ArchiveError(Exception):
 
 class ArchiveRefusal(Exception):
     """The archive will not have this content, however often it is sent."""
+
+
+class Session(requests.Session):
+    """Requests to an archive, ours and dicomweb-client's: answers bounded, no redirect followed, no environment."""
+
+    def __init__(self, credentials: Path | None, ca: Path | None) -> None:
+        super().__init__()
+        self.trust_env = False  # no proxy and no .netrc
+        self.verify = str(ca) if ca else True
+        if credentials:
+            self.headers["Authorization"] = read_credentials(credentials)
+
+    def request(  # type: ignore[override]
+        self, method: str, url: str, *, headers: Mapping[str, str], most: int = MOST_JSON, **arguments: Any
+    ) -> requests.Response:
+        """The answer, whole.
+
+        Args:
+            most: bytes of it.
+
+        Raises:
+            ArchiveError, ArchiveRefusal
+        """
+        sent = {name: value for name, value in headers.items() if name != "Host"}  # dicomweb-client's has no port
+        how = {"timeout": TIMEOUT_S, **arguments, "allow_redirects": False, "stream": True}
+        try:
+            with super().request(method, url, headers=sent, **how) as answer:
+                answer._content = _read_bounded(answer, most)
+        except requests.RequestException as error:
+            raise ArchiveError(f"The archive does not answer: {type(error).__name__}.") from None
+        if 300 <= answer.status_code < 400:
+            raise ArchiveError("The archive sends us to another address; name that one if it is right.")
+        if answer.status_code in _CONTENT:
+            raise ArchiveRefusal(f"The archive answers {answer.status_code}.")
+        if answer.status_code >= 400 and answer.status_code != 409:  # 409: its reasons are in the body
+            raise ArchiveError(f"The archive answers {answer.status_code}.")
+        return answer
 
 
 class DicomWeb:
@@ -42,11 +81,7 @@ class DicomWeb:
 
     def __init__(self, address: str, credentials: Path | None = None, ca: Path | None = None) -> None:
         self.address = address.rstrip("/")
-        self._session = requests.Session()
-        self._session.trust_env = False  # no proxy and no .netrc
-        self._verify: str | bool = str(ca) if ca else True
-        if credentials:
-            self._session.headers["Authorization"] = read_credentials(credentials)
+        self._session = Session(credentials, ca)
 
     def store(self, study: str, files: Sequence[bytes]) -> None:
         """Store instances of one study (PS3.18 10.5); returns when the archive has confirmed each.
@@ -55,12 +90,16 @@ class DicomWeb:
             ArchiveError: try again later.
             ArchiveRefusal: the archive will not have them.
         """
-        boundary = hashlib.sha256(b"".join(files)).hexdigest()
+        digest = hashlib.sha256()
+        for each in files:
+            digest.update(each)
+        boundary = digest.hexdigest()
         head = f"--{boundary}\r\nContent-Type: {_DICOM}\r\n\r\n".encode()
-        body = b"".join(head + each + b"\r\n" for each in files) + f"--{boundary}--\r\n".encode()
+        pieces = [piece for each in files for piece in (head, each, b"\r\n")]  # maps are large; one copy is enough
+        body = b"".join([*pieces, f"--{boundary}--\r\n".encode()])
         kind = f'multipart/related; type="{_DICOM}"; boundary={boundary}'
-        answer = self._ask("POST", f"/studies/{study}", {"Content-Type": kind, "Accept": _JSON}, data=body)
-        document = _read_json(answer)
+        url = f"{self.address}/studies/{study}"
+        document = _read_json(self._session.post(url, body, headers={"Content-Type": kind, "Accept": _JSON}))
         failed = _list_items(document, "00081198")
         if failed:
             raise ArchiveRefusal(f"The archive failed {len(failed)} of {len(files)} objects: {_name_reasons(failed)}.")
@@ -70,57 +109,36 @@ class DicomWeb:
     def answers(self) -> bool:
         """Whether the archive is there and lets us in."""
         try:
-            self._ask("GET", "/studies", {"Accept": _JSON}, timeout_s=ECHO_S, params={"limit": "1"})
+            url = f"{self.address}/studies?limit=1"
+            self._session.get(url, headers={"Accept": _JSON}, timeout=ECHO_S)
         except (ArchiveError, ArchiveRefusal):
             return False
         return True
 
-    def search(self, level: str, filters: Mapping[str, str]) -> list[dict[str, Any]]:
-        """DICOM JSON of what matches: "/studies", "/studies/UID/series", ... (PS3.18 10.6)."""
+    def search(self, filters: Mapping[str, str], *above: str) -> list[dict[str, Any]]:
+        """DICOM JSON of what matches (PS3.18 10.6): studies, series of the study or instances of the series `above`."""
         found: list[dict[str, Any]] = []
         while True:
-            page = {**filters, "offset": str(len(found)), "limit": "1000"}
-            answer = self._ask("GET", level, {"Accept": _JSON}, params=page)
-            more = [] if answer.status_code == 204 else _read_json(answer)
+            try:
+                client = DICOMwebClient(self.address, self._session, timeout=TIMEOUT_S, permissive_uid=True)
+                client.set_http_retry_params(retry=False)  # callers have their own tries
+                ask = (client.search_for_studies, client.search_for_series, client.search_for_instances)[len(above)]
+                more: Any = ask(*above, limit=PAGE, offset=len(found), search_filters=dict(filters))
+            except ValueError as error:  # of the address, or an answer that is no JSON
+                raise ArchiveError(f"The archive cannot be asked: {type(error).__name__}.") from None
             if not isinstance(more, list):
                 raise ArchiveError("The archive's answer to a query is no list.")
             known = {str(each) for each in found}
             fresh = [each for each in more if isinstance(each, dict) and str(each) not in known]
             found += fresh
-            if len(more) < 1000 or not fresh:  # some archives know no offset
+            if len(more) < PAGE or not fresh:  # some archives know no offset
                 return found
 
     def fetch(self, path: str) -> bytes:
         """One instance in the transfer syntax that the archive holds it in (PS3.18 10.4)."""
         kind = f'multipart/related; type="{_DICOM}"; transfer-syntax=*'
-        answer = self._ask("GET", path, {"Accept": kind}, most=MAX_BYTES + 65536)
+        answer = self._session.get(self.address + path, headers={"Accept": kind}, most=MAX_BYTES + 65536)
         return read_part(answer.headers.get("Content-Type", ""), answer.content)
-
-    def _ask(
-        self,
-        method: str,
-        path: str,
-        headers: Mapping[str, str],
-        most: int = MOST_JSON,
-        timeout_s: float = TIMEOUT_S,
-        **arguments: Any,
-    ) -> requests.Response:
-        url = self.address + path
-        try:
-            with self._session.request(
-                method, url, headers=dict(headers), timeout=timeout_s, verify=self._verify, allow_redirects=False,
-                stream=True, **arguments,
-            ) as answer:  # fmt: skip
-                answer._content = _read_bounded(answer, most)
-        except requests.RequestException as error:
-            raise ArchiveError(f"The archive does not answer: {type(error).__name__}.") from None
-        if 300 <= answer.status_code < 400:
-            raise ArchiveError("The archive sends us to another address; name that one if it is right.")
-        if answer.status_code in _CONTENT:
-            raise ArchiveRefusal(f"The archive answers {answer.status_code}.")
-        if answer.status_code >= 400 and answer.status_code != 409:  # 409: its reasons are in the body
-            raise ArchiveError(f"The archive answers {answer.status_code}.")
-        return answer
 
 
 def read_credentials(path: Path) -> str:

@@ -34,7 +34,7 @@ class Headers:
         self.close()
 
     def read(self, body: bytes) -> Dataset:
-        """`assessment.KEYWORDS` of a DICOM file, each checked, as far as it has them.
+        """`keywords.KEYWORDS` of a DICOM file, each checked, as far as it has them.
 
         Raises:
             UnreadableError: corrupt_image where the file ended its parser; unsupported_dicom where it is no DICOM

@@ -28,7 +28,7 @@ SUCCESS, OUT_OF_RESOURCES, WRONG_CLASS, NOT_UNDERSTOOD = 0x0000, 0xA700, 0xA900,
 _config.LOG_REQUEST_IDENTIFIERS = (
     False  # it would parse them for its log, whatever their class, here and not in a child
 )
-for _name in ("pynetdicom", "pydicom"):
+for _name in ("pynetdicom", "pydicom", "highdicom", "dicomweb_client"):
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)  # their lines quote UIDs and names
 
 

@@ -90,10 +90,10 @@ def run(
         if assessment is None:
             break
         files = []
-        for file, body, _ in make_files(assessment, lambda uid, s=series: _draw(source, s[uid][0], scorer), choice):
+        for file, made in make_files(assessment, lambda uid, s=series: _draw(source, s[uid][0], scorer), choice):
             target = out / f"{name}-{file}"
             fresh = target.with_suffix(".new")
-            fresh.write_bytes(body)
+            fresh.write_bytes(made.body)
             fresh.replace(target)
             files.append(target.name)
         described.append(describe(name, assessment, files))

@@ -23,7 +23,7 @@ from pydicom.multival import MultiValue
 
 from lungct.pixels.nursery import limit_memory
 from lungct.pixels.wire import CPU_SECONDS, receive, send
-from lungct_tools.dicomout.assessment import KEYWORDS
+from lungct_tools.dicomout.keywords import KEYWORDS
 
 NEEDED = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 WALL_SECONDS = 6.0

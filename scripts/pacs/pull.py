@@ -62,14 +62,13 @@ def pull(
 
 def list_instances(web: DicomWeb, filters: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     """Study, series and SOP instance UID of every CT image that matches; what is no UID is passed over."""
-    for study in _insist(lambda: web.search("/studies", filters)):
+    for study in _insist(lambda: web.search(filters)):
         if not (study_uid := _read_uid(study, _STUDY)):
             continue
-        for series in _insist(lambda uid=study_uid: web.search(f"/studies/{uid}/series", {"Modality": "CT"})):
+        for series in _insist(lambda study=study_uid: web.search({"Modality": "CT"}, study)):
             if not (series_uid := _read_uid(series, _SERIES)):
                 continue
-            path = f"/studies/{study_uid}/series/{series_uid}/instances"
-            for instance in _insist(lambda path=path: web.search(path, {})):
+            for instance in _insist(lambda uids=(study_uid, series_uid): web.search({}, *uids)):
                 instance_uid, kind = _read_uid(instance, _OBJECT), _read_uid(instance, _CLASS)
                 if instance_uid and kind in ("", CTImageStorage):  # some archives do not tell the class
                     yield study_uid, series_uid, instance_uid

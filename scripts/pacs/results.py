@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from pydicom.dataset import Dataset
-
 from lungct_tools.dicomout.assessment import Assessment
 from lungct_tools.dicomout.evidence import SIZES
-from lungct_tools.dicomout.objects import build_objects, encode
+from lungct_tools.dicomout.objects import Made, build_objects
 from lungct_tools.dicomout.report import KINDS
 from lungct_tools.pacs.folder import SeriesFolder, Version, moment_of
 from lungct_tools.pacs.scorer import Scorer
 from lungct_tools.pacs.spool import hash_name
-
-_KINDS = {"1.2.840.10008.5.1.4.1.1.7": "capture", "1.2.840.10008.5.1.4.1.1.30": "map"}
 
 
 @dataclass(frozen=True)
@@ -35,16 +31,16 @@ class Choice:
 
 def make_files(
     assessment: Assessment, draw: Callable[[str], bytes | None], choice: Choice
-) -> Iterator[tuple[str, bytes, Dataset]]:
-    """Name, bytes and data set of each object, in the order in which they are sent.
+) -> Iterator[tuple[str, Made]]:
+    """File name and object, in the order in which they are sent.
 
     Args:
         draw: PNG overlay of the slice of a SOP instance UID, or None.
     """
     drawn = {each.uid: draw(each.uid) for each in assessment.peaks()}
     pictures = {uid: picture for uid, picture in drawn.items() if picture is not None}
-    for number, data in enumerate(build_objects(assessment, pictures, choice.map_size, choice.report_kind), 1):
-        yield f"{number}-{_KINDS.get(data.SOPClassUID, 'report')}.dcm", encode(data), data
+    for number, made in enumerate(build_objects(assessment, pictures, choice.map_size, choice.report_kind), 1):
+        yield f"{number}-{made.kind}.dcm", made
 
 
 def make_version(series: SeriesFolder, names: set[str], scorer: Scorer, choice: Choice) -> Version:
@@ -64,13 +60,13 @@ def make_version(series: SeriesFolder, names: set[str], scorer: Scorer, choice: 
         replaces=tuple(replaced) if replaced else None,
     )
     files = list(make_files(assessment, lambda uid: scorer.draw(series.read(hash_name(uid))), choice))
-    report = files[0][2]
+    report = files[0][1]
     manifest = {
         "slices": sorted(names),
-        "study": report.StudyInstanceUID,
-        "report": [report.SeriesInstanceUID, report.SOPInstanceUID],
+        "study": assessment.slices[0].header.StudyInstanceUID,
+        "report": [report.series, report.uid],
         "decision": assessment.rollup["decision"],
         "refused": assessment.rollup["refused"],
-        "objects": [{"file": name, "sop_class": data.SOPClassUID} for name, _, data in files],
+        "objects": [{"file": name, "sop_class": made.sop_class} for name, made in files],
     }
-    return series.add_version(before + 1, ((name, body) for name, body, _ in files), manifest)
+    return series.add_version(before + 1, ((name, made.body) for name, made in files), manifest)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from lungct_tools.dicomout.objects import warm_up
 from lungct_tools.pacs.keeper import Keeper, Terms
 from lungct_tools.pacs.outbox import Destination, Outbox
 from lungct_tools.pacs.results import Choice
@@ -27,6 +28,7 @@ def keeping(
     concurrency: int,
 ) -> Iterator[Keeper]:
     """A keeper whose results are sent, each peer by a thread of its own, until the block ends."""
+    warm_up()
     outbox = Outbox(destinations, spool)
     keeper = Keeper(spool, connect, choice, outbox, terms, concurrency)
     _write(spool, keeper, outbox)  # whoever watches knows from the first moment

@@ -46,7 +46,7 @@ def main() -> int:
         else:
             write_slices(args)
     except OSError as error:
-        print(f"phantom: cannot write {error.filename}: {error.strerror}.", file=sys.stderr)
+        print(f"phantom: cannot write {error.filename or args.out}: {error.strerror}.", file=sys.stderr)
         return 1
     return 0
 

@@ -99,7 +99,7 @@ def start(run: Path, door: tuple[str, int]) -> None:
     process.wait()
     with suppress(subprocess.TimeoutExpired):
         writer.wait(10)  # it writes to the end
-    raise GatewayError(log.read_text().strip() or f"It does not listen; see {log}.")
+    raise GatewayError(log.read_text(errors="replace").strip() or f"It does not listen; see {log}.")
 
 
 def choose_pair(args: argparse.Namespace, folder: Path) -> tuple[Path, Path] | tuple[None, None]:

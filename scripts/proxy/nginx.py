@@ -157,7 +157,7 @@ class Nginx:
         second = Tokens(self.candidate.keys).read("inference") if self.candidate else None
         kept = f'{CANDIDATE} "Bearer {second}"; ' if second else ""
         line = f'map $asked $torchserve_authorization {{ volatile; {kept}default "Bearer {token}"; }}\n'
-        if not token or (target.is_file() and target.read_text() == line):
+        if not token or (target.is_file() and target.read_text(errors="replace") == line):
             if not target.is_file():
                 raise GatewayError(f"No server has run from {self.instance.run} yet; start one with `make serve`.")
             return False

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from lungct_client import ServerError
+from lungct_client.address import RECORD as INSTANCE
 from lungct_tools.proxy.guard import Watch
 from lungct_tools.proxy.keeper import Keeper
 from lungct_tools.proxy.nginx import Nginx
@@ -129,10 +130,21 @@ class Supervisor:
         return False
 
     def _read_instance(self) -> Instance:
-        """The server as it is recorded now. Where the record is damaged it may serve on: it counts as it was known."""
+        """The server as it is recorded now. Where the record is damaged it may serve on: it counts as it was known.
+
+        And where it is gone while the server runs, which a stop leaves no sooner than it has ended: then it is written
+        again. Without it nobody could stop that server, and another one would find its ports taken.
+        """
         try:
             found = Instance.read(self._known.run)
-            self._known = found if found.options else replace(self._known, pid=0, birth="")  # of none that runs
+            if found.options:
+                self._known = found
+            elif self._known.running:
+                with suppress(OSError):  # a full disk: at the next look
+                    self._known.write()
+                    self._tell(f"{self._known.run / INSTANCE} was gone while the server runs; it is there again.")
+            else:
+                self._known = replace(self._known, pid=0, birth="")
         except ServerError as error:
             self._tell(f"{error} Until then it counts as it was read before.")
         return self._known

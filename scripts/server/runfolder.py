@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from lungct_client import ServerError
 
@@ -109,11 +109,21 @@ def open_fresh(path: Path, mode: int = 0o666) -> BinaryIO:
 
 
 def open_lock(path: Path) -> BinaryIO:
-    """A file that stays, to be locked; RunFolderError for what is none, such as a link or a pipe, or cannot be made."""
+    """A file that stays, to be locked; RunFolderError as `open_kept`."""
+    return open_kept(path, "wb", 0o600)
+
+
+def open_kept(path: Path, how: str, mode: int = 0o666) -> BinaryIO:
+    """A file that stays, made where there is none: "wb" or, to go on at its end and be read, "a+b".
+
+    Raises:
+        RunFolderError: it is no file but a link or a pipe, or cannot be made.
+    """
+    end = os.O_APPEND if how.startswith("a") else 0
     try:
-        opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)  # who only writes waits at a pipe
+        opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | end, mode)  # who only writes waits at a pipe
         if stat.S_ISREG(os.fstat(opened).st_mode):
-            return os.fdopen(opened, "wb")
+            return cast(BinaryIO, os.fdopen(opened, how))
         os.close(opened)
         reason = "it is no file"
     except OSError as error:

@@ -142,6 +142,7 @@ def test_an_interval_that_holds_the_target_leaves_it_open(result):
 
 def test_the_start_stands_beside_ours_in_each_row_that_has_both(result):
     said = write_formats(result)
+    assert f"| {DICOM} | 4.3 | 12.0 | 0.0 | 1.0 | 17.3 |" in said
     assert "| DICOM, uncompressed, 32 callers, of JPEG | ≥ 1.00 | 0.85 ± 0.00 | 1.02 ± 0.00 | met |" in said
     assert "| ≤ codec + 1.5 ms | 5.0 ± 0.0 ms more | 1.4 ± 0.0 ms more than 9.0 ms | met |" in said
     assert "mixed requests | ≤ 0.75 x the start | 611 MB | 0.72 ± 0.00 x: 440 MB | met |" in said
@@ -213,5 +214,7 @@ def test_a_quick_run_on_formats_measures_both_versions_and_leaves_the_page_alone
     assert all(found["ms"][0] > 0 for kinds in result["reading"].values() for found in kinds.values())
     assert all(life["memory_mb"][0] > 100 and life["reload_s"][0] > 0 for life in result["lives"].values())
     assert result["score"][formats.SCORE]["ours"]["rate"][0] > 0
-    assert done.stdout.count("\n| ") == 2 + len(judge_formats(result))
+    assert all(spent["Java"] > 0 < spent["worker"] for spent in result["cpu"].values())
+    assert result["cpu"].keys() == {JPEG, DICOM}
+    assert done.stdout.count("\n| ") == 4 + len(judge_formats(result)) + len(result["cpu"])
     assert (ROOT / "docs" / "performance.md").read_bytes() == page

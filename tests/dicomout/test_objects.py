@@ -12,9 +12,10 @@ from pydicom import dcmread
 from lungct import NOTICE
 from lungct_tools.dicomout.assessment import date_of, roll_up
 from lungct_tools.dicomout.geometry import choose_stack
-from lungct_tools.dicomout.objects import build_objects, encode
+from lungct_tools.dicomout.objects import build_objects
 from lungct_tools.dicomout.overlay import name_directions
 from lungct_tools.dicomout.report import _locate
+from tests.support.built import build, encode
 from tests.support.series import AXIAL, MIRRORED, OBLIQUE, draw_series, refused_slice
 
 
@@ -35,7 +36,7 @@ def pictures(assessment, files, overlay):
 
 @pytest.fixture(scope="module")
 def objects(assessment, pictures):
-    return build_objects(assessment, pictures)
+    return build(assessment, pictures)
 
 
 def uids(objects):
@@ -48,8 +49,9 @@ def test_a_series_becomes_a_report_that_comes_first_a_map_and_three_captures(obj
 
 
 def test_scoring_twice_gives_the_same_bytes(assess, files, pictures, objects):
-    again = build_objects(assess(files), pictures)
-    assert [encode(data) for data in again] == [encode(data) for data in objects]
+    again = list(build_objects(assess(files), pictures))
+    assert [made.body for made in again] == [made.body for made in build_objects(assess(files), pictures)]
+    assert [made.uid for made in again] == [data.SOPInstanceUID for data in objects]
 
 
 def test_one_series_in_two_studies_becomes_two_results(assessment, pictures, objects):
@@ -57,11 +59,11 @@ def test_one_series_in_two_studies_becomes_two_results(assessment, pictures, obj
     for header in headers:
         header.StudyInstanceUID = "2.25.7"
     slices = [replace(each, header=header) for each, header in zip(assessment.slices, headers, strict=True)]
-    assert not uids(objects) & uids(build_objects(replace(assessment, slices=slices), pictures))
+    assert not uids(objects) & uids(build(replace(assessment, slices=slices), pictures))
 
 
 def test_the_order_in_which_slices_arrived_names_no_other_objects(assess, files, pictures, objects):
-    assert uids(build_objects(assess(files[::-1]), pictures)) == uids(objects)
+    assert uids(build(assess(files[::-1]), pictures)) == uids(objects)
 
 
 @pytest.mark.parametrize(
@@ -69,16 +71,16 @@ def test_the_order_in_which_slices_arrived_names_no_other_objects(assess, files,
 )
 def test_another_engine_model_or_option_gives_other_uids(assessment, pictures, objects, change):
     other = replace(assessment, algorithm=replace(assessment.algorithm, **change))
-    assert not uids(build_objects(other, pictures)) & uids(objects)
+    assert not uids(build(other, pictures)) & uids(objects)
 
 
 def test_another_release_gives_other_uids(assessment, pictures, objects, monkeypatch):
     monkeypatch.setattr("lungct_tools.dicomout.uids.WRITER", "another")
-    assert not uids(build_objects(assessment, pictures)) & uids(objects)
+    assert not uids(build(assessment, pictures)) & uids(objects)
 
 
 def test_a_late_slice_makes_other_objects(assess, files, assessment, pictures, objects):
-    assert not uids(build_objects(assess(files[1:]), pictures)) & uids(objects)
+    assert not uids(build(assess(files[1:]), pictures)) & uids(objects)
 
 
 def test_the_device_uid_changes_with_the_model_and_not_with_the_series(assess, assessment, objects):
@@ -86,8 +88,8 @@ def test_the_device_uid_changes_with_the_model_and_not_with_the_series(assess, a
     assert {data.DeviceUID for data in objects} == {device}
     assert {data.ContributingEquipmentSequence[0].DeviceUID for data in objects} == {device}
     other = replace(assessment, algorithm=replace(assessment.algorithm, weights_sha256="0" * 64))
-    assert build_objects(other, {})[0].DeviceUID != device
-    assert build_objects(assess(draw_series(2, name="b")), {})[0].DeviceUID == device
+    assert build(other, {})[0].DeviceUID != device
+    assert build(assess(draw_series(2, name="b")), {})[0].DeviceUID == device
 
 
 def test_every_moment_in_an_object_is_of_the_source_or_of_the_scoring(assessment, objects):
@@ -113,12 +115,12 @@ def test_every_object_belongs_to_the_patient_and_the_study(objects, files):
 def test_only_what_an_object_needs_is_copied(assess, overlay):
     files = draw_series(2, name="chatty", InstitutionName="CLINIC", OperatorsName="NURSE", PatientComments="SECRET")
     chatty = assess(files)
-    for data in build_objects(chatty, {chatty.slices[0].uid: overlay(files[0])}):
+    for data in build(chatty, {chatty.slices[0].uid: overlay(files[0])}):
         assert not any(word in encode(data) for word in (b"CLINIC", b"NURSE", b"SECRET"))
 
 
 def test_a_deidentified_result_holds_nobodys_name_and_no_day(assessment, pictures, objects):
-    hidden = build_objects(replace(assessment, deidentified=True), pictures)
+    hidden = build(replace(assessment, deidentified=True), pictures)
     for data in hidden:
         assert not any(word in encode(data) for word in (b"PHANTOM", b"20200101", b"20260304"))
         assert data.PatientIdentityRemoved == "YES"
@@ -136,8 +138,14 @@ def test_every_object_says_that_it_is_for_research(objects):
 def test_a_name_in_any_alphabet_survives(assess):
     name = "Μύρων^Ζ=山田^太郎"
     files = draw_series(2, name="greek", SpecificCharacterSet="ISO_IR 192", PatientName=name)
-    report = dcmread(io.BytesIO(encode(build_objects(assess(files), {})[0])))
+    report = dcmread(io.BytesIO(encode(build(assess(files), {})[0])))
     assert str(report.PatientName) == name
+
+
+def test_words_in_any_alphabet_survive_in_the_report(assess):
+    found = assess(draw_series(2))
+    found.slices[0].row["warnings"] = ["Ελέγξτε · 確認"]
+    assert "Ελέγξτε · 確認".encode() in next(build_objects(found, {})).body
 
 
 def test_a_capture_shows_the_overlay_to_the_pixel_above_its_notice(objects, pictures, assessment):
@@ -154,7 +162,7 @@ def test_what_is_made_of_pixels_that_are_not_square_lies_where_the_network_saw_i
     files = draw_series(3, AXIAL, rows=200, name="oblong", PixelSpacing=None, PixelAspectRatio="6\\5")
     found = assess(files)
     drawn = {each.uid: overlay(body) for each, body in zip(found.slices, files, strict=True)}
-    captures = build_objects(found, drawn)[-3:]
+    captures = build(found, drawn)[-3:]
     assert [list(data.PixelAspectRatio) for data in captures] == [[1200, 1000]] * 3
     spots = {round(_locate(each, found).outline[2][0] - _locate(each, found).outline[0][0], 3) for each in found.slices}
     assert spots == {round(256 / 7, 3)}  # 200 rows of 6 to 5 are 240 columns high, so that the columns fill the canvas
@@ -170,7 +178,7 @@ def test_what_is_made_of_lossy_pixels_says_so_as_they_do(assess, overlay):
     files = (*draw_series(2, name="mixed"), *draw_series(3, name="mixed", **said)[2:])
     found = assess(files)
     drawn = {each.uid: overlay(body) for each, body in zip(found.slices, files, strict=True)}
-    report, evidence, *captures = build_objects(found, drawn)
+    report, evidence, *captures = build(found, drawn)
     assert {keyword: str(evidence[keyword].value) for keyword in said} == said
     lossy = found.slices[2].uid
     for data in captures:
@@ -195,13 +203,13 @@ def test_a_capture_says_where_its_rows_run(orientation, letters):
 
 def test_a_series_without_places_gets_no_map_and_all_the_rest(assess):
     lost = assess(draw_series(3, name="lost", ImagePositionPatient=None))
-    assert choose_stack(lost.slices) == []
-    assert [data.Modality for data in build_objects(lost, {})] == ["SR"]
+    assert choose_stack(lost.slices, "Malignant") == []
+    assert [data.Modality for data in build(lost, {})] == ["SR"]
 
 
 def test_a_series_of_refused_slices_gets_a_report_that_says_so(assess, files):
     assessed = assess(files)
     only = [each for each in assessed.slices if not each.scored]
     refused = replace(assessed, slices=only, rollup=roll_up(only, assessed.algorithm.classes))
-    (report,) = build_objects(refused, {})
+    (report,) = build(refused, {})
     assert b"unsupported_dicom" in encode(report)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from lungct_tools.dicomout.objects import build_objects, encode
 from tests.dicomout.test_map import matrix_of_frame
+from tests.support.built import build, encode
 from tests.support.series import MIRRORED, OBLIQUE, draw_series, refused_slice
 
 pytestmark = pytest.mark.ops
@@ -61,7 +61,7 @@ def written(assess, overlay, tmp_path_factory):
         folder = tmp_path_factory.mktemp(name)
         assessment = assess(files, deidentified=name == "wide")
         pictures = {assessment.slices[0].uid: overlay(files[0])}
-        objects = build_objects(assessment, pictures, "full" if name == "mirrored" else "small",
+        objects = build(assessment, pictures, "full" if name == "mirrored" else "small",
                                 "enhanced" if name == "oblique" else "comprehensive3d")  # fmt: skip
         found[name] = [folder / f"{number}-{data.Modality}.dcm" for number, data in enumerate(objects)]
         for path, data in zip(found[name], objects, strict=True):

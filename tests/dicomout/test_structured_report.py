@@ -11,9 +11,9 @@ from lungct import NOTICE
 from lungct_tools.dicomout import codes
 from lungct_tools.dicomout.evidence import build_map
 from lungct_tools.dicomout.geometry import Cells, find_peak
-from lungct_tools.dicomout.objects import encode
 from lungct_tools.dicomout.report import build_report, choose
 from lungct_tools.folder.rollup import RULE
+from tests.support.built import encode
 from tests.support.series import draw_series, name_copy, read_header, refused_slice
 
 

@@ -1,6 +1,8 @@
 """Base64 however clients write it is one file, or is refused with what is wrong."""
 
 import base64
+from contextlib import suppress
+from time import process_time
 from urllib.parse import quote
 
 import pytest
@@ -49,6 +51,16 @@ def test_base64_is_read_however_it_is_written(text):
 def test_bad_base64_is_a_corrupt_image(text):
     assert refuse({"body": {"data": text}}) == "corrupt_image"
     assert refuse({"body": oip(data=[{"a": 1} if text == ["YQ=="] else text])}) == "corrupt_image"
+
+
+def test_a_text_of_other_letters_costs_no_more_than_base64():
+    def measure(letter):
+        body, began = b"iVBORw0KGgo" + letter * 2**20, process_time()
+        with suppress(LungCTError):
+            parse({"body": body}, {}, CLASSES)
+        return process_time() - began
+
+    assert min(measure("é".encode()) for _ in range(3)) < 5 * max(measure(b"AA") for _ in range(3))
 
 
 def test_base64_in_which_each_plus_became_a_blank_is_refused_and_not_read_without_them():

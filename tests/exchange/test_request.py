@@ -10,6 +10,7 @@ from lungct.errors import LungCTError
 from lungct.exchange.request import parse
 from lungct.window import Window
 from tests.support.pictures import GRAY, encode
+from tests.support.tensors import oip
 
 CLASSES = ("Benign", "Malignant", "Normal")
 
@@ -34,6 +35,16 @@ def test_form_fields_are_options_without_x_and_with_underscores():
     row = {"data": b"x", "heatmap": bytearray(b"abnormal"), "heatmap_colormap": bytearray(b"viridis"), "note": b"\xff"}
     request = parse(row, {"data": {"content-type": "image/png"}}, CLASSES)
     assert (request.heatmap, request.heatmap_colormap) == ("abnormal", "viridis")
+
+
+@pytest.mark.parametrize("name", ["X-Heatmap-Class", "x-heatmap-class", "heatmap-class", "Heatmap_Class"])
+def test_an_option_by_its_headers_name_is_not_passed_over_in_a_form_or_in_json(name):
+    """A window or a frame that nobody heeds is another answer than was asked for."""
+    file, tensor = base64.b64encode(b"x").decode(), oip()
+    for row in ({"data": b"x", name: b"Benign"}, {"body": {"data": file, name: "Benign"}}):
+        assert parse(row, {}, CLASSES).heatmap_class == "Benign"
+    assert parse({"body": {**tensor, "parameters": {name: "Benign"}}}, {}, CLASSES).heatmap_class == "Benign"
+    assert refused({"data": b"x", name: b"Benign", "heatmap_class": b"Normal"}) == "bad_option"
 
 
 def test_a_form_without_parts_carries_the_file_in_base64_whatever_it_is_called():

@@ -33,6 +33,9 @@ VARIANTS = {
     "coronal": {"ImageOrientationPatient": [1, 0, 0, 0, 0, -1]},
     "coronal by name": {"ImageOrientationPatient": None, "PatientOrientation": ["L", "F"]},
     "no directions": {"ImageOrientationPatient": [0, 0, 0, 0, 0, 0]},
+    "coronal in ACR-NEMA": {"ImageOrientationPatient": None, "ImageOrientation": [1, 0, 0, 0, 0, -1]},
+    "no patient": {"PatientID": None},
+    "a patient of other letters": {"SpecificCharacterSet": "ISO_IR 100", "PatientID": "B\xfcrger"},
     "another object": {"SOPClassUID": uid.MRImageStorage},
 }
 CUT = 2**16  # what `bulk list` reads of a file

@@ -103,6 +103,24 @@ def test_one_uid_for_all_slices_of_a_series_makes_no_copies_of_them():
     assert describe_file("x", body)["spot"] == "."
 
 
+@pytest.mark.parametrize("instances", ["unique", "equal"])
+def test_of_two_patients_who_got_the_same_uids_none_is_lost_in_silence(instances):
+    """As tools write them that give fixed UIDs, or copy one header for everybody."""
+    rows = []
+    for patient in ("MRN-1", "MRN-2"):
+        for number in range(3):
+            name = f"{patient}/{number}"
+            uid = f"1.2.{number}" if instances == "equal" else f"1.2.{number}.{patient[-1]}"
+            made = {"StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.2.3", "SOPInstanceUID": uid}
+            body = build_ct(**made, PatientID=patient, ImagePositionPatient=[0, 0, number], InstanceNumber=number)
+            rows.append(make_row(name) | describe_file(name, body) | {"pixels_sha256": name})
+    series = roll_up(*rows)
+    assert (series["scored"], series["copies"], series["decision"]) == (6, 0, "refer")
+    assert "Slices of 2 patients have the UIDs of this series." in series["warnings"]
+    assert roll_up(*rows[:3])["decision"] == "report"
+    assert len(rows[0]["patient"]) == 3  # too few digits to find the number by trial
+
+
 def find_position(position):
     """What the row of a file with this position has before its numbers; "" where the file tells none."""
     row = describe_file("x", build_ct(SeriesInstanceUID="1.2", ImagePositionPatient=position, InstanceNumber=7))

@@ -166,6 +166,18 @@ def test_what_cannot_be_scored_is_refused_in_a_sentence_with_an_exit_code(argume
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.server
+def test_a_disk_that_is_full_is_told_with_the_place_and_the_rows_stay(server, scans, tmp_path):
+    """The limit of a file's size fails as a full disk does: at a write, which names no file."""
+    limited = ["prlimit", "--fsize=1200", *compose("score", scans, tmp_path / "out", "--run", server.run)]
+    done = subprocess.run(limited, capture_output=True, text=True, timeout=240, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"score: cannot write {tmp_path / 'out'}: " in done.stderr
+    done = run_script("score", scans, tmp_path / "out", "--run", server.run, "--resume")
+    assert done.returncode == 1, done.stderr
+    assert len((tmp_path / "out" / "slices.jsonl").read_text().splitlines()) == 6
+
+
 MEMORY = """
 import resource, sys, threading
 from pathlib import Path

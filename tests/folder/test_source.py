@@ -5,6 +5,8 @@ import socket
 import subprocess
 import sys
 import threading
+import tracemalloc
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +15,7 @@ from lungct_tools.folder import source as source_module
 from lungct_tools.folder.archive import open_source
 from lungct_tools.folder.naming import normalise, printable
 from lungct_tools.folder.record import describe_file
-from lungct_tools.folder.source import SourceError, UnreadableError, read_path
+from lungct_tools.folder.source import SourceError, UnreadableError, read_head, read_path
 
 
 def list_names(path):
@@ -153,6 +155,23 @@ def test_files_over_the_limit_are_not_read_into_memory(tmp_path):
     with (tmp_path / "large").open("wb") as file:
         file.truncate(2**33)
     assert read_all(tmp_path / "large") == {"large": "too_many_bytes"}
+
+
+def test_a_file_that_states_fewer_bytes_than_it_has_is_read_to_its_end():
+    whole = Path("/proc/self/limits").read_bytes()  # an ordinary file of size 0, as the kernel tells it
+    assert Path("/proc/self/limits").stat().st_size == 0 < len(whole)
+    assert read_path(Path("/proc/self/limits")) == whole
+    assert read_head(Path("/proc/self/limits"), 10) == whole[:10]
+
+
+def test_reading_a_small_file_takes_no_room_for_the_largest(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(bytes(1000))
+    tracemalloc.start()
+    assert read_path(path) == bytes(1000)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 2**20 < source_module.MAX_BYTES
 
 
 def test_linked_folders_are_read_once_and_links_that_lead_back_end(tmp_path):

@@ -15,7 +15,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 
 from lungct_tools.commandline import find_run
-from lungct_tools.dicomout.objects import build_objects, encode
+from lungct_tools.dicomout.objects import build_objects
 from lungct_tools.page.browser import FLAGS, find_chromium
 from tests.dicomout.conftest import assess, overlay  # noqa: F401 - fixtures
 from tests.ohif.site import serving
@@ -49,7 +49,7 @@ def address(build, assess, overlay, tmp_path_factory):  # noqa: F811 - the fixtu
     assessment = assess(SERIES)
     bodies = dict(zip((each.uid for each in assessment.slices), SERIES, strict=True))
     pictures = {each.uid: overlay(bodies[each.uid]) for each in assessment.peaks()}
-    results = [encode(data) for data in build_objects(assessment, pictures, "full")]
+    results = [made.body for made in build_objects(assessment, pictures, "full")]
     with running(tmp_path_factory.mktemp("orthanc")) as orthanc:
         for body in (*SERIES, *results):
             orthanc.add(body)

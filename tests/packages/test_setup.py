@@ -63,6 +63,17 @@ def test_a_command_that_lacks_an_extra_names_it_and_its_size(monkeypatch, capsys
     assert f"{size['download_mib']:,} MiB to download and {size['disk_mb']:,} MB on disk" in said
 
 
+def test_a_command_that_this_python_cannot_have_says_so_and_names_another(monkeypatch, capsys):
+    named = {**read_extras(), "pacs": ["highdicom; python_version < '3'", "pynetdicom"]}
+    monkeypatch.setattr(lacking, "read_extras", lambda: named)
+    monkeypatch.setattr(lacking, "has", lambda package: package != "highdicom")
+    monkeypatch.setattr(sys, "argv", ["lungct", "pacs", "status"])
+    assert main() == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"lungct pacs: highdicom cannot be had for Python {sys.version.split()[0]}")
+    assert "make setup PYTHON=python3.13 EXTRAS=pacs" in said
+
+
 def test_in_an_image_without_extras_nothing_is_said_to_be_lacking(monkeypatch, tmp_path):
     monkeypatch.setattr(setup, "ROOT", tmp_path)
     assert lacking.explain_lacking("ui") is None

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lungct_tools.dicomout.objects import build_objects, encode
 from lungct_tools.pacs.folder import SeriesFolder
 from lungct_tools.pacs.spool import Spool
 from tests.dicomout.conftest import assess  # noqa: F401 - a fixture
+from tests.support.built import build, encode
 from tests.support.calls import wait_until
 from tests.support.listening import Listening, listening
 from tests.support.orthanc import Orthanc, running
@@ -45,7 +45,7 @@ def wait_for() -> Callable[..., None]:
 
 @pytest.fixture(scope="module")
 def objects(assess):  # noqa: F811 - the fixture
-    return build_objects(assess(draw_series(3)), {})
+    return build(assess(draw_series(3)), {})
 
 
 @pytest.fixture

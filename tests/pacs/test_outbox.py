@@ -158,8 +158,10 @@ def test_a_redirect_is_not_followed(version):
         with pytest.raises(ArchiveError, match="another address"):
             archive.fetch("/studies/1")
         with pytest.raises(ArchiveError, match="another address"):
+            archive.search({})
+        with pytest.raises(ArchiveError, match="another address"):
             StowDestination(address, None, None).send(version[1])
-    assert len(asked) == 2
+    assert len(asked) == 3
     assert not asked_elsewhere
 
 
@@ -171,13 +173,14 @@ def test_credentials_come_from_a_file_that_nobody_else_can_read(tmp_path):
         read_credentials(path)
     path.chmod(0o600)
     with web(reply(204)) as (address, asked):
-        DicomWeb(address, path).search("/studies", {})
+        DicomWeb(address, path).search({})
     assert asked[0][1] == "Basic YWxpY2U6c2VjcmV0"
     path.write_text("Bearer abc")
     assert read_credentials(path) == "Bearer abc"
 
 
-def test_an_answer_without_end_is_cut_off():
+@pytest.mark.parametrize("ask", [lambda web: web.fetch("/studies/1"), lambda web: web.search({})])
+def test_an_answer_without_end_is_cut_off(ask):
     def flood(handler):
         handler.send_response(200)
         handler.end_headers()
@@ -188,7 +191,7 @@ def test_an_answer_without_end_is_cut_off():
             pass
 
     with web(flood) as (address, _), pytest.raises(ArchiveError, match="too large"):
-        DicomWeb(address).fetch("/studies/1")
+        ask(DicomWeb(address))
 
 
 def test_the_part_of_a_multipart_answer_is_taken_as_it_is():

@@ -3,6 +3,7 @@
 import io
 import json
 import subprocess
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from dicomweb_client import DICOMwebClient
@@ -10,12 +11,12 @@ from pydicom import dcmread, uid
 
 from lungct_tools import ROOT
 from lungct_tools.commandline import compose
-from lungct_tools.dicomout.objects import build_objects, encode
-from lungct_tools.pacs import pull
+from lungct_tools.pacs import dicomweb, pull
 from lungct_tools.pacs.command import main
 from lungct_tools.pacs.dicomweb import ArchiveError, DicomWeb
 from lungct_tools.pacs.spool import Spool
 from lungct_tools.phantom.series import name_uid
+from tests.support.built import build, encode
 from tests.support.dicoms import build_of
 from tests.support.peers import reply, web
 from tests.support.series import draw_series, name_slice
@@ -74,13 +75,13 @@ def test_compressed_slices_come_in_their_own_syntax(archive, spool, syntax):
 def test_other_modalities_and_our_own_results_are_left(archive, spool, assess):
     for body in STUDY:
         archive.add(body)
-    for data in build_objects(assess(STUDY), {}):
+    for data in build(assess(STUDY), {}):
         archive.add(encode(data))
     assert fetch(archive, spool)[0] == {"fetched": 3}
 
 
 def test_what_a_client_of_others_fetches_is_what_we_stored(archive, assess):
-    found = build_objects(assess(STUDY), {})
+    found = build(assess(STUDY), {})
     DicomWeb(archive.web).store(found[0].StudyInstanceUID, [encode(data) for data in found])
     client = DICOMwebClient(archive.web)
     for data in found:
@@ -118,6 +119,51 @@ def test_what_is_no_uid_becomes_no_address(spool, uid):
     with web(listing(uid)) as (address, asked):
         assert not pull.pull(DicomWeb(address), {}, spool, lambda *_: None)
     assert len(asked) == 3
+
+
+def name_studies(*uids):
+    return [{"0020000D": {"vr": "UI", "Value": [uid]}} for uid in uids]
+
+
+@pytest.mark.parametrize("knows_offset", [True, False])
+def test_a_long_list_is_asked_for_page_by_page_and_an_archive_that_knows_no_offset_is_not_asked_for_ever(
+    monkeypatch, knows_offset
+):
+    monkeypatch.setattr(dicomweb, "PAGE", 2)
+    studies = name_studies("1.2", "1.02", "1.4")  # a leading zero: no UID by the book, and there are such
+
+    def answer(handler):
+        asked = dict(parse_qsl(handler.path.partition("?")[2]))
+        first = int(asked["offset"]) if knows_offset else 0
+        reply(200, json.dumps(studies[first : first + 2]).encode())(handler)
+
+    with web(answer) as (address, asked):
+        assert DicomWeb(address).search({"StudyDate": "20240101-"}) == studies[: 3 if knows_offset else 2]
+    assert len(asked) == 2
+
+
+def test_what_lies_below_a_uid_with_a_leading_zero_can_be_asked_for():
+    with web(reply(204)) as (address, asked):
+        assert DicomWeb(address).search({"Modality": "CT"}, "1.02") == []
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("body", [b"no JSON", b'"a word"', b"7"])
+def test_an_answer_that_is_no_list_ends_the_search(body):
+    with web(reply(200, body)) as (address, _), pytest.raises(ArchiveError):
+        DicomWeb(address).search({})
+
+
+def test_an_archive_is_told_the_port_that_it_was_asked_at():
+    hosts = []
+
+    def answer(handler):
+        hosts.append(handler.headers["Host"])
+        reply(204)(handler)
+
+    with web(answer) as (address, _):
+        DicomWeb(address).search({})
+    assert hosts == [urlsplit(address).netloc]
 
 
 def test_an_archive_that_fails_for_a_moment_is_asked_again_and_one_that_stays_away_ends_it(spool, monkeypatch):

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from PIL import Image
+from pydicom import uid
 
 from lungct.pixels.formats import measure_plain, recognise
-from tests.support.dicoms import build_ct, refusal
+from tests.support.dicoms import build_ct, read, refusal
 from tests.support.pictures import GRAY, encode, encode_tiff
 
 
@@ -67,3 +69,30 @@ def test_only_simple_files_count_as_plain():
     assert measure_plain(encode(GRAY, "TIFF"), "TIFF") is None
     body = encode(GRAY, "JPEG")
     assert measure_plain(body[:-2] + body[body.index(b"\xff\xda") : -2] * 4 + b"\xff\xd9", "JPEG") is None
+
+
+WHOLE = {kind: encode(GRAY, kind) for kind in ("PNG", "JPEG", "BMP")} | {
+    "WEBP": encode(GRAY, "WEBP", lossless=True),
+    "DICOM": build_ct(),
+    "compressed DICOM": build_ct(syntax=uid.JPEG2000Lossless),
+}
+
+
+@pytest.mark.parametrize("joint", [b"", b"&", b"\r\n"])
+@pytest.mark.parametrize("kind", WHOLE)
+def test_of_files_that_were_joined_none_is_scored_in_silence(kind, joint):
+    """As `cat a b` has them, or curl of several --data-binary."""
+    error = refusal(WHOLE[kind] + joint + WHOLE[kind])
+    assert (error.code, "several pictures" in error.message) == ("unsupported_format", True)
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_what_is_no_file_behind_a_file_is_passed_over(kind):
+    for rest in (b"\0" * 300, b"\r\n", bytes(range(256))):
+        assert read(WHOLE[kind] + rest).pixels.shape == GRAY.shape
+
+
+def test_a_thumbnail_within_a_jpeg_is_no_second_file():
+    exif = Image.Exif()
+    exif[0x8769] = {0x927C: b"\0" * 128 + WHOLE["JPEG"]}  # as cameras keep one in what their makers note
+    assert read(encode(GRAY, "JPEG", exif=exif)).pixels.shape == GRAY.shape

@@ -120,6 +120,14 @@ def test_patient_orientation_tells_axial_slices_and_turned_ones():
     assert warn(["L", "F"], ImageOrientationPatient=[1, 0, 0, 0, 1, 0]) == ()  # measured, so it counts
 
 
+def test_the_orientation_of_acr_nema_counts_where_there_is_no_other():
+    """Its element (0020,0035) was retired for DICOM's, in which the directions are those of the patient."""
+    none = {"ImageOrientationPatient": None}
+    assert "not axial" in refusal(build_ct(**none, ImageOrientation=[1, 0, 0, 0, 0, -1])).message
+    assert read(build_ct(**none, ImageOrientation=[1, 0, 0, 0, 1, 0])).warnings == ()
+    assert read(build_ct(ImageOrientation=[1, 0, 0, 0, 0, -1])).warnings == ()
+
+
 def test_an_image_orientation_of_empty_values_is_none():
     empty = {"ImageOrientationPatient": [""] * 6}
     assert read(build_ct(**empty)).warnings == (NO_ORIENTATION,)

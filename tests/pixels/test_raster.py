@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import TiffImagePlugin
 
 from lungct.pixels import raster
 from lungct.window import LUNG, Window
@@ -95,3 +96,34 @@ def test_the_rule_for_an_offset_needs_air_and_soft_tissue():
     assert not raster.has_offset(ADDED + 500)
     assert not raster.has_offset(np.full((9, 9), 1024))
     assert not raster.has_offset(ADDED * 3)
+
+
+IMAGEJ = "ImageJ=1.54f\nunit=mm\ncf={}\nc0={}\nc1={}\nvunit=Gray Value\nmin=0.0\n"
+
+
+def write_imagej(values, *calibration):
+    """A TIFF of 16 bits as ImageJ writes it, with what its calibration makes of the values."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[270] = IMAGEJ.format(*calibration)
+    return encode(values.astype(np.uint16), "TIFF", tiffinfo=tags)
+
+
+@pytest.mark.parametrize("window", [None, Window(40, 400)])
+@pytest.mark.parametrize(
+    "body",
+    [
+        write_imagej(HU.astype(np.int64) + 32768, 0, "-32768.0", "1.0"),
+        write_imagej(HU.astype(np.int64) + 1024, 0, "-1024.0", "1.0"),
+        write_imagej((HU.astype(np.int64) + 2000) * 10, 0, "-2000", "1.0E-1"),
+    ],
+    ids=["signed", "unsigned", "scaled"],
+)
+def test_values_that_imagej_calibrated_are_hu_with_and_without_a_window(body, window):
+    found = read(body, window)
+    assert (found.pixels == (window or LUNG).render(HU)).all()
+
+
+@pytest.mark.parametrize("calibration", [(20, "1", "1"), (0, "1.1.1", "1"), (0, "-1024", "0"), (0, "-1e9", "1")])
+def test_a_calibration_that_is_no_line_leaves_values_as_they_are(calibration):
+    plain = encode((HU + 1024).astype(np.uint16), "TIFF")
+    assert (read(write_imagej(HU + 1024, *calibration)).pixels == read(plain).pixels).all()

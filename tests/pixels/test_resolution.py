@@ -53,6 +53,19 @@ def write_imagej(unit: str) -> bytes:
     return encode(PICTURE, "TIFF", tiffinfo=tags)
 
 
+def describe_tiff(text: str, values: np.ndarray = PICTURE) -> bytes:
+    """A TIFF with a description."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[270] = text
+    return encode(values, "TIFF", tiffinfo=tags)
+
+
+def write_ome(more: str) -> bytes:
+    """A TIFF with OME-XML, as bioformats and tifffile write it."""
+    picture = f'<Pixels ID="Pixels:0" Type="uint8" SizeX="48" SizeY="64" {more}><Channel ID="C:0"/></Pixels>'
+    return describe_tiff(f'<?xml version="1.0"?><OME xmlns="x"><Image ID="Image:0">{picture}</Image></OME>')
+
+
 def write_jfif(across: int, down: int, unit: int, **options) -> bytes:
     """A JPEG with a JFIF density; unit 1 is the inch, 2 the centimetre, 0 none (T.871 10.1)."""
     body = bytearray(encode(PICTURE, "JPEG", **options))
@@ -81,6 +94,8 @@ STATED = {
     "PNG sCAL as SimpleITK writes it": write_chunk(b"sCAL", b"\1.7\x001.05"),
     "PNG sCAL beside a square pHYs": write_chunk(b"sCAL", b"\x011E-3\x001.5e-3", write_phys(2835, 2835, 1)),
     "TIFF by ImageJ": write_imagej("mm"),
+    "TIFF by OME": write_ome('PhysicalSizeX="0.7" PhysicalSizeXUnit="mm" PhysicalSizeY="1.05" PhysicalSizeYUnit="mm"'),
+    "TIFF by OME in its own unit": write_ome('PhysicalSizeY="1050" PhysicalSizeX="7E2"'),
     "JFIF inch": write_jfif(150, 100, 1),
     "JFIF centimetre": write_jfif(75, 50, 2),
     "JPEG EXIF": encode(PICTURE, "JPEG", exif=exif(300, 200)),
@@ -107,6 +122,10 @@ SQUARE = {
         for text in (b"", b"\1", b"\x011\0", b"\x011.1.1\x002", b"\x010\x001")
     },
     "TIFF by ImageJ in pixels": write_imagej("pixel"),
+    "OME of one side": write_ome('PhysicalSizeX="0.7"'),
+    "OME in two units": write_ome('PhysicalSizeX="7" PhysicalSizeXUnit="mm" PhysicalSizeY="1" PhysicalSizeYUnit="cm"'),
+    "OME of no numbers": write_ome('PhysicalSizeX="a" PhysicalSizeY="b"'),
+    "OME of 0": write_ome('PhysicalSizeX="0" PhysicalSizeY="1"'),
     "PNG 1:1": write_phys(2835, 2835, 1),
     "PNG 1:1 but for rounding": write_phys(3937, 3936, 1),
     "JFIF without a unit": write_jfif(3, 2, 0),

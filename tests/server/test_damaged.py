@@ -6,6 +6,7 @@ import pytest
 
 from lungct_client import Client, ServerError, TokenError, Tokens
 from lungct_tools.operate import stop as stopping
+from lungct_tools.proxy.nginx import Nginx
 from lungct_tools.proxy.record import RECORD, find
 from lungct_tools.server.health import check_ready
 from lungct_tools.server.instance import Instance
@@ -72,6 +73,14 @@ class TestDamagedFiles:
         (tmp_path / "gateway").mkdir()
         (tmp_path / RECORD).write_text(text)
         assert find(tmp_path) is None
+
+    @pytest.mark.parametrize("text", [b"\xff\xfe", b"\0" * 99, b"garbage"])
+    def test_a_damaged_token_of_nginx_is_written_anew(self, tmp_path, text):
+        (tmp_path / "key_file.json").write_text('{"inference": {"key": "abc"}}')
+        (tmp_path / "token.conf").write_bytes(text)
+        nginx = Nginx(Instance(tmp_path, (1, 2, 3, 4, 5)), tmp_path, "", tmp_path, None, None, 1, tmp_path)
+        assert nginx.write_token()
+        assert "Bearer abc" in (tmp_path / "token.conf").read_text()
 
     @pytest.mark.parametrize("text", [b"\xff\xfe", b"\0" * 99, b"garbage"])
     def test_a_damaged_file_of_keys_is_told_and_left_as_it_is(self, tmp_path, text):

@@ -120,6 +120,7 @@ def make_formats():
             formats.WIDE: pair(60.0, 50.0),
             formats.LARGE: pair(4.0, 4.0),
         },
+        "cpu": {DICOM: {"Java": 4.26, "worker": 12.0, "readers": 0.0, "load generator": 1.0}},
         "score": {formats.SCORE: {"ours": measured(97.0)}, DICOM: {"ours": measured(100.0)}},
         "lives": {
             "start": start,

@@ -9,7 +9,7 @@ import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from lungct_tools.dicomout.assessment import KEYWORDS
+from lungct_tools.dicomout.keywords import KEYWORDS
 from lungct_tools.phantom.anatomy import SLICE_MM, draw_slice
 from lungct_tools.phantom.series import AXIAL as AXIAL
 from lungct_tools.phantom.series import encode_slice, name_uid

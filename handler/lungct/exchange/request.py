@@ -86,7 +86,7 @@ def parse(row: Mapping[str, Any], headers: Mapping[str, Any], classes: tuple[str
     options = {name: named[header] for name in OPTIONS if (header := "x-" + name.replace("_", "-")) in named}
     field = form.find_file(row, headers, OPTIONS)
     form.check_whole(row, headers, named, field)
-    options |= {name: _text(value, name) for name, value in row.items() if name != field and name in OPTIONS}
+    options |= _pick({name: value for name, value in row.items() if name != field})
     body = row[field] if field else b""
     if isinstance(body, bytes | bytearray) and base64text.is_meant(body):
         body = base64text.decode(base64text.read_text(body), "The file")
@@ -100,10 +100,10 @@ def parse(row: Mapping[str, Any], headers: Mapping[str, Any], classes: tuple[str
         identity = found.get("id")
         asked = {"protocol": "oip", "inference_id": str(identity) if identity else None}
         asked |= {"outputs": tensor.outputs, "binary": tensor.binary}
-        options |= {name: _text(value, name) for name, value in parameters.items() if name in OPTIONS}
+        options |= _pick(parameters)
     elif found is not None:
         body = _from_base64(found, named)
-        options |= {name: _text(value, name) for name, value in found.items() if name in OPTIONS}
+        options |= _pick(found)
     if not isinstance(body, bytes | bytearray):
         raise LungCTError(
             "unsupported_format",
@@ -158,6 +158,19 @@ def _window(given: str) -> Asked:
     if not (math.isfinite(center) and 1 <= width <= 100_000 and abs(center) <= 100_000):
         raise LungCTError("bad_option", "X-Window must be centre,width in HU, such as -500,1500, or the word file.")
     return Window(center, width)
+
+
+def _pick(fields: Mapping[str, Any]) -> dict[str, str]:
+    """The options among the fields of a form or of JSON, which some call by their headers' names.
+
+    Raises:
+        LungCTError: bad_option for one that stands there under two names, or is no text.
+    """
+    known = {each: name for name in OPTIONS for each in (name, name.replace("_", "-"), _header(name).lower())}
+    named = [(known[given.lower()], value) for given, value in fields.items() if given.lower() in known]
+    if len(dict(named)) < len(named):
+        raise LungCTError("bad_option", "An option stands there under two names; give it once.")
+    return {name: _text(value, name) for name, value in named}
 
 
 def _text(value: Any, name: str) -> str:

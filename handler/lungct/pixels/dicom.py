@@ -13,8 +13,10 @@ from typing import NamedTuple
 from pydicom import config, dcmread, uid
 from pydicom.dataset import Dataset
 
+from lungct.errors import LungCTError
 from lungct.pixels.ctimage import CT_CLASSES, Description, describe
 from lungct.pixels.elements import as_text, unsupported
+from lungct.pixels.formats import SEVERAL, holds_more
 from lungct.pixels.header import FAULTS, read_header
 from lungct.pixels.hounsfield import Scale, read_scale, to_gray, to_whole_hu
 from lungct.pixels.pixeldata import SYNTAXES, find_syntax, read_fragments, read_frame
@@ -73,6 +75,8 @@ def find_frame(body: bytes, terms: Terms) -> Frame:
 
 def find_any_frame(body: bytes, terms: Terms) -> Frame:
     """The same by pydicom."""
+    if holds_more(body, "DICOM"):
+        raise LungCTError("unsupported_format", SEVERAL)
     with translate_faults(HEADER):
         data = dcmread(io.BytesIO(body), force=True)
         check_object(data)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from lungct.errors import LungCTError
 
 # Byte signatures: PNG 3rd ed. 5.2; JPEG (T.81) B.2; TIFF 6.0 section 2 and BigTIFF; RIFF/WebP container spec.
@@ -21,6 +23,7 @@ _VOLUME = "A volume file does not say how its slices were shown; export the slic
 _DOCUMENT = "A document or web page is no slice; send the image file itself."
 _JSON = 'A JSON file is no slice; send the image file itself, or as {"data": "<the file in base64>"}.'
 _EXPORT = "is not read; export the slice as DICOM or as 8-bit gray PNG."
+SEVERAL = "The file holds several pictures; send one slice a request."
 REFUSED = (
     (0, b"PK\x03\x04", _ARCHIVE),
     (0, b"PK\x05\x06", _ARCHIVE),
@@ -46,6 +49,12 @@ REFUSED = (
     (0, b"\x93NUMPY", _VOLUME),
 )
 TEXTS = ((b"%PDF", _DOCUMENT), (b"<", _DOCUMENT), (b"{", _JSON), (b"[", _JSON))  # as `find_text` has their beginning
+_PNG_END = b"IEND\xaeB`\x82"
+_JOINTS = b"&\r\n"  # between files that were joined
+# Thumbnails within a JPEG end as it does, and are followed by what is no file.
+_AFTER_JPEG = re.compile(rb"\xff\xd9[&\r\n]{0,2}(\xff\xd8\xff|\x89PNG\r\n\x1a\n|\0{128}DICM)")
+_PREAMBLE = 128  # bytes before a DICOM file's mark, zeros as good as always
+_META_HEADER = b"DICM\2\0\0\0UL\4\0"
 _BEFORE_TEXT = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"  # byte order marks, white space, the noughts of UTF-16
 
 
@@ -84,6 +93,24 @@ def is_known(body: bytes) -> bool:
         return bool(recognise(body))
     except LungCTError:
         return False
+
+
+def holds_more(body: bytes, kind: str) -> bool:
+    """Whether behind the end of a file another one begins that we read, as `cat` and curl's `--data-binary` join them.
+
+    A decoder would show the first and say nothing of the others. Of a TIFF no byte tells the end.
+    """
+    if kind == "DICOM":
+        at = body.find(_META_HEADER, 2 * _PREAMBLE)
+        return at > 0 and not any(body[at - _PREAMBLE : at])
+    if kind == "JPEG":
+        return _AFTER_JPEG.search(body) is not None
+    end = len(body)
+    if kind == "PNG" and (at := body.find(_PNG_END)) > 0:
+        end = at + len(_PNG_END)
+    if kind in ("BMP", "WEBP"):  # which say how long they are; WebP without the 8 bytes before it
+        end = int.from_bytes(body[2:6], "little") if kind == "BMP" else int.from_bytes(body[4:8], "little") + 8
+    return is_known(body[end : end + 512].lstrip(_JOINTS))
 
 
 def find_text(body: bytes | bytearray) -> bytes:

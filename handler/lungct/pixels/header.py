@@ -28,6 +28,7 @@ WANTED: Wanted = {
     0x00180050: ("SliceThickness", b"DS"),
     0x00181210: ("ConvolutionKernel", b"SH"),
     0x00200020: ("PatientOrientation", b"CS"),
+    0x00200035: ("ImageOrientation", b"DS"),
     0x00200037: ("ImageOrientationPatient", b"DS"),
     0x00280002: ("SamplesPerPixel", b"US"),
     0x00280004: ("PhotometricInterpretation", b"CS"),

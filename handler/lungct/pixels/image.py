@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from lungct.errors import LungCTError
 from lungct.pixels import plain, raster, reader
-from lungct.pixels.formats import measure_plain, recognise
+from lungct.pixels.formats import SEVERAL, holds_more, measure_plain, recognise
 from lungct.pixels.rendering import Acquisition, Asked, Plane, Rule, Terms, check_size
 from lungct.settings import Settings
 from lungct.window import LUNG, Window
@@ -83,6 +83,8 @@ def decode(body: bytes, window: Asked, frame: int | None, default: Window, setti
         raise LungCTError("too_many_bytes", f"The file is larger than {settings.max_bytes} bytes; send one slice.")
     kind = recognise(body)
     terms = Terms(window, frame, default, settings)
+    if kind != "DICOM" and holds_more(body, kind):  # `dicom` looks itself, at what is not as usual
+        raise LungCTError("unsupported_format", SEVERAL)
     size = measure_plain(body, kind)
     if size:
         check_size(*size, settings)  # before Pillow sees the file: it warns of large ones by limits of its own

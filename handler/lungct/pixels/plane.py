@@ -21,7 +21,8 @@ NO_ORIENTATION = "The file states no orientation; the slice was taken as axial."
 def check_view(data: Elements, frame: int) -> list[str]:
     """Warnings for doubtful slices.
 
-    Image Orientation counts; where the file has none, Patient Orientation, and where that is missing too, Image Type.
+    Image Orientation (Patient) counts, or ACR-NEMA's before it; where the file has none, Patient Orientation, and where
+    that is missing too, Image Type.
 
     Raises:
         LungCTError: unsupported_dicom for localisers and slices that are not axial, corrupt_image for an orientation
@@ -33,7 +34,7 @@ def check_view(data: Elements, frame: int) -> list[str]:
         raise unsupported("The image is a localiser (scout), not a slice; send an axial slice.")
     notes = ["The image is derived (reformatted or processed)."] if "DERIVED" in kinds else []
     orientation = as_list(get_value(data, frame, "PlaneOrientationSequence", "ImageOrientationPatient"))
-    if orientation:
+    if orientation := orientation or as_list(data.get("ImageOrientation")):
         return [*notes, *check_vectors(orientation)]
     names = [str(name).strip().upper()[:1] for name in as_list(data.get("PatientOrientation"))]
     if any(names):

@@ -16,6 +16,8 @@ import numpy.typing as npt
 from PIL import BmpImagePlugin, Image, ImageOps, JpegImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from lungct.errors import LungCTError
+from lungct.pixels.description import find_line, find_sizes, has_length
+from lungct.pixels.formats import SEVERAL
 from lungct.pixels.rendering import Rendering, Rule, Terms, Values, check_aspect, check_size, translate_faults
 from lungct.window import Window
 
@@ -31,8 +33,6 @@ DESCRIPTION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 270, 282, 283, 296
 NO_UNIT = 1  # value of ResolutionUnit
 # The metre, and a pixel's width and height as text; SimpleITK means millimetres.
 SCALE = re.compile(rb"\x01([\d.]+(?:[eE][+-]?\d+)?)\x00([\d.]+(?:[eE][+-]?\d+)?)")
-# What ImageJ says beside it, for a unit of length that TIFF does not have, such as mm.
-UNIT_OF_IMAGEJ = re.compile(r"ImageJ=.*^unit=(?!pixels?$)\S", re.MULTILINE | re.DOTALL)
 PHYSICAL = (2, 3)  # values of ResolutionUnit: inch, the default, and centimetre; JFIF has them as 1 and 2
 SIDEWAYS = range(5, 9)  # values of Orientation that change rows for columns
 WHITE_IS_ZERO = 0  # value of PhotometricInterpretation
@@ -84,7 +84,7 @@ def render(body: bytes, kind: str, terms: Terms) -> Rendering:
 def check_options(picture: Image.Image, terms: Terms) -> None:
     """LungCTError for several pages, for a frame number or for a window that only DICOM has."""
     if getattr(picture, "is_animated", False):
-        raise LungCTError("unsupported_format", "The file holds several pictures; send one slice a request.")
+        raise LungCTError("unsupported_format", SEVERAL)
     if terms.frame:
         raise LungCTError("bad_option", "X-Frame is for multi-frame DICOM; this file holds one picture.")
     if terms.window == "file":
@@ -141,12 +141,17 @@ def to_gray(picture: Image.Image) -> tuple[UInt8, list[str], float]:
 
 
 def to_values(picture: Image.Image) -> Values:
-    """(H, W) pixel values of more than 8 bits: int32, int64 or float32. LungCTError for values that are no numbers."""
+    """(H, W) pixel values of more than 8 bits: int32, int64 or float32, calibrated where ImageJ has told how.
+
+    LungCTError for values that are no numbers.
+    """
     values = np.asarray(picture)
     if picture.mode != "F":
         # Pillow keeps unsigned 32-bit TIFF in signed pixels.
         unsigned = picture.mode == "I" and _tag(picture, SAMPLE_FORMAT) == UNSIGNED
-        return values.view(np.uint32).astype(np.int64) if unsigned else values.astype(np.int32)
+        values = values.view(np.uint32).astype(np.int64) if unsigned else values.astype(np.int32)
+        line = find_line(str(_tag(picture, DESCRIPTION)))
+        return values if line is None else np.rint(values * line.factor + line.offset).astype(np.int64)
     if not np.isfinite(values).all():
         raise LungCTError("corrupt_image", "Some pixels are no numbers (NaN or infinite); replace them by air, -1024.")
     return values
@@ -205,10 +210,11 @@ def has_offset(values: Values) -> bool:
 
 
 def _list_scales(picture: Image.Image, body: bytes) -> Iterator[tuple[float, float]]:
-    """Height and width of what a pixel shows by a PNG's sCAL (PNG extensions), where SimpleITK keeps a slice's spacing.
-
-    Pillow does not read it.
+    """Height and width of what a pixel shows by OME-XML in a TIFF, or by a PNG's sCAL (PNG extensions), where SimpleITK
+    keeps a slice's spacing. Pillow reads neither.
     """
+    if sizes := find_sizes(str(_tag(picture, DESCRIPTION))):
+        yield sizes
     at, name = 8, b""
     while picture.format == "PNG" and name not in (b"IDAT", b"IEND"):
         length, name = struct.unpack_from(">I4s", body, at)
@@ -230,7 +236,7 @@ def _list_resolutions(picture: Image.Image) -> Iterator[tuple[Any, Any]]:
     if not tags:
         return
     unit = tags.get(RESOLUTION_UNIT, PHYSICAL[0])
-    if unit in PHYSICAL or (unit == NO_UNIT and UNIT_OF_IMAGEJ.match(str(tags.get(DESCRIPTION)))):
+    if unit in PHYSICAL or (unit == NO_UNIT and has_length(str(tags.get(DESCRIPTION)))):
         yield tags.get(X_RESOLUTION), tags.get(Y_RESOLUTION)
 
 

@@ -1,0 +1,26 @@
+"""A server whose record was removed while it runs: a cleaner of old files, or a hand, must not cost its callers."""
+
+import pytest
+
+from lungct_tools.proxy.nginx import Nginx
+from lungct_tools.proxy.record import Record
+from lungct_tools.proxy.supervisor import Supervisor
+from lungct_tools.server.instance import Instance
+from lungct_tools.server.shutdown import stop
+from tests.support.standins import run_stand_in
+
+pytestmark = pytest.mark.ops
+
+
+def test_a_server_whose_record_was_removed_is_recorded_again_and_one_that_was_stopped_is_not(tmp_path, capsys):
+    record = tmp_path / "instance.json"
+    with run_stand_in(tmp_path, options=("--run", str(tmp_path))) as instance:
+        nginx = Nginx(instance, tmp_path / "gateway", "127.0.0.1:1", tmp_path, None, None, 1, tmp_path)
+        supervisor = Supervisor(nginx, Record(1, "", 60, 0), guarded=False)
+        record.unlink()
+        assert supervisor._read_instance() == instance
+        assert Instance.read(tmp_path) == instance
+        assert f"{record} was gone while the server runs" in capsys.readouterr().out
+        assert stop(instance)
+        assert not supervisor._read_instance().running
+        assert not record.exists()
