@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import beta
 
 from lungct.gate.checks import FARTHER
-from lungct_tools.modelling.decision import NEVER
+from lungct_tools.modelling.decision import LEAST_SUPPORT, NEVER
 from lungct_tools.modelling.sights import Flags, Floats, Ints, Seen
 
 SHARPER = (1.0, 1.05, 1.1, 1.2, 1.35, 1.5)  # times the sharpness that a folder asks for
@@ -60,11 +60,14 @@ def find_risen(slices: Seen, copies: Seen, limits: Limits) -> Flags:
     return limits.report(copies) & ~limits.report(slices)
 
 
-def choose_limits(slices: Seen, copies: Sequence[Seen], start: Limits, folds: Ints, malignant: int) -> Limits:
+def choose_limits(
+    slices: Seen, copies: Sequence[Seen], start: Limits, folds: Ints, malignant: int, support: int = LEAST_SUPPORT
+) -> Limits:
     """The limits, none looser than `start`, under which no copy rises and most slices are reported.
 
     How far the copies must stay under them is the least margin with which limits that are chosen on one of the two
-    `folds` (N,) keep the promise of RISEN on the other. Where none does, nothing is reported.
+    `folds` (N,) keep the promise of RISEN on the other. Where none does, or fewer than `support` slices would be
+    reported, which prove nothing, nothing is, and what counts as unlike the training stays as it was.
     """
 
     def choose(rows: Flags, margin: Margin) -> Limits:
@@ -79,7 +82,10 @@ def choose_limits(slices: Seen, copies: Sequence[Seen], start: Limits, folds: In
 
     for margin in MARGINS:
         if holds(0, margin) and holds(1, margin):
-            return choose(np.ones(len(folds), bool), margin)
+            found = choose(np.ones(len(folds), bool), margin)
+            if found.report(slices).sum() >= support:
+                return found
+            break
     return Limits(start.sharpness, start.distance, np.full_like(start.below, NEVER))
 
 

@@ -59,9 +59,19 @@ def test_each_limit_alone_refers_a_slice_and_a_copy_that_passes_it_has_risen(cha
     assert not find_risen(see(1), see(1, **change), START).any()
 
 
-def choose(slices, copies):
+def choose(slices, copies, support=1):
     """Limits chosen on slices of which every other one is of the other fold."""
-    return choose_limits(slices, copies, START, np.arange(slices.called.size) % 2, MALIGNANT)
+    return choose_limits(slices, copies, START, np.arange(slices.called.size) % 2, MALIGNANT, support)
+
+
+def test_limits_that_few_slices_reach_report_nothing_and_leave_the_gate_alone():
+    slices = see(100, confidence=[0.9] * 59 + [0.2] * 41, distance=[20.0] * 59 + [40.0] * 41)
+    copies = [see(100, confidence=[0.9] * 59 + [0.6] * 41, distance=[20.0] * 59 + [40.0] * 41)]
+    assert choose(slices, copies, support=59).report(slices).sum() == 59
+    chosen = choose(slices, copies, support=60)
+    assert not chosen.report(slices).any()
+    assert (chosen.sharpness, chosen.distance) == (START.sharpness, START.distance)
+    assert (chosen.below == NEVER).all()
 
 
 def test_limits_are_chosen_so_that_no_copy_rises_and_most_slices_stay_reported():
