@@ -141,17 +141,19 @@ def test_the_server_accepts_phantoms_and_refuses_a_photo_beside_them(pipeline, s
         assert json.loads(together.body)["label"] == json.loads(solo.body)["label"]
 
 
-@pytest.mark.parametrize(("seed", "nodule"), [(5, "spiculated"), (5, "none")])
-def test_the_slices_of_demo_and_canary_are_accepted_as_like_the_training_data(pipeline, seed, nodule):
-    reply, document = answer(pipeline, encode_dicom(draw_slice(seed, nodule)))
+@pytest.mark.parametrize(("nodule", "unlike"), [("spiculated", True), ("none", False)])
+def test_the_slices_of_demo_and_canary_are_accepted_and_the_demos_is_told_to_be_drawn_unlike_any(
+    pipeline, nodule, unlike
+):
+    reply, document = answer(pipeline, encode_dicom(draw_slice(5, nodule)))
     assert reply.status == 200
-    assert UNLIKE not in document["warnings"]
+    assert (UNLIKE in document["warnings"]) == unlike
 
 
 def test_with_the_gate_off_whatever_comes_is_scored_and_referred(folder, photo):
     sure = replace(folder, contract=replace(folder.contract, refer_below=dict.fromkeys(folder.contract.classes, 0.0)))
     pipeline = Pipeline(sure, TorchEngine(sure, torch.device("cpu")), Settings(), threads=1)
-    for body in (photo, encode(LUNG.render(draw_slice(5, "spiculated")), "PNG")):
+    for body in (photo, encode(LUNG.render(draw_slice(5, "none")), "PNG")):
         reply, document = answer(pipeline, body, X_Gate="off")
         assert (reply.status, document["decision"]) == (200, "refer")
         assert GATE_OFF in document["warnings"]
