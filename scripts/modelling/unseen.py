@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lungct_tools.modelling.shipping import Material
 
 RECIPE = '{"views": [[12800, 128], [5120, 224]], "bf16": true}'
-PASTED, SEED = 300, 3000  # slices to judge by, of a seed that nothing else has
+SEED = 3000  # of the slices to judge by; nothing else has it
 
 
 def main() -> int:
@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument(
         "--work", type=Path, default=ROOT / ".run" / "train" / "unseen", help="checkpoints (%(default)s)"
     )
+    parser.add_argument("--pasted", type=int, default=300, help="slices of each patient to paste into (%(default)s)")
     parser.add_argument(
         "--model", type=Path, default=ROOT / "model_store" / "lung_ct", help="folder to write to (%(default)s)"
     )
@@ -56,7 +57,7 @@ def main() -> int:
         nodules = read_nodules(args.nodules or args.data / "lidc_nodules")
         material = Material([*take_normal(read_cases(args.data)), *others], nodules)
         found = {
-            group: leave_out(group, material, recipe, args.init, args.work / group.replace(":", "-"))
+            group: leave_out(group, material, recipe, args.init, args.work / group.replace(":", "-"), args.pasted)
             for group in sorted({background.group for background in others})
         }
         told = {"init": Path(args.init).name, "recipe": asdict(recipe), "patients": found}
@@ -68,24 +69,29 @@ def main() -> int:
     return 0
 
 
-def leave_out(group: str, material: Material, recipe: Recipe, init: str, work: Path) -> dict[str, Any]:
+def leave_out(group: str, material: Material, recipe: Recipe, init: str, work: Path, pasted: int) -> dict[str, Any]:
     """What a training without the backgrounds of `group` says of them."""
     import torch
 
     from lungct_tools.modelling.pasting.start import read_start
     from lungct_tools.modelling.pasting.training import Trainer
-    from lungct_tools.modelling.shipping import Material
 
     torch.manual_seed(recipe.seed)
-    rest = Material([one for one in material.backgrounds if one.group != group], material.nodules)
+    mine, rest = part(material, group)
     generator = rest.split(kept_out=False).generate(recipe.images, recipe.seed)
     trainer = Trainer(read_start(init), generator, recipe, work, workers=2)
     network = trainer.run().to(memory_format=torch.contiguous_format).eval()
-    mine = Material([one for one in material.backgrounds if one.group == group], material.nodules)
-    return judge(network, mine, recipe) | {"minutes": round(trainer.seconds / 60, 1)}
+    return judge(network, mine, recipe, pasted) | {"minutes": round(trainer.seconds / 60, 1)}
 
 
-def judge(network: LungResNet18, mine: Material, recipe: Recipe) -> dict[str, Any]:
+def part(material: Material, group: str) -> tuple[Material, Material]:
+    """The backgrounds of a group, and all others, each with all nodules."""
+    mine = [one for one in material.backgrounds if one.group == group]
+    rest = [one for one in material.backgrounds if one.group != group]
+    return replace(material, backgrounds=mine), replace(material, backgrounds=rest)
+
+
+def judge(network: LungResNet18, mine: Material, recipe: Recipe, pasted: int) -> dict[str, Any]:
     """How a patient's slices are called as they are, and with nodules of unseen patients in them."""
     import numpy as np
 
@@ -102,8 +108,8 @@ def judge(network: LungResNet18, mine: Material, recipe: Recipe) -> dict[str, An
     inputs = [to_input(one.pixels, size, "pad", LUNG.air) for one in mine.backgrounds]
     called = look(network, np.stack(inputs))[0].argmax(1)
     unseen = mine.nodules.select(np.array([is_kept_out(patient) for patient in mine.nodules.patients]))
-    pasted = type(mine)(mine.backgrounds, unseen).generate(Settings(size, size, little=0), SEED)
-    samples = [pasted[number] for number in range(PASTED)]
+    generator = replace(mine, nodules=unseen).generate(Settings(size, size, little=0), SEED)
+    samples = [generator[number] for number in range(pasted)]
     labels = np.array([one.label for one in samples])
     logits = look(network, np.stack([one.pixels for one in samples]))[0]
     holding = np.logaddexp.reduce(logits[:, :NORMAL], axis=1) - logits[:, NORMAL]
@@ -111,7 +117,7 @@ def judge(network: LungResNet18, mine: Material, recipe: Recipe) -> dict[str, An
     return {
         "slices": len(called),
         "called_malignant": float((called == MALIGNANT).mean()),
-        "pasted": PASTED,
+        "pasted": pasted,
         "balanced_accuracy": float(np.mean([right[labels == label].mean() for label in range(len(CLASSES))])),
         "present_auc": rank(holding, labels != NORMAL),
     }

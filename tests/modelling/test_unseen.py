@@ -10,10 +10,15 @@ from PIL import Image
 
 from lungct.model.folder import load_model_folder
 from lungct.window import LUNG
-from lungct_tools.modelling import unseen
 from lungct_tools.modelling.card import CARD, UNSEEN, write_card
-from lungct_tools.modelling.pasting.training import CHECKPOINT, Trainer
+from lungct_tools.modelling.dataset import read_cases
+from lungct_tools.modelling.pasting.backgrounds import read_clear, take_normal
+from lungct_tools.modelling.pasting.nodules import read_nodules
+from lungct_tools.modelling.pasting.training import CHECKPOINT
+from lungct_tools.modelling.shipping import Material
+from lungct_tools.modelling.unseen import part
 from lungct_tools.phantom.anatomy import draw_slice
+from tests.conftest import run_script
 from tests.support.madeup import RECIPE
 
 PATIENTS = ("one", "two")
@@ -33,28 +38,22 @@ def data(made, tmp_path_factory):
     return root
 
 
-@pytest.fixture
-def place(trained, data, tmp_path):
-    out = shutil.copytree(trained.model, tmp_path / "model")
-    return (
-        *("--data", data, "--nodules", trained.nodules, "--init", trained.start, "--recipe", RECIPE),
-        *("--work", tmp_path / "work", "--model", out),
-    )
+def test_a_part_holds_a_patients_slices_and_the_rest_none_of_them(data, nodules):
+    material = Material([*take_normal(read_cases(data)), *read_clear(data / "lidc_clear")], read_nodules(nodules))
+    mine, rest = part(material, "clear:one")
+    assert [one.group for one in mine.backgrounds] == ["clear:one"] * 3
+    assert {one.group for one in rest.backgrounds} == {one.group for one in material.backgrounds} - {"clear:one"}
+    assert mine.nodules is rest.nodules is material.nodules
 
 
-def test_each_patient_is_judged_by_a_training_that_did_not_see_it(place, run_here, tmp_path, monkeypatch):
-    monkeypatch.setattr(unseen, "PASTED", 12)
-    trained_on = []
-    begin = Trainer.__init__
-
-    def watch(self, start, generator, *rest, **named):
-        trained_on.append({one.group for one in generator.backgrounds if one.source == "clear"})
-        begin(self, start, generator, *rest, **named)
-
-    monkeypatch.setattr(Trainer, "__init__", watch)
-    assert run_here("unseen", *place) == (0, "")
-    assert trained_on == [{"clear:two"}, {"clear:one"}]
-    told = json.loads((tmp_path / "model" / UNSEEN).read_text())
+def test_each_patient_is_judged_and_the_same_again_trains_nothing_anew(trained, data, tmp_path):
+    """In processes of their own, as trainings have children that read images."""
+    out, work = shutil.copytree(trained.model, tmp_path / "model"), tmp_path / "work"
+    place = ("--data", data, "--nodules", trained.nodules, "--init", trained.start, "--work", work, "--model", out)
+    done = run_script("unseen", *place, "--recipe", RECIPE, "--pasted", 12)
+    assert done.returncode == 0, done.stderr
+    first = (out / UNSEEN).read_bytes()
+    told = json.loads(first)
     assert set(told["patients"]) == {"clear:one", "clear:two"}
     for found in told["patients"].values():
         assert found["slices"] == 3
@@ -62,23 +61,15 @@ def test_each_patient_is_judged_by_a_training_that_did_not_see_it(place, run_her
         assert 0 <= found["called_malignant"] <= 1
         assert 0 <= found["balanced_accuracy"] <= 1
         assert 0 <= found["present_auc"] <= 1
-    steps = [
-        torch.load(tmp_path / "work" / f"clear-{name}" / CHECKPOINT, weights_only=True)["step"] for name in PATIENTS
-    ]
-    assert steps == [2, 2]
+    logs = [work / f"clear-{name}" / CHECKPOINT for name in PATIENTS]
+    assert [torch.load(path, weights_only=True)["step"] for path in logs] == [2, 2]
+    again = run_script("unseen", *place, "--recipe", RECIPE, "--pasted", 12)
+    assert again.returncode == 0, again.stderr
+    assert (out / UNSEEN).read_bytes() == first, "the minutes too"
 
 
-def test_the_same_again_trains_nothing_anew(place, run_here, tmp_path, monkeypatch):
-    monkeypatch.setattr(unseen, "PASTED", 12)
-    assert run_here("unseen", *place) == (0, "")
-    first = (tmp_path / "model" / UNSEEN).read_bytes()
-    monkeypatch.setattr(Trainer, "_learn", lambda *_: pytest.fail("trained again"))
-    assert run_here("unseen", *place) == (0, "")
-    assert (tmp_path / "model" / UNSEEN).read_bytes() == first
-
-
-def test_data_without_other_scanners_is_told(place, run_here, made):
-    code, said = run_here("unseen", *place, "--data", made)
+def test_data_without_other_scanners_is_told(made, nodules, run_here):
+    code, said = run_here("unseen", "--data", made, "--nodules", nodules)
     assert (code, "lidc_clear" in said) == (2, True)
 
 
