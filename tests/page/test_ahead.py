@@ -31,7 +31,30 @@ return [opacity, pointerEvents];
 """
 # As if nobody had answered the viewer for so long that it asks again.
 LATER = "const now = performance.now.bind(performance); performance.now = () => now() + 60_000"
+# The viewer never hears of a slice: Streamlit's messages to it are kept away.
+UNRENDERED = """
+if (window !== top) addEventListener("message", (event) => {
+  if (event.data?.type === "streamlit:render") event.stopImmediatePropagation();
+}, true);
+"""
+# Python does not hear the first that the viewer says from now on.
+DEAF = """
+const say = parent.postMessage;
+window.heard = 0;
+parent.postMessage = (message, ...rest) => {
+  if (message?.type !== "streamlit:setComponentValue" || heard++) say.call(parent, message, ...rest);
+};
+"""
 ANSWER_FIRST = "send.call(parent, ...held.shift())"
+
+
+@pytest.fixture
+def pair(tmp_path, slices):
+    """Two slices."""
+    paths = [tmp_path / f"{number}.png" for number in range(2)]
+    for path, body in zip(paths, slices, strict=False):
+        path.write_bytes(body)
+    return paths
 
 
 def choose_way(frame):
@@ -161,3 +184,36 @@ def test_of_300_dicom_slices_the_next_is_shown_as_soon_as_it_is_there(visit, tmp
         times.append(frame.time_turn(step))
     record_property("milliseconds", [round(each) for each in times])
     assert statistics.median(times) <= 100
+
+
+def test_a_key_that_comes_before_the_viewer_has_a_slice_is_a_step_of_the_page(visit, pair):
+    driver = visit.driver
+    script = driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": UNRENDERED})
+    try:
+        visit.upload(pair)
+        visit.press("Analyze")
+        visit.read("of 2:")
+        frame = visit.find("//iframe[contains(@title, 'lightbox')]", "viewer")
+
+        def is_open(driver):
+            driver.switch_to.frame(frame)
+            found = driver.execute_script("return document.getElementById('viewer')?.hidden === false")
+            driver.switch_to.default_content()
+            return found
+
+        visit.wait(is_open, "a viewer that waits for its first slice")
+        first = 1 if "Slice 1 of 2:" in driver.find_element("tag name", "body").text else 2
+        visit.type("n" if first == 1 else "p")
+        visit.read(f"Slice {3 - first} of 2:")
+    finally:
+        driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+
+
+def test_a_wish_that_nobody_hears_is_told_again(series, opened):
+    first = series.at
+    by, _, key, _ = choose_way(series)
+    series.run(DEAF)
+    opened.type(key)
+    series.reach(first + by)
+    check_page_follows(series, opened, first + by)
+    assert series.run("return heard") > 1

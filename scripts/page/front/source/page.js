@@ -9,15 +9,14 @@ export function mark(following) {
   page.documentElement.classList.toggle("ls-following", following);
 }
 
-/** @param {(by: number) => void} step goes back (-1) or forth (1), for the page's keys and buttons. */
+/** @param {(by: number) => boolean} step goes back (-1) or forth (1) for the page's keys and buttons, if it can. */
 export function listen(step) {
   const gone = new AbortController();
   window.addEventListener("pagehide", () => gone.abort());
   const take = (event, by) => {
-    if (!by || !window.frameElement) return; // which a frame that was removed has not
+    if (!by || !window.frameElement || !step(by)) return; // a frame that was removed is in no element
     event.preventDefault();
     event.stopImmediatePropagation();
-    step(by);
   };
   const options = { capture: true, signal: gone.signal };
   page.addEventListener("click", (event) => {

@@ -37,9 +37,12 @@ export class Scroll {
     this.#go();
   }
 
+  /** Whether there is a series to step in. */
   step(by) {
+    if (this.#series === null) return false;
     this.#wished = Math.min(Math.max(this.#wished + by, 1), this.#count);
     this.#go();
+    return true;
   }
 
   /** A wheel's event; whether it was of use. */
@@ -56,12 +59,16 @@ export class Scroll {
 
   #go() {
     if (this.#store.get(this.#wished)) this.#show(this.#wished, this.#page);
-    if (this.#asked.length && performance.now() - this.#since < PATIENCE_MS) return;
+    if (this.#asked.length) {
+      if (performance.now() - this.#since < PATIENCE_MS) return;
+      this.#question = ""; // nobody heard it
+    }
     const lacks = this.#store.lack(this.#wished, this.#count);
     const question = `${this.#scope} ${this.#wished} ${lacks}`;
     if (this.#wished === this.#page && (!lacks.length || question === this.#question)) return;
     this.#asked.push(this.#wished);
     [this.#question, this.#since] = [question, performance.now()];
     this.#answer({ at: this.#wished, series: this.#series, lacks, asked: ++this.#number }); // the same again is another wish
+    setTimeout(() => this.#go(), 1.1 * PATIENCE_MS); // Streamlit loses one that comes as it begins to draw the page
   }
 }
