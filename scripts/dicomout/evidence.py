@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -24,13 +26,16 @@ Floats = npt.NDArray[np.float32]
 def build_map(assessment: Assessment, size: str = "small") -> Dataset | None:
     """The Parametric Map (PS3.3 A.75) of a series; None where it has no class, or no scored slice says where it lies.
 
+    A slice of which nothing is said has a frame of padding: OHIF 3.12 lays the first frame over the first slice along
+    the normal, and so on, wherever the map says that they lie.
+
     Args:
         size: "small": the server's own (7, 7) sums, a pixel a cell; "full": the same drawn at the slices' size, which
             viewers overlay that cannot do so with another raster.
     """
-    label, worst = assessment.rollup["label"], assessment.algorithm.classes[-1]
-    stack = [each for each in choose_stack(assessment.counted, worst) if label in each.grids]
-    if not stack:
+    label, stack = assessment.rollup["label"], choose_stack(assessment)
+    told = [each for each in stack if label in each.grids]
+    if not told:
         return None
     first = Plane.of(stack[0].header)  # orientation and spacing are the same for all, to the last digit that counts
     planes = [Plane.of(each.header)._replace(orientation=first.orientation, spacing=first.spacing) for each in stack]
@@ -40,10 +45,13 @@ def build_map(assessment: Assessment, size: str = "small") -> Dataset | None:
         rows, columns = int(stack[0].header.Rows), int(stack[0].header.Columns)
         cells = Cells.on(rows, columns, assessment.algorithm.geometry, find_aspect(stack[0].header))
         planes = [plane.coarsen(cells) for plane in planes]
-        frames = np.stack([each.grids[label] for each in stack]).astype(np.float32)
+        maps = {each.uid: each.grids[label] for each in told}
     else:
-        frames = np.stack([enlarge(each.grids[label], each, assessment) for each in stack])
-    low, high = float(frames.min()), float(frames.max())
+        maps = {each.uid: enlarge(each.grids[label], each, assessment) for each in told}
+    low, high = (float(limit([limit(values) for values in maps.values()])) for limit in (np.min, np.max))
+    padding = math.floor(low) - 1.0
+    nothing = np.full_like(maps[told[0].uid], padding)
+    frames = np.stack([maps.get(each.uid, nothing) for each in stack]).astype(np.float32)
     data = ParametricMap(
         sources,
         frames,
@@ -62,7 +70,9 @@ def build_map(assessment: Assessment, size: str = "small") -> Dataset | None:
         plane_orientation=PlaneOrientationSequence("PATIENT", planes[0].orientation),
         plane_positions=[PlanePositionSequence("PATIENT", plane.position) for plane in planes],
     )
-    _complete(data, stack, name_object("dimensions", assessment, size))
+    _complete(data, told, name_object("dimensions", assessment, size))
+    if len(told) < len(stack):
+        data.FloatPixelPaddingValue = data.FloatPixelPaddingRangeLimit = padding  # dciodvfy asks for both
     _turn(data, frames)
     return finish(data, assessment)
 
@@ -91,10 +101,10 @@ def _place(each: Slice, plane: Plane, thickness: float) -> Dataset:
     return source
 
 
-def _complete(data: ParametricMap, stack: list[Slice], dimensions: str) -> None:
+def _complete(data: ParametricMap, told: list[Slice], dimensions: str) -> None:
     """What highdicom has no argument for, takes from the first source, or draws by chance."""
     data.BodyPartExamined = "CHEST"
-    tell_compression(data, stack)
+    tell_compression(data, told)
     anatomy = Dataset()
     anatomy.AnatomicRegionSequence, anatomy.FrameLaterality = [codes.CHEST], "U"
     data.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [anatomy]
@@ -103,10 +113,7 @@ def _complete(data: ParametricMap, stack: list[Slice], dimensions: str) -> None:
 
 
 def _turn(data: ParametricMap, frames: Floats) -> None:
-    """Put the frames in the order of the stack, along the normal: highdicom sorts them against it.
-
-    OHIF 3.12 lays the first frame over the first slice along the normal, wherever the map says that it lies.
-    """
+    """Put the frames in the order of the stack, along the normal: highdicom sorts them against it."""
     groups = data.PerFrameFunctionalGroupsSequence[::-1]
     for number, group in enumerate(groups, 1):
         group.FrameContentSequence[0].DimensionIndexValues = number

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lungct.errors import LungCTError
 from lungct.model.preprocess import Geometry, place
 from lungct.pixels.plane import read_aspect
-from lungct_tools.dicomout.assessment import Slice
+from lungct_tools.dicomout.assessment import Assessment, Slice
 from lungct_tools.dicomout.keywords import PLACE_KEYWORDS
 
 CELLS = 7  # a side
@@ -107,8 +107,8 @@ class Plane(NamedTuple):
 
 
 def has_place(header: Any) -> bool:
-    """Whether the header says where the slice lies, in numbers."""
-    if any(not header.get(keyword) for keyword in PLACE_KEYWORDS):
+    """Whether the header says where the slice and its pixels lie, in numbers."""
+    if any(not header.get(keyword) for keyword in (*PLACE_KEYWORDS, "Rows", "Columns")):
         return False
     plane = Plane.of(header)
     lengths = plane.position.shape == (3,) and plane.orientation.shape == (6,)
@@ -117,23 +117,30 @@ def has_place(header: Any) -> bool:
     )
 
 
-def choose_stack(slices: Sequence[Slice], worst: str) -> list[Slice]:
-    """The scored slices that one map can hold, by depth: same raster, orientation and frame of reference as most.
+def choose_stack(assessment: Assessment) -> list[Slice]:
+    """A slice for each place of the series, by depth: same raster, orientation and frame of reference as most scored.
 
-    Of several at one place (phases, reconstructions) it is the one with the highest probability of the class `worst`.
+    Of several at one place (phases, reconstructions, copies) it is the one that counts with the highest probability of
+    the most worrying class; one that was refused, where there is no other.
     """
-    placed = [each for each in slices if each.scored and has_place(each.header)]
-    shapes = Counter(_shape(each) for each in placed)
+    worst, counted = assessment.algorithm.classes[-1], {each.uid for each in assessment.counted}
+
+    def rank(each: Slice) -> tuple[bool, float]:
+        return each.uid in counted, each.row["probabilities"][worst] if each.scored else -1.0
+
+    placed = [(_shape(each), Plane.of(each.header).depth, each) for each in assessment.slices if has_place(each.header)]
+    shapes = Counter(shape for shape, _, each in placed if each.uid in counted)
     if not shapes:
         return []
     commonest = shapes.most_common(1)[0][0]
-    stack: list[Slice] = []
-    for each in sorted((e for e in placed if _shape(e) == commonest), key=lambda e: (Plane.of(e.header).depth, e.uid)):
-        if not stack or Plane.of(each.header).depth - Plane.of(stack[-1].header).depth > _APART_MM:
-            stack.append(each)
-        elif each.row["probabilities"][worst] > stack[-1].row["probabilities"][worst]:
-            stack[-1] = each
-    return stack
+    alike = [(depth, each.uid, each) for shape, depth, each in placed if shape == commonest]
+    stack: list[tuple[float, Slice]] = []
+    for depth, _, each in sorted(alike, key=itemgetter(0, 1)):
+        if not stack or depth - stack[-1][0] > _APART_MM:
+            stack.append((depth, each))
+        elif rank(each) > rank(stack[-1][1]):
+            stack[-1] = depth, each
+    return [each for _, each in stack]
 
 
 def _shape(each: Slice) -> tuple[Any, ...]:

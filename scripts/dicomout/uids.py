@@ -10,7 +10,7 @@ from importlib.metadata import version
 from lungct_tools.dicomout.assessment import Assessment
 
 # Counted up whenever the same input gives other bytes; releases of ours and of the library that encodes count anyway.
-LAYOUT = 4
+LAYOUT = 5
 WRITER = f"lungct {version('lungct')} layout {LAYOUT}, highdicom {version('highdicom')}"
 
 

@@ -1,14 +1,17 @@
 """The map: each cell lies on the pixels that it was computed from, and holds what the server replied."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from highdicom.pm import ParametricMap
 
 from lungct.model.preprocess import place
+from lungct_tools.dicomout.assessment import Slice
 from lungct_tools.dicomout.evidence import build_map
 from tests.dicomout.conftest import score_slices
 from tests.support.built import build
-from tests.support.series import AXIAL, MIRRORED, OBLIQUE, STEP_MM, draw_series
+from tests.support.series import AXIAL, MIRRORED, OBLIQUE, STEP_MM, draw_series, name_copy
 
 SERIES = {
     "axial": draw_series(3, AXIAL, name="axial"),
@@ -130,6 +133,31 @@ def test_slices_of_another_raster_stay_out_of_the_map_and_in_the_report(assess):
     odd = draw_series(4, AXIAL, rows=240, name="axial")[3:]
     data = build_map(assess((*SERIES["axial"], *odd)))
     assert data.NumberOfFrames == 3
+
+
+@pytest.mark.parametrize("size", ["small", "full"])
+def test_a_slice_of_which_nothing_is_said_has_a_frame_of_padding_and_moves_no_other(assess, size):
+    """OHIF 3.12 counts frames and ignores their places: without one, those after it would lie over their neighbours."""
+    whole = assess(SERIES["oblique"])
+    whole = replace(whole, rollup=whole.rollup | {"label": "Malignant"})
+    first, refused, last = whole.slices
+    none = Slice(refused.header, {"file": "1.dcm", "error": "corrupt_image", "message": "No pixels."})
+    data, unpadded = (build_map(each, size) for each in (replace(whole, slices=[first, none, last]), whole))
+    stored, expected = (
+        np.frombuffer(each.FloatPixelData, "<f4").reshape(3, each.Rows, each.Columns) for each in (data, unpadded)
+    )
+    assert name_sources(data) == name_sources(unpadded)
+    assert np.array_equal(stored[[0, 2]], expected[[0, 2]])
+    assert (stored[1] == data.FloatPixelPaddingValue).all() and stored[[0, 2]].min() > data.FloatPixelPaddingValue
+    values = data.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence[0]
+    assert values.DoubleFloatRealWorldValueFirstValueMapped == stored[[0, 2]].min()
+    assert "FloatPixelPaddingValue" not in unpadded
+    assert np.allclose(matrix_of_frame(data, 1), matrix_of_frame(unpadded, 1))
+
+
+def test_copies_have_no_frame_of_their_own_and_the_one_that_counts_is_shown(assess):
+    copies = [name_copy(body, 1) for body in SERIES["axial"]]
+    assert build_map(assess((*SERIES["axial"], *copies))).NumberOfFrames == 3
 
 
 def test_units_class_and_region_are_coded(assess):
