@@ -6,7 +6,9 @@ Pictures of what was seen go to .run/ohif; somebody is to look at them. Software
 import shutil
 import subprocess
 import tarfile
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
@@ -15,6 +17,8 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 
 from lungct_tools.commandline import find_run
+from lungct_tools.dicomout.assessment import Slice, roll_up
+from lungct_tools.dicomout.evidence import build_map
 from lungct_tools.dicomout.objects import build_objects
 from lungct_tools.page.browser import FLAGS, find_chromium
 from tests.dicomout.conftest import assess, overlay  # noqa: F401 - fixtures
@@ -27,7 +31,17 @@ pytestmark = pytest.mark.timeout(1200)
 PACKAGE = "@ohif/app@3.12.10"
 RENDERING = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
 SERIES = draw_series(12, name="ohif")
+REFUSED = 4  # number of the slice of which nothing is said
 PATIENCE_S = 240
+# Where the highest value of each slice is in the map that is laid over the images, in the order of its volume.
+PEAKS = """
+const map = cornerstone.cache.getVolumes().find(({volumeId}) => volumeId.startsWith("pmap"));
+const values = map.voxelManager.getCompleteScalarDataArray(), [columns, rows, slices] = map.dimensions;
+return Array.from({length: slices}, (_, at) => {
+  const slice = values.slice(at * rows * columns, (at + 1) * rows * columns);
+  return slice.every((value) => value === slice[0]) ? null : slice.indexOf(slice.reduce((a, b) => Math.max(a, b)));
+});
+"""
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +58,18 @@ def build(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def address(build, assess, overlay, tmp_path_factory):  # noqa: F811 - the fixtures
+def assessment(assess):  # noqa: F811 - the fixture
+    """Of a series with one slice that was refused."""
+    found = assess(SERIES)
+    header = found.slices[REFUSED].header
+    refused = Slice(header, {"file": "refused.dcm", "error": "corrupt_image", "message": "The pixels cannot be read."})
+    slices = [*found.slices[:REFUSED], refused, *found.slices[REFUSED + 1 :]]
+    return replace(found, slices=slices, rollup=roll_up(slices, found.algorithm.classes))
+
+
+@pytest.fixture(scope="module")
+def address(build, assessment, overlay, tmp_path_factory):  # noqa: F811 - the fixture
     """The viewer on a study with our results; the map at the slices' size, as OHIF loads no other."""
-    assessment = assess(SERIES)
     bodies = dict(zip((each.uid for each in assessment.slices), SERIES, strict=True))
     pictures = {each.uid: overlay(bodies[each.uid]) for each in assessment.peaks()}
     results = [made.body for made in build_objects(assessment, pictures, "full")]
@@ -101,6 +124,10 @@ class Viewer:
 
         self.until(skip, "the tour is skipped")
 
+    def run(self, script):
+        """What a script returns in the page."""
+        return self._driver.execute_script(script)
+
     def press(self, path):
         """Click the element at an XPath."""
 
@@ -152,12 +179,16 @@ def test_ohif_draws_the_regions_of_the_report_and_lists_its_slices(viewer):
     assert viewer.faults() == []
 
 
-def test_ohif_lays_the_map_over_the_images(viewer):
+def test_ohif_lays_each_frame_of_the_map_over_its_slice(viewer, assessment):
     viewer.press("//*[@data-cy='dataOverlayMenu-default-btn']")
     viewer.press("//button[contains(., 'Foreground')]")
     viewer.press("//button[@role='combobox'][contains(., 'SELECT A FOREGROUND')]")
     viewer.press("//*[@role='option' or @role='menuitem'][contains(., 'LungServe map')]")
     viewer.until(lambda: viewer.shown("Control threshold"), "the map lies there")
+    data = build_map(assessment, "full")
+    frames = np.frombuffer(data.FloatPixelData, "<f4").reshape(len(SERIES), -1)
+    expected = [None if number == REFUSED else int(frame.argmax()) for number, frame in enumerate(frames)]
+    viewer.until(lambda: viewer.run(PEAKS) == expected, "each frame lies over its slice")
     viewer.keep("map")
     assert viewer.faults() == []
 
