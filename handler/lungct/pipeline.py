@@ -66,7 +66,7 @@ class Batch(NamedTuple):
 
 
 class Pipeline:
-    """Scores batches with one engine. Keeps nothing about a request; safe to call from one thread at a time.
+    """Scores batches with one engine. Keeps nothing about a request; safe to call from several threads.
 
     Attributes:
         broken: the engine failed and cannot give the golden answers any more: a new process is needed.

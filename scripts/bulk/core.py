@@ -27,7 +27,8 @@ from lungct_tools.server.modelconfig import FILE, check_settings, read_settings
 from lungct_tools.server.seal import BUILD, ArchiveError, find_seal, read_hash, take
 
 BATCH = 32  # slices a forward pass: a larger one computes no faster, and would hold more files
-CALLERS = 2 * BATCH  # files of the next batch are read while one is scored
+TURNS = 2  # batches under way: one's first slices are decoded while the other's last ones are in the network
+CALLERS = (TURNS + 1) * BATCH  # files of the next batch are read meanwhile
 
 
 class BrokenError(ServerError):
@@ -47,8 +48,9 @@ class Core:
         self.tallies: dict[str, int] = {}
         self._pipeline = pipeline
         self._waiting: SimpleQueue[tuple[Job, Future[Reply]] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="core", daemon=True)
-        self._thread.start()
+        self._threads = [threading.Thread(target=self._work, name=f"core {turn}", daemon=True) for turn in range(TURNS)]
+        for thread in self._threads:
+            thread.start()
 
     def contract(self) -> dict[str, Any]:
         """model.json and the engine, as a server tells them."""
@@ -70,9 +72,10 @@ class Core:
         return document
 
     def close(self) -> None:
-        """End the thread once it has answered what was asked before."""
+        """End the threads once they have answered what was asked before."""
         self._waiting.put(None)
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     def _work(self) -> None:
         while (first := self._waiting.get()) is not None:
@@ -87,6 +90,7 @@ class Core:
             else:
                 for (_, answer), reply in zip(batch, replies, strict=True):
                     answer.set_result(reply)
+        self._waiting.put(None)  # for the other threads
 
     def _take(self, most: int) -> Iterator[tuple[Job, Future[Reply]]]:
         """What waits now, up to so many."""

@@ -9,23 +9,21 @@ import pytest
 
 from lungct.pipeline import Job
 from lungct_client import RefusedError
-from lungct_tools.bulk.core import Core, find_model, open_model
+from lungct_tools.bulk.core import TURNS, Core, find_model, open_model
 from lungct_tools.server.seal import ArchiveError
 from tests.conftest import MODEL
 from tests.support.calls import wait_until
 
 
 def test_callers_become_batches_and_each_has_its_own_answer(pipeline, slices):
-    sizes, scored = [], pipeline.score
-    entered, release = threading.Event(), threading.Event()
+    sizes, scored, release = [], pipeline.score, threading.Event()
 
     class Slow:
         broken = False
 
         def score(self, jobs):
-            entered.set()
-            release.wait(60)
             sizes.append(len(jobs))
+            release.wait(60)
             return scored(jobs)
 
     core, found = Core(Slow(), "model"), {}
@@ -37,16 +35,17 @@ def test_callers_become_batches_and_each_has_its_own_answer(pipeline, slices):
             found[number] = error.code
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(6)]
-    threads[0].start()
-    assert entered.wait(60), "the first one is a batch of its own"
-    for thread in threads[1:]:
+    for number in range(TURNS):
+        threads[number].start()
+        wait_until(lambda number=number: sizes == [1] * (number + 1), 60, "a batch of its own")
+    for thread in threads[TURNS:]:
         thread.start()
-    wait_until(lambda: core._waiting.qsize() == 5, 60, "all wait")
+    wait_until(lambda: core._waiting.qsize() == 6 - TURNS, 60, "all wait")
     release.set()
     for thread in threads:
         thread.join()
     core.close()
-    assert sizes == [1, 5]
+    assert sizes == [*[1] * TURNS, 6 - TURNS]
     expected = [
         json.loads(scored([job]).replies[0].body)["label"] for job in (Job({"body": body}, {}) for body in slices)
     ]

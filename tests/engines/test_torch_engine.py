@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -67,6 +69,15 @@ def test_a_full_bucket_goes_to_the_network_before_more_slices_are_drawn(folder, 
 
     assert len(engine.predict(draw()).logits) == 3
     assert events == ["draw 0", "draw 1", "run 2", "draw 2", "run 1"]
+
+
+def test_threads_take_turns_and_each_has_its_own_answers(folder, inputs):
+    engine = TorchEngine(folder, buckets=(4,))
+    parts = [inputs[at : at + 3] for at in range(3)]
+    alone = [engine.predict(part).logits for part in parts]
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(lambda turn: engine.predict(parts[turn % 3]).logits, range(12)))
+    assert all(np.array_equal(found, alone[turn % 3]) for turn, found in enumerate(together))
 
 
 def test_answers_stay_when_the_next_batch_is_scored(folder, inputs):

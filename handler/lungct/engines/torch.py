@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +64,7 @@ class TorchEngine:
         self._lanes: dict[int, _Lane] = {}
         self._classes = len(folder.contract.classes)
         shape = (self._buckets[-1] if self._buckets else AT_ONCE, 1, folder.contract.size, folder.contract.size)
+        self._lock = Lock()  # one place for inputs
         self._host = torch.zeros(shape, dtype=torch.uint8, pin_memory=gpu)  # pinned: a GPU fetches from it by itself
         self.kind = "torch" if self._dtype == torch.float32 else "torch-gpu"
         self.name = f"torch-{self._device.type}-{PRECISIONS[self._dtype]}"
@@ -71,11 +73,13 @@ class TorchEngine:
     def predict(self, inputs: Iterable[npt.NDArray[np.uint8]]) -> Prediction:
         """(1, S, S) uint8 each -> Prediction of as many rows, fp32; more than the largest bucket go in parts.
 
-        A slice is in its place for the network as soon as it is drawn, while the iterator makes the next.
+        A slice is in its place for the network as soon as it is drawn, while the iterator makes the next. May be called
+        from several threads; they take turns.
         """
         drawn, parts = iter(inputs), []
-        while count := self._fill(drawn):
-            parts.append(self._run(count))
+        with self._lock:
+            while count := self._fill(drawn):
+                parts.append(self._run(count))
         answers = np.concatenate(parts)
         logits, features, maps = np.split(answers, [self._classes, self._classes + FEATURES], axis=1)
         cells = math.isqrt(maps.shape[1] // self._classes)
