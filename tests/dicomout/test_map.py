@@ -148,7 +148,8 @@ def test_a_slice_of_which_nothing_is_said_has_a_frame_of_padding_and_moves_no_ot
     )
     assert name_sources(data) == name_sources(unpadded)
     assert np.array_equal(stored[[0, 2]], expected[[0, 2]])
-    assert (stored[1] == data.FloatPixelPaddingValue).all() and stored[[0, 2]].min() > data.FloatPixelPaddingValue
+    assert (stored[1] == data.FloatPixelPaddingValue).all()
+    assert stored[[0, 2]].min() > data.FloatPixelPaddingValue
     values = data.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence[0]
     assert values.DoubleFloatRealWorldValueFirstValueMapped == stored[[0, 2]].min()
     assert "FloatPixelPaddingValue" not in unpadded
