@@ -9,6 +9,7 @@ import pytest
 from lungct.errors import LungCTError
 from lungct.exchange import oip
 from lungct.exchange.request import parse
+from lungct.window import Window
 from tests.support.tensors import binary
 from tests.support.tensors import oip as ask
 
@@ -28,6 +29,18 @@ def refused(document, match=None):
 def test_a_request_is_one_bytes_tensor_with_options_as_parameters():
     request = parse({"body": ask()}, {}, CLASSES)
     assert (request.body, request.heatmap, request.protocol, request.inference_id) == (b"file", "always", "oip", "7")
+
+
+def test_options_may_stand_in_the_parameters_of_the_input():
+    document = ask(parameters={"window": "40,400", "heatmap": "abnormal", "content_type": "base64"})
+    request = parse({"body": document}, {}, CLASSES)
+    assert (request.window, request.heatmap) == (Window(40, 400), "always")  # the request's own before the input's
+
+
+@pytest.mark.parametrize("parameters", [["heatmap"], "heatmap=always", 7])
+def test_parameters_that_are_no_object_are_refused(parameters):
+    assert refused({**ask(), "parameters": parameters}, "parameters") == "bad_option"
+    assert refused(ask(parameters=parameters), "parameters") == "bad_option"
 
 
 def test_the_reply_is_json_whatever_else_is_accepted():

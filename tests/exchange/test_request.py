@@ -121,6 +121,21 @@ def test_no_bytes_is_an_empty_body_and_says_how_to_send_them(row):
     assert refused(row) == "empty_body"
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"data": b""},
+        {"body": {"data": ""}},
+        {"body": b'{"data": ""}'},
+        {"body": {"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [""]}]}},
+    ],
+)
+def test_an_empty_file_that_arrived_is_told_nothing_of_curl(row):
+    with pytest.raises(LungCTError) as caught:
+        parse(row, {}, CLASSES)
+    assert (caught.value.code, "curl" in caught.value.message) == ("empty_body", False)
+
+
 def test_json_without_a_file_is_an_empty_body_and_a_json_file_is_no_slice():
     declared = {"Content-Type": "application/json; charset=utf-8"}
     assert refused({"body": b'{"heatmap": "none"}'}, declared) == "empty_body"

@@ -86,6 +86,12 @@ def test_of_files_that_were_joined_none_is_scored_in_silence(kind, joint):
     assert (error.code, "several pictures" in error.message) == ("unsupported_format", True)
 
 
+def test_a_bitmap_that_says_no_length_is_one_picture():
+    """As some programs write it; what it says of its length nobody else reads."""
+    body = WHOLE["BMP"]
+    assert read(body[:2] + bytes(4) + body[6:]).pixels.shape == GRAY.shape
+
+
 @pytest.mark.parametrize("kind", WHOLE)
 def test_what_is_no_file_behind_a_file_is_passed_over(kind):
     for rest in (b"\0" * 300, b"\r\n", bytes(range(256))):

@@ -36,6 +36,7 @@ LOSSY_HU = {
     uid.HTJ2K: 4,
 }
 SIGNED = HU.astype(np.int16)
+HU_UP = [(HU + 1024 + 10 * i).astype(np.uint16) for i in range(3)]  # three frames as they are stored
 END = b"\xff\xd9"  # of every stream but RLE's
 ENCAPSULATED = [s for s in SYNTAXES.values() if s.plugin and s.uid != uid.RLELossless]
 
@@ -194,8 +195,7 @@ def test_a_single_frame_needs_no_right_extended_offset_table_either():
 
 
 def test_as_many_fragments_as_frames_are_one_each_whatever_the_offset_table_says():
-    stored = np.stack([(HU + 1024 + 10 * i).astype(np.uint16) for i in range(3)])
-    data = dcmread(io.BytesIO(build_ct(stored, uid.RLELossless)))
+    data = dcmread(io.BytesIO(build_ct(np.stack(HU_UP), uid.RLELossless)))
     fragments = [find_frame(data.PixelData, i, 3) for i in range(3)]
     table = b"".join(value.to_bytes(4, "little") for value in (0, 2, 4))
     right = encapsulate(fragments, has_bot=True)
@@ -203,6 +203,19 @@ def test_as_many_fragments_as_frames_are_one_each_whatever_the_offset_table_says
     assert right[:8] == b"\xfe\xff\x00\xe0\x0c\0\0\0"
     for pixel_data in (data.PixelData, enclose(*fragments)):
         data.PixelData = pixel_data
+        for frame in range(3):
+            assert np.array_equal(read(save(data), frame=frame).pixels, LUNG.render(HU + 10 * frame))
+
+
+@pytest.mark.parametrize("syntax", [uid.JPEGLossless, uid.JPEGLSLossless, uid.JPEG2000Lossless], ids=lambda s: s.name)
+def test_frames_of_several_fragments_begin_where_their_codestreams_do(syntax):
+    frames = [find_frame(dcmread(io.BytesIO(build_ct(HU_UP[i], syntax))).PixelData, 0, 1) for i in range(3)]
+    data = describe_ct(np.stack(HU_UP))
+    data.file_meta.TransferSyntaxUID = syntax
+    fragments = [part for frame in frames for part in (frame[:100], frame[100:300], frame[300:])]
+    for table in (b"", b"".join(value.to_bytes(4, "little") for value in (0, 7, 14)), bytes(12)):
+        data.PixelData = enclose(table, *fragments)
+        data["PixelData"].VR = "OB"
         for frame in range(3):
             assert np.array_equal(read(save(data), frame=frame).pixels, LUNG.render(HU + 10 * frame))
 

@@ -35,7 +35,7 @@ class Tensor(NamedTuple):
 
     Attributes:
         body: the file.
-        parameters: those of the request, options among them.
+        parameters: those of the input and of the request, which goes before, options among them.
         outputs: names that were asked for, in that order; (): all.
         binary: the file came as it is behind the JSON, not in base64 inside it.
     """
@@ -62,12 +62,12 @@ def read(request: Mapping[str, Any]) -> Tensor:
     if len(elements) != 1 or isinstance(elements[0], list):
         raise LungCTError("bad_option", f"{WANTED} One request is one slice; the server batches.")
     _check_shape(tensor.get("shape"))
-    parameters = request.get("parameters")
+    parameters = {**_read_parameters(tensor), **_read_parameters(request)}
     element = elements[0]
     binary = isinstance(element, bytes)
     return Tensor(
         element if binary else base64text.decode(element, "The BYTES element"),
-        parameters if isinstance(parameters, Mapping) else {},
+        parameters,
         _read_outputs(request.get("outputs")),
         binary,
     )
@@ -155,6 +155,14 @@ def _build(name: str, scored: Mapping[str, Any], classes: Sequence[str]) -> dict
     datatype, select = OUTPUTS[name]
     data = select(scored, classes)
     return {"name": name, "datatype": datatype, "shape": [len(data)], "data": data}
+
+
+def _read_parameters(holder: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters of a request or an input; LungCTError bad_option where they are no object."""
+    found = holder.get("parameters")
+    if not isinstance(found, Mapping | None):
+        raise LungCTError("bad_option", 'parameters are an object, such as {"heatmap": "always"}.')
+    return found or {}
 
 
 def _check_shape(shape: Any) -> None:

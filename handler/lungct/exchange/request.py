@@ -11,7 +11,7 @@ from typing import Any
 from lungct.errors import LungCTError
 from lungct.exchange import accept, base64text, document, form, oip
 from lungct.heatmap import COLORMAPS, METHODS
-from lungct.pixels import Asked
+from lungct.pixels import EMPTY, Asked
 from lungct.window import Window
 
 NO_BODY = (
@@ -110,7 +110,8 @@ def parse(row: Mapping[str, Any], headers: Mapping[str, Any], classes: tuple[str
             "The body arrived as text. Send the file's bytes with Content-Type: application/octet-stream.",
         )
     if not body:
-        raise LungCTError("empty_body", NO_BODY)
+        arrived = found is not None or field not in (None, "body")  # in JSON or a form, with nothing in it
+        raise LungCTError("empty_body", EMPTY if arrived else NO_BODY)
     if named.get("explain") == "True":  # TorchServe adds this on /explanations
         options["heatmap"] = "always"
     picture = accept.JSON if asked else accept.choose(named.get("accept", ""))  # Open Inference Protocol is JSON

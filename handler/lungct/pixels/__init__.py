@@ -4,9 +4,9 @@ Nothing in here knows the network. Files whose decoding could crash or stall are
 """
 
 from lungct.pixels import wire
-from lungct.pixels.formats import find_text, is_known
+from lungct.pixels.formats import EMPTY, find_text, is_known
 from lungct.pixels.image import Slice, decode, measure
 from lungct.pixels.reader import inflate, prove, warm
 from lungct.pixels.rendering import Asked
 
-__all__ = ["Asked", "Slice", "decode", "find_text", "inflate", "is_known", "measure", "prove", "warm", "wire"]
+__all__ = ["EMPTY", "Asked", "Slice", "decode", "find_text", "inflate", "is_known", "measure", "prove", "warm", "wire"]

@@ -26,6 +26,7 @@ _VOLUME = "A volume file does not say how its slices were shown; export the slic
 _DOCUMENT = "A document or web page is no slice; send the image file itself."
 _JSON = 'A JSON file is no slice; send the image file itself, or as {"data": "<the file in base64>"}.'
 _EXPORT = "is not read; export the slice as DICOM or as 8-bit gray PNG."
+EMPTY = "The file is empty; send the slice itself."
 SEVERAL = "The file holds several pictures; send one slice a request."
 REFUSED = (
     (0, b"PK\x03\x04", _ARCHIVE),
@@ -112,7 +113,8 @@ def holds_more(body: bytes, kind: str) -> bool:
     if kind == "PNG" and (at := body.find(_PNG_END)) > 0:
         end = at + len(_PNG_END)
     if kind in ("BMP", "WEBP"):  # which say how long they are; WebP without the 8 bytes before it
-        end = int.from_bytes(body[2:6], "little") if kind == "BMP" else int.from_bytes(body[4:8], "little") + 8
+        # some bitmaps say 0
+        end = int.from_bytes(body[2:6], "little") or end if kind == "BMP" else int.from_bytes(body[4:8], "little") + 8
     return is_known(body[end : end + 512].lstrip(_JOINTS))
 
 

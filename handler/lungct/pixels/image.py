@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from lungct.errors import LungCTError
 from lungct.pixels import plain, raster, reader
-from lungct.pixels.formats import SEVERAL, holds_more, measure_plain, recognise
+from lungct.pixels.formats import EMPTY, SEVERAL, holds_more, measure_plain, recognise
 from lungct.pixels.rendering import Acquisition, Asked, Plane, Rule, Terms, check_size
 from lungct.settings import Settings
 from lungct.window import LUNG, Window
@@ -78,7 +78,7 @@ def decode(body: bytes, window: Asked, frame: int | None, default: Window, setti
             unsupported_dicom.
     """
     if not body:
-        raise LungCTError("empty_body", "The file is empty; send the slice itself.")
+        raise LungCTError("empty_body", EMPTY)
     if len(body) > settings.max_bytes:
         raise LungCTError("too_many_bytes", f"The file is larger than {settings.max_bytes} bytes; send one slice.")
     kind = recognise(body)

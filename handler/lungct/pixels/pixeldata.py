@@ -55,6 +55,7 @@ SYNTAXES = {
 DECODER_DEPENDENCIES = {uid.JPEGExtended12Bit: ("gdcm>=3.0.10",)}
 END = b"\xff\xd9"  # marker that ends a stream of JPEG, JPEG-LS and JPEG 2000
 MOST_ZEROS = 4  # before it
+BEGIN = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51")  # of the same, and of no fragment within one: none is in coded data
 OPTIONS = {  # of pydicom's decoders, by keyword
     "Rows": "rows",
     "Columns": "columns",
@@ -180,11 +181,17 @@ def list_streams(frame: bytes) -> list[bytes]:
 def find_frame(pixel_data: bytes, index: int, frames: int) -> bytes | None:
     """The codestream of a frame where no offset table is needed to find it, as tables are often wrong; else None.
 
-    A single frame is all its fragments, and as many fragments as frames are one each (PS3.5 A.4). The table is the item
-    before them; where there are no more items than frames, the file was written without.
+    A single frame is all its fragments, and as many fragments as frames are one each (PS3.5 A.4); of more, those that
+    begin a codestream begin a frame. The table is the item before them; where there are no more items than frames, the
+    file was written without.
     """
     items = list(generate_fragments(io.BytesIO(pixel_data)))
     fragments = items if len(items) == frames else items[1:]
     if frames == 1:
         return b"".join(fragments)
-    return fragments[index] if len(fragments) == frames else None
+    if len(fragments) == frames:
+        return fragments[index]
+    starts = [at for at, fragment in enumerate(fragments) if fragment.startswith(BEGIN)]
+    if len(starts) != frames or starts[0]:
+        return None
+    return b"".join(fragments[slice(*[*starts, None][index : index + 2])])
