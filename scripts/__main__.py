@@ -48,7 +48,7 @@ def main() -> int:
             print(f"lungct {words[0]}: {lacking}", file=sys.stderr)
             return 2
     sys.argv = [f"lungct {words[0]}", *words[1:]]  # what argparse shows as the program
-    # Of it and all that it starts, nginx and Java among them: a dump holds slices and keys, and would fill the run folder.
+    # Nor of what it starts, nginx and Java: a dump holds slices and keys, and would fill the run folder.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     try:
         return int(import_module(f"lungct_tools.{COMMANDS[words[0]]}").main() or 0)

@@ -48,7 +48,7 @@ class Supervisor:
         self._told = ""
 
     def run(self) -> int:
-        """0 after a drain, 1 when nginx could not start, or after a fault of our own, ANEW where another has to start."""
+        """0 after a drain, 1 when nginx could not start or after a fault of our own, ANEW where another is to start."""
         run = self._nginx.instance.run
         self._sidecar = Sidecar(self._nginx.socket, self._route, self._readiness, self._renew)
         self._sidecar.start()
@@ -102,6 +102,8 @@ class Supervisor:
                 if deputised and (turned or now - looked >= CHECK_S):
                     acting, looked = check_ready(self._route.server), now
                 self._readiness.reason = acting if deputised else reason
+                if checked == now:
+                    self._tend(instance, ready=reason is None)
                 relieve(instance, ready=reason is None)
                 if self._watchdog.is_due(sick, running, now):
                     self._tell(f"restarting the server: {sick}")
@@ -116,13 +118,15 @@ class Supervisor:
         """Why the server is not ready, and why it is sick; None where it is not."""
         reason = check_ready(instance)
         # Fewer workers than wanted are better than none for the time of a restart.
-        sick = check_ready(instance, workers=1) if reason else None
+        return reason, check_ready(instance, workers=1) if reason else None
+
+    def _tend(self, instance: Instance, ready: bool) -> None:
+        """Take its token over, and see to its workers. One that hangs lets this wait, so it comes after what is told."""
         self._renew()
         with suppress(*UNREADY):
             self._staff.limit(instance)
-            if reason is None:
+            if ready:
                 self._staff.keep(instance)
-        return reason, sick
 
     def _turn(self, route: Route) -> bool:
         """Have nginx and the sidecar take this route; whether they had another one before."""

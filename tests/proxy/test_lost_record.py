@@ -38,6 +38,5 @@ def test_a_run_folder_that_was_removed_whole_has_its_record_again(tmp_path):
         shutil.rmtree(run)
         assert supervisor._read_instance() == instance
         assert Instance.read(run) == instance
-        reason, sick = supervisor._check(instance)
-        assert reason
-        assert sick
+        assert all(supervisor._check(instance)), "neither ready nor well"
+        supervisor._tend(instance, ready=False)
