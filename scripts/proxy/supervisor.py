@@ -121,7 +121,7 @@ class Supervisor:
         return reason, check_ready(instance, workers=1) if reason else None
 
     def _tend(self, instance: Instance, ready: bool) -> None:
-        """Take its token over, and see to its workers. One that hangs lets this wait, so it comes after what is told."""
+        """Take its token over, and see to its workers. One that hangs lets this wait: so, last."""
         self._renew()
         with suppress(*UNREADY):
             self._staff.limit(instance)
