@@ -29,16 +29,17 @@ def dumping():
 @pytest.mark.server
 def test_crashes_leave_one_report_and_nothing_of_what_was_in_memory(dumping, store, tmp_path):
     start = ("serve", "--run", tmp_path, "--store", store, "--ports", *find_ports(5))
-    for _ in range(2):
-        started = run_script(*start)
-        assert started.returncode == 0, started.stderr
-        instance = Instance.read(tmp_path)
-        worker, java = Client(instance).describe()["workers"][0]["pid"], psutil.Process(instance.pid)
-        for pid in (worker, java.pid):
-            assert psutil.Process(pid).rlimit(LIMIT)[0] == 0
-        os.kill(java.pid, signal.SIGSEGV)
-        wait_until(lambda: not instance.running, 60, "it has crashed")  # noqa: B023 -- waited for here
-    assert run_script("stop", "--run", tmp_path).returncode == 0
+    try:
+        for _ in range(2):
+            started = run_script(*start)
+            assert started.returncode == 0, started.stderr
+            instance = Instance.read(tmp_path)
+            worker = Client(instance).describe()["workers"][0]["pid"]
+            assert [psutil.Process(pid).rlimit(LIMIT)[0] for pid in (worker, instance.pid)] == [0, 0]
+            os.kill(instance.pid, signal.SIGSEGV)
+            wait_until(lambda: not instance.running, 60, "it has crashed")  # noqa: B023 -- waited for here
+    finally:
+        assert run_script("stop", "--run", tmp_path).returncode == 0
     left = {path.name for path in tmp_path.iterdir()}
     assert "crash.log" in left
     assert not {name for name in left if name.startswith(("core", "hs_err"))}
