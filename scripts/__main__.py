@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 import tomllib
 from importlib import import_module
@@ -47,6 +48,8 @@ def main() -> int:
             print(f"lungct {words[0]}: {lacking}", file=sys.stderr)
             return 2
     sys.argv = [f"lungct {words[0]}", *words[1:]]  # what argparse shows as the program
+    # Nor of what it starts, nginx and Java: a dump holds slices and keys, and would fill the run folder.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     try:
         return int(import_module(f"lungct_tools.{COMMANDS[words[0]]}").main() or 0)
     except ClientError as error:

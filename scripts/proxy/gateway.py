@@ -26,14 +26,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from lungct_client import ServerError
-from lungct_tools.commandline import add_run_option, make_parser
+from lungct_tools.commandline import add_run_option, compose, make_parser
 from lungct_tools.proxy.guard import keep_guard, start_supervisor, write_order
 from lungct_tools.proxy.keeper import end_left
 from lungct_tools.proxy.keys import add_clients_option, read_clients, write_clients
 from lungct_tools.proxy.nginx import GatewayError, Nginx, make_certificate
 from lungct_tools.proxy.plain import WARNING, check_address, read_proxies
 from lungct_tools.proxy.record import Record, find, reload
-from lungct_tools.proxy.supervisor import Supervisor
+from lungct_tools.proxy.supervisor import ANEW, Supervisor
 from lungct_tools.server import scribe
 from lungct_tools.server.deputy import find_route
 from lungct_tools.server.instance import Instance
@@ -201,7 +201,12 @@ def main() -> int:
         run = resolve(run)
         nginx, record, door = set_up(args, run)
         if args.foreground:
-            return Supervisor(nginx, record, args.guarded).run()
+            if args.guarded:
+                write_order(run, sys.argv[1:-2])  # as start_supervisor says it; the folder may be another
+            code = Supervisor(nginx, record, args.guarded).run()
+            if code == ANEW:
+                os.execv(sys.executable, compose("gateway", *sys.argv[1:]))  # noqa: S606 -- as it was asked for
+            return code
         known = read_clients(args.clients)
         write_order(run, sys.argv[1:])
         if not reload(run):

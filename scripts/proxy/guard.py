@@ -96,7 +96,7 @@ def keep_guard(run: Path) -> int:
                 pause = min(2 * pause, LONGEST_S)
             tried = True
             child = try_again(run) or child
-    if child and child.poll() is None and find(run) is None:  # it was about to come up
+    if child and child.poll() is None and find(run) is None and (run / ORDER).exists():  # it was about to come up
         child.terminate()
     (run / GUARD).unlink(missing_ok=True)
     return 0

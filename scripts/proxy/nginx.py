@@ -6,6 +6,7 @@ import os
 import pwd
 import re
 import shutil
+import ssl
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -123,6 +124,9 @@ class Nginx:
         for path in filter(None, paths):
             if odd := re.findall(r"""["'\\$*?\[\],\x00-\x1f]""", str(path)):
                 raise GatewayError(f"nginx cannot be told of {path} for its {odd[0]!r}; choose another path.")
+        for path in filter(None, (*self.logs, self.certificate, self.certificate_key)):
+            if path.is_fifo():
+                raise GatewayError(f"{path} is a pipe, at which nginx would wait; move it away.")
         fresh = self.folder / "nginx.conf.wanted"
         write_whole(fresh, fill(TEMPLATE, values))
         self.write_route()
@@ -213,10 +217,11 @@ def find_program(name: str, package: str) -> str:
 def make_certificate(folder: Path) -> tuple[Path, Path]:
     """A self-signed certificate for localhost and its key, for trials; made again when a week or less is left."""
     certificate, key = folder / "certificate.pem", folder / "certificate.key"
-    week = str(7 * 24 * 3600)
-    check = ["openssl", "x509", "-checkend", week, "-noout", "-in", str(certificate)]
-    if certificate.is_file() and subprocess.run(check, capture_output=True, check=False).returncode == 0:
-        return certificate, key
+    pair = (certificate, key)
+    if lasts(*pair):
+        return pair
+    for path in pair:  # openssl follows a link there, and waits at a pipe
+        path.unlink(missing_ok=True)
     names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
     make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     make += ["-days", "90", "-subj", "/CN=localhost", "-addext", names, "-out", str(certificate), "-keyout", str(key)]
@@ -225,4 +230,16 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
     except (OSError, subprocess.CalledProcessError) as error:
         raise GatewayError("openssl could not make a certificate; give one with --certificate.") from error
     key.chmod(0o600)
-    return certificate, key
+    return pair
+
+
+def lasts(certificate: Path, key: Path) -> bool:
+    """Whether these are a certificate for a week and more, and its key."""
+    if not (certificate.is_file() and key.is_file()):
+        return False
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except OSError:
+        return False
+    check = ["openssl", "x509", "-checkend", str(7 * 24 * 3600), "-noout", "-in", str(certificate)]
+    return subprocess.run(check, capture_output=True, check=False).returncode == 0

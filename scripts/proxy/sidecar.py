@@ -40,6 +40,8 @@ OURS = {
 }  # what the second attempt sets itself
 COPY = "/copy"  # before the path of one of them
 KEPT = ("Content-Type", "X-Research-Use-Only", SCORE_HEADER)  # of the reply
+# It has room for 8 kB of headers together, nginx for as much of each.
+UNREADABLE = ("bad_request", "The server could not read the request; send fewer headers, or shorter ones.")
 NOBODY = {"X-Answered-By": "gateway"}  # no model has answered
 
 
@@ -179,7 +181,8 @@ class _Answer(BaseHTTPRequestHandler):
             try:
                 answer = client.call("POST", "inference", self.path, data=body, headers=headers)
             except RefusedError as error:
-                self._refuse(error.status, error.code, str(error), told)
+                ours = error.code.islower()  # TorchServe's own are names of its exceptions
+                self._refuse(error.status, *((error.code, str(error)) if ours else UNREADABLE), told)
             except (ServerError, TokenError) as error:
                 if client is own and isinstance(error, ServerBusy):
                     break

@@ -13,7 +13,7 @@ from lungct_client import ServerError
 from lungct_client.address import RECORD as INSTANCE
 from lungct_tools.proxy.guard import Watch
 from lungct_tools.proxy.keeper import Keeper
-from lungct_tools.proxy.nginx import Nginx
+from lungct_tools.proxy.nginx import GatewayError, Nginx
 from lungct_tools.proxy.record import RECORD, Record, find
 from lungct_tools.proxy.sidecar import Readiness, Sidecar
 from lungct_tools.proxy.staff import Staff
@@ -22,7 +22,9 @@ from lungct_tools.proxy.watchdog import Watchdog, restart
 from lungct_tools.server.deputy import Route, find_route
 from lungct_tools.server.health import UNREADY, check_ready
 from lungct_tools.server.instance import Instance
+from lungct_tools.server.runfolder import claim
 
+ANEW = 3  # its folder was removed: nothing that it could write there would be enough
 LOOK_S, CHECK_S = 0.5, 5.0  # how often the processes are looked at, and a canary slice is scored
 
 
@@ -40,12 +42,13 @@ class Supervisor:
         self._staff = Staff()
         self._readiness = Readiness()
         self._guard = Watch(nginx.instance.run) if guarded else None
-        self._ended, self._failed = threading.Event(), threading.Event()
+        self._ended = threading.Event()
+        self._code = 0  # but 0: it ends without a drain
         self._renewing, self._restarting = threading.Lock(), threading.Lock()
         self._told = ""
 
     def run(self) -> int:
-        """0 after a drain, 1 when nginx could not start, or after a fault of our own."""
+        """0 after a drain, 1 when nginx could not start or after a fault of our own, ANEW where another is to start."""
         run = self._nginx.instance.run
         self._sidecar = Sidecar(self._nginx.socket, self._route, self._readiness, self._renew)
         self._sidecar.start()
@@ -58,7 +61,7 @@ class Supervisor:
             threading.Thread(target=self._watch_server, daemon=True).start()
             code = self._keep()
             with self._restarting:  # it leaves off by itself
-                if not self._failed.is_set():
+                if not self._code:
                     (run / RECORD).unlink(missing_ok=True)  # else the guard starts another supervisor
             return code
         finally:
@@ -76,7 +79,7 @@ class Supervisor:
                     self._guard.tend()
                 if find(self._nginx.instance.run) is None:  # damaged: without it nobody could drain this gateway
                     self._record.write(self._nginx.instance.run)
-        return 1 if self._failed.is_set() else self._drain()
+        return self._code or self._drain()
 
     def _watch_server(self) -> None:
         """Check the server until the end. A fault of our own ends the supervisor, so that another one starts."""
@@ -86,6 +89,10 @@ class Supervisor:
             sick: str | None = None
             while not self._ended.wait(LOOK_S):
                 now, instance = time.monotonic(), self._read_instance()
+                if instance.keys.is_file() and not self._nginx.folder.is_dir():
+                    self._code = ANEW
+                    self._ended.set()
+                    return
                 running, turned = instance.running, self._turn(find_route(instance))
                 if not running:
                     reason = sick = "TorchServe does not run"
@@ -95,13 +102,15 @@ class Supervisor:
                 if deputised and (turned or now - looked >= CHECK_S):
                     acting, looked = check_ready(self._route.server), now
                 self._readiness.reason = acting if deputised else reason
+                if checked == now:
+                    self._tend(instance, ready=reason is None)
                 relieve(instance, ready=reason is None)
                 if self._watchdog.is_due(sick, running, now):
                     self._tell(f"restarting the server: {sick}")
                     with self._restarting:
                         restart(instance, self._record.supervised, self._ended)
         except Exception:  # noqa: BLE001 -- told, and the end of the process
-            self._failed.set()
+            self._code = 1
             self._ended.set()
             traceback.print_exc()
 
@@ -109,13 +118,15 @@ class Supervisor:
         """Why the server is not ready, and why it is sick; None where it is not."""
         reason = check_ready(instance)
         # Fewer workers than wanted are better than none for the time of a restart.
-        sick = check_ready(instance, workers=1) if reason else None
+        return reason, check_ready(instance, workers=1) if reason else None
+
+    def _tend(self, instance: Instance, ready: bool) -> None:
+        """Take its token over, and see to its workers. One that hangs lets this wait: so, last."""
         self._renew()
         with suppress(*UNREADY):
             self._staff.limit(instance)
-            if reason is None:
+            if ready:
                 self._staff.keep(instance)
-        return reason, sick
 
     def _turn(self, route: Route) -> bool:
         """Have nginx and the sidecar take this route; whether they had another one before."""
@@ -141,6 +152,7 @@ class Supervisor:
                 self._known = found
             elif self._known.running:
                 with suppress(OSError):  # a full disk: at the next look
+                    claim(self._known.run)  # which may be gone whole; without keys and canary the watchdog is due
                     self._known.write()
                     self._tell(f"{self._known.run / INSTANCE} was gone while the server runs; it is there again.")
             else:
@@ -158,7 +170,7 @@ class Supervisor:
 
     def _renew(self) -> None:
         """Give nginx the token of the TorchServe that it asks, if that has another one now."""
-        with self._renewing, suppress(OSError):  # on a full disk the sidecar's second attempts go on
+        with self._renewing, suppress(OSError, GatewayError):  # a full disk, or a key that is gone
             if self._nginx.take(self._route).write_token():
                 self._keeper.send(signal.SIGHUP)
 

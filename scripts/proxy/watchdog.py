@@ -13,7 +13,7 @@ import threading
 
 from lungct_tools.commandline import compose
 from lungct_tools.server.instance import Instance
-from lungct_tools.server.shutdown import end, stop
+from lungct_tools.server.shutdown import end
 
 LONGEST_S = 900.0  # between two restarts of one that is there and sick
 GONE_S, GONE_LONGEST_S = 2.0, 60.0  # of one that is gone: nothing can be lost by trying, and a full disk has room again
@@ -63,14 +63,14 @@ class Watchdog:
 
 
 def restart(instance: Instance, supervised: bool, ended: threading.Event) -> None:
-    """Stop what is left of the server and start it again as it was started; leaves off when `ended` is set.
+    """End what is left of the server and start it again as it was started; leaves off when `ended` is set.
 
-    Of a supervised one only the processes are ended: its files may be those of the next by now.
+    Its record stays until the next one's: without it whoever comes after us, if we are killed meanwhile, would not know
+    how it was started, and start another one. The files of a supervised one may be those of the next by now.
     """
-    if supervised:
-        end(instance)
+    end(instance)
+    if supervised or not instance.options:
         return
-    stop(instance)
     command = compose("serve", *instance.options)
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None:

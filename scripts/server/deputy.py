@@ -18,7 +18,7 @@ from pathlib import Path
 from lungct_client import ServerError
 from lungct_client.address import read_plain
 from lungct_tools.server.instance import Instance
-from lungct_tools.server.processes import lives, read_birth
+from lungct_tools.server.processes import is_stopped, lives, read_birth
 from lungct_tools.server.runfolder import claim, is_ours, write_whole
 from lungct_tools.server.shutdown import stop
 
@@ -144,7 +144,7 @@ def find_route(instance: Instance) -> Route:
     if deputy and (deputy.asked or deputy.percent):
         with suppress(ServerError):
             second = Instance.read(instance.run / RUN)
-            if second.running:
+            if second.running and not is_stopped(second.pid):
                 return Route(second) if deputy.asked else Route(instance, second, deputy.percent, deputy.shadow)
     return Route(instance)
 

@@ -66,6 +66,8 @@ def check_ready(instance: Instance, workers: int | None = None) -> str | None:
 
     A server that is only busy is ready: a restart would lose what it is about to answer.
     """
+    if is_stopped(instance.pid):
+        return "the server is stopped, not dead"
     client = Client(instance, deadline_s=0, timeout_s=CANARY_TIMEOUT_S)
     try:
         description = client.describe()

@@ -55,7 +55,7 @@ def resolve(run: Path) -> Path:
             raise RunFolderError(
                 f"{part} is a link of user {part.lstat().st_uid}; give the folder that you mean itself."
             )
-    return run.resolve()
+    return Path(os.path.realpath(run))  # Path.resolve raises RuntimeError for a link to itself
 
 
 def is_ours(folder: Path) -> bool:

@@ -1,6 +1,7 @@
 """What nginx refuses by itself, in the body of our errors; and what strangers may make it do and write."""
 
 import json
+import os
 import re
 import socket
 import ssl
@@ -166,6 +167,10 @@ class TestStrangers:
             ("GET", "/predictions/lung_ct", {}, 405),
             ("POST", "/model", {}, 405),
             ("POST", "/predictions/lung_ct", {"Content-Encoding": "br"}, 415),
+            ("POST", "/predictions/lung_ct", {"Content-Length": "40000000"}, 413),
+            ("GET", "/model", {"Content-Length": "9"}, 413),
+            ("GET", "/copy", {}, 403),
+            ("GET", "/problem", {}, 403),
         ],
     )
     def test_whatever_a_client_is_refused_for_counts_into_its_rate(
@@ -202,3 +207,23 @@ def test_what_nginx_would_take_for_something_else_is_refused_in_a_sentence(tmp_p
     rest = ("127.0.0.1:1", tmp_path / "c", *make_certificate(tmp_path), 1, tmp_path / "uploads")
     with pytest.raises(GatewayError, match="choose another path"):
         Nginx(Instance(folder), folder, *rest).write()
+
+
+@pytest.mark.parametrize("name", ["access.log", "error.log", "certificate.pem", "certificate.key"])
+def test_a_pipe_in_the_place_of_a_file_holds_up_nobody(tmp_path, name):
+    pair = make_certificate(tmp_path)
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(GatewayError, match=f"{name} is a pipe"):
+        Nginx(Instance(tmp_path), tmp_path, "127.0.0.1:1", tmp_path / "c", *pair, 1, tmp_path / "uploads").write()
+
+
+@pytest.mark.parametrize("name", ["certificate.pem", "certificate.key"])
+@pytest.mark.parametrize("spoil", [os.mkfifo, Path.touch, lambda path: path.symlink_to(path)])
+def test_a_certificate_for_trials_of_which_a_part_is_none_is_made_anew(tmp_path, name, spoil):
+    before = [path.read_bytes() for path in make_certificate(tmp_path)]
+    (tmp_path / name).unlink()
+    spoil(tmp_path / name)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*make_certificate(tmp_path))
+    assert all(path.read_bytes() != old for path, old in zip(make_certificate(tmp_path), before, strict=True))

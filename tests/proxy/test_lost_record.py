@@ -1,5 +1,7 @@
 """A server whose record was removed while it runs: a cleaner of old files, or a hand, must not cost its callers."""
 
+import shutil
+
 import pytest
 
 from lungct_tools.proxy.nginx import Nginx
@@ -24,3 +26,17 @@ def test_a_server_whose_record_was_removed_is_recorded_again_and_one_that_was_st
         assert stop(instance)
         assert not supervisor._read_instance().running
         assert not record.exists()
+
+
+def test_a_run_folder_that_was_removed_whole_has_its_record_again(tmp_path):
+    """Its keys are gone, which is no reason to end: the watchdog starts a server that lacks its canary once more."""
+    run = tmp_path / "run"
+    run.mkdir()
+    with run_stand_in(run, options=("--run", str(run))) as instance:
+        nginx = Nginx(instance, run / "gateway", "127.0.0.1:1", tmp_path, None, None, 1, tmp_path)
+        supervisor = Supervisor(nginx, Record(1, "", 60, 0), guarded=False)
+        shutil.rmtree(run)
+        assert supervisor._read_instance() == instance
+        assert Instance.read(run) == instance
+        assert all(supervisor._check(instance)), "neither ready nor well"
+        supervisor._tend(instance, ready=False)

@@ -63,6 +63,26 @@ def test_a_supervised_server_is_ended_whole_and_what_the_next_one_wrote_stays(tm
     assert (instance.keys.is_file(), Instance.read(tmp_path)) == (True, instance)
 
 
+def test_how_a_server_was_started_is_still_known_when_it_does_not_come_back(tmp_path):
+    """Its supervisor may be killed meanwhile: the next one took the default run folder and ports for meant."""
+    with run_stand_in(tmp_path, options=("--run", str(tmp_path), "--store", str(tmp_path / "none"))) as instance:
+        restart(instance, False, threading.Event())
+        assert not instance.running
+    assert Instance.read(tmp_path) == instance
+
+
+def test_where_nobody_knows_how_it_was_started_no_other_server_is(tmp_path, monkeypatch):
+    python, started = tmp_path / "python", tmp_path / "started"
+    python.write_text(f"#!/bin/sh\ntouch '{started}'\n")
+    python.chmod(0o700)
+    monkeypatch.setattr("sys.executable", str(python))
+    restart(Instance(tmp_path, options=("--run", str(tmp_path))), False, threading.Event())
+    assert started.is_file()
+    started.unlink()
+    restart(Instance(tmp_path), False, threading.Event())
+    assert not started.exists()
+
+
 def test_one_that_dies_while_it_is_not_ready_is_started_at_once():
     watchdog = Watchdog(60)
     assert not watchdog.is_due(SICK, True, 0)

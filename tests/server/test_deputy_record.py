@@ -2,6 +2,8 @@
 
 import errno
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -27,9 +29,10 @@ from lungct_tools.server.deputy import (
     find_deputy,
     note,
 )
-from lungct_tools.server.processes import lives
+from lungct_tools.server.processes import is_stopped, lives
 from lungct_tools.server.room import check_room, find_free, measure_held
 from tests.conftest import run_script
+from tests.support.calls import wait_until
 from tests.support.standins import run_stand_in
 
 
@@ -57,6 +60,14 @@ def test_a_deputy_is_asked_while_it_is_appointed_and_runs(server):
         note(server.run, asked=True)
         assert find_asked(server) == deputy
     assert find_asked(server) is server, "it has ended"
+
+
+def test_one_that_is_stopped_not_dead_is_not_asked_until_it_goes_on(server):
+    with deputising(server.run) as deputy:
+        for number, stopped, asked in ((signal.SIGSTOP, True, server), (signal.SIGCONT, False, deputy)):
+            os.kill(deputy.pid, number)
+            wait_until(lambda: is_stopped(deputy.pid) == stopped, 30, "it has the signal")  # noqa: B023 -- waited for here
+            assert find_asked(server) == asked
 
 
 def test_it_is_dismissed_on_a_full_disk_too(server, monkeypatch):

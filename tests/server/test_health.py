@@ -1,6 +1,7 @@
 """What readiness makes of a server that does not answer its canary in time."""
 
 import os
+import signal
 
 import pytest
 
@@ -8,6 +9,9 @@ from lungct_client import ServerBusy, ServerSilent
 from lungct_tools.server import health
 from lungct_tools.server.health import check_ready, count_batches, score_canary
 from lungct_tools.server.instance import Instance
+from lungct_tools.server.processes import is_stopped
+from tests.support.calls import wait_until
+from tests.support.standins import run_stand_in
 
 PAGE = """# HELP lung_ct_batches_total Torchserve prometheus counter metric with unit: Count
 # TYPE lung_ct_batches_total counter
@@ -57,3 +61,10 @@ def test_before_the_first_batch_none_is_counted():
     client = Late()
     client.pages = ["# nothing yet\n"]
     assert count_batches(client) == 0
+
+
+def test_a_server_that_is_stopped_not_dead_is_told_without_waiting_for_its_answer(tmp_path):
+    with run_stand_in(tmp_path) as instance:
+        os.kill(instance.pid, signal.SIGSTOP)
+        wait_until(lambda: is_stopped(instance.pid), 30, "it is stopped")
+        assert check_ready(instance) == "the server is stopped, not dead"
