@@ -28,7 +28,7 @@ class Answers(NamedTuple):
     Attributes:
         probabilities: (N, C) calibrated.
         logits: (N, C).
-        maps: (N, C, 7, 7) evidence.
+        maps: (N, C, h, w) evidence; 7 x 7 of 224 pixels.
         answered: (N,) whether there is an answer at all.
         reported: (N,) whether its decision is report.
     """
@@ -88,7 +88,8 @@ def ask(folder: ModelFolder, engine: Engine, files: Iterable[bytes], said: str, 
             if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise RuntimeError(document["message"])
             documents.append(document if reply.status == HTTPStatus.OK else blank)
-    nothing = np.full((7, 7), np.nan)
+    grids = (grid for one in documents for grid in one["heatmap"]["grids"].values())
+    nothing = np.full_like(next(grids, [[]]), np.nan, float)
 
     def collect(field: str) -> Floats:
         return np.array([[one["heatmap"][field].get(name, np.nan) for name in classes] for one in documents])

@@ -35,7 +35,7 @@ def write_card(folder: Path, contract: ModelContract, found: dict[str, Any]) -> 
         describe_gate(found),
         describe_failures(found),
         describe_limits(found),
-        *([describe_reproduction(contract, found)] if "recipe" in contract.training else []),
+        *([describe_reproduction(contract, found, unseen)] if "recipe" in contract.training else []),
         describe_sources(),
     )
     (folder / CARD).write_text(fill("\n\n".join(sections)) + "\n")

@@ -46,9 +46,8 @@ def describe_clear(found: dict[str, Any], unseen: dict[str, Any]) -> str:
     images = sum(count for count, _ in unseen["recipe"]["views"]) if without else 0
     pasted = next(iter(without.values()))["pasted"] if without else 0
     told = (
-        f"""So each patient was left out once, by `lungct unseen`: {images:,} images from {unseen["init"]} without it,
-far fewer than this model saw, and then that patient's slices as they are and with nodules of unseen patients pasted
-into them ({pasted} slices)"""
+        f"""So `lungct unseen` left each out once: {images:,} images from {unseen["init"]}, far fewer than
+this model saw, judged by that patient's slices as they are and with nodules of unseen patients in {pasted} of them"""
         if without
         else "No patient was left out to judge that"
     )

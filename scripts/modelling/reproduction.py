@@ -10,12 +10,13 @@ from lungct.model.contract import ModelContract
 from lungct_tools.modelling.pasting.training import Recipe
 
 
-def describe_reproduction(contract: ModelContract, found: dict[str, Any]) -> str:
+def describe_reproduction(contract: ModelContract, found: dict[str, Any], unseen: dict[str, Any]) -> str:
     """The card's last section but one: every training in its order, and what follows it.
 
     Args:
         contract: of a model of `lungct train`.
         found: by `lungct evaluate`.
+        unseen: by `lungct unseen`, if anything.
     """
     made = contract.training
     trainings = list_trainings(made)
@@ -27,13 +28,14 @@ def describe_reproduction(contract: ModelContract, found: dict[str, Any]) -> str
         commands.append(f"{command} --version {contract.version}{out}")
         init = f"MODEL_{number}"
     every = f"lungct trust --data DIR --every {made['trust']['every']} --write\n" if "trust" in made else ""
+    left_out = "lungct unseen --data DIR --init INIT\n" if unseen else ""
     told = "\n".join(commands)
     minutes = sum(each["minutes"] for each in trainings)
     return f"""## How to reproduce
 
 ```
 {told}
-{every}lungct quantize --data DIR
+{every}{left_out}lungct quantize --data DIR
 lungct evaluate --data DIR{" --beside EVALUATION" if "beside" in found else ""}
 ```
 

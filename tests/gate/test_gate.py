@@ -9,7 +9,7 @@ from PIL import Image
 
 from lungct.engines.torch import TorchEngine
 from lungct.errors import LungCTError
-from lungct.gate.body import GRID, outline
+from lungct.gate.body import outline
 from lungct.gate.checks import (
     FARTHER,
     GATE_OFF,
@@ -96,14 +96,15 @@ def test_a_slice_at_another_window_keeps_its_shape_and_gets_a_warning():
     assert check_body(outline(as_input(Window(0, 2000).render(hu)))) == (OTHER_WINDOW,)
 
 
-def test_evidence_outside_the_body_is_told_from_evidence_inside():
+@pytest.mark.parametrize("cells", [7, 14, 10], ids=["of 224 pixels", "of 448", "of 320"])
+def test_evidence_outside_the_body_is_told_from_evidence_inside(cells):
     body = outline(as_input(LUNG.render(draw_slice(0, size=256))))
-    corner, middle = np.zeros((2, GRID, GRID), np.float32)
-    corner[0, 0], middle[3, 3] = 1, 1
+    corner, middle = np.zeros((2, cells, cells), np.float32)
+    corner[0, 0], middle[cells // 2, cells // 2] = 1, 1
     assert body.outside(corner) == 1
-    assert body.outside(middle) == 0
+    assert body.outside(middle) == pytest.approx(0, abs=1e-6)
     assert body.outside(corner + 3 * middle) == pytest.approx(0.25)
-    assert body.outside(middle - 9 * corner) == 0
+    assert body.outside(middle - 9 * corner) == pytest.approx(0, abs=1e-6)
 
 
 def test_the_distance_counts_class_spread_and_the_thresholds_cost_what_they_say():

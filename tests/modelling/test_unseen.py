@@ -84,5 +84,6 @@ def test_the_card_has_what_was_said_of_patients_left_out(trained, found, tmp_pat
     (tmp_path / UNSEEN).write_text(json.dumps(told))
     write_card(tmp_path, contract, more)
     card = " ".join((tmp_path / CARD).read_text().split())
-    assert "26,880 images from start.pth without it" in card
+    assert "left each out once: 26,880 images from start.pth" in card
+    assert "lungct unseen --data DIR --init INIT" in card
     assert "| one | 3 | 0% | 0% | 0% | 34% | 0.61 | 0.87 |" in card

@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-GRID = 7  # cells a side of an evidence map
-SIDE = 8 * GRID  # pixels a side that the outline is drawn at: enough for body and lungs, at a fifth of a millisecond
+SIDE = 56  # pixels a side that the outline is drawn at: enough for body and lungs, at a fifth of a millisecond
 AIR = 56  # gray level at the lung window that air outside of the body stays under, and inflated lung over
 ABOVE_AIR = 14  # gray levels that lung is over the darkest of a picture, where a window shows air brighter than AIR
 LEAST_LUNG = 20  # pixels of the outline: a smaller dark region at the edge of a picture is a gap
@@ -44,8 +43,8 @@ class Body(NamedTuple):
     separation: float
 
     def outside(self, evidence: npt.NDArray[np.float32]) -> float:
-        """Share of the positive evidence (GRID, GRID) that lies outside the body, each cell split by its area."""
-        cells = self.mask.reshape(GRID, SIDE // GRID, GRID, SIDE // GRID).mean((1, 3))
+        """Share of the positive evidence (h, w) that lies outside the body, each cell split by its area."""
+        cells = cv2.resize(self.mask.astype(np.float64), evidence.shape[::-1], interpolation=cv2.INTER_AREA).clip(0, 1)
         positive = np.maximum(evidence, 0)
         return float((positive * (1 - cells)).sum() / max(float(positive.sum()), 1e-12))
 
