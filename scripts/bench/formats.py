@@ -142,7 +142,7 @@ def measure_inprocess(probers: Mapping[str, Prober], plan: Plan) -> dict[str, An
             for who, prober in probers.items()
             for batch in (BATCHES[2:3] if plan.quick else BATCHES)
         },
-        1, warm_up=not plan.quick,
+        plan.repeats, warm_up=not plan.quick,
     )  # fmt: skip
     ways = {}
     best = {who: max(tried, key=lambda batch: estimate([s.rate for s in tried[batch][who]]).mean) for who in probers}
