@@ -109,24 +109,6 @@ def test_uploads_are_never_quoted_in_the_log_and_requests_leave_no_line(server, 
     assert "PATIENT" not in server.log.read_text()
 
 
-def test_memory_that_is_lost_over_broken_forms_is_told_in_one_line(server, slices):
-    """TorchServe frees no form that it cannot read, which Netty finds out and tells, once for each place."""
-    if server.front != "torchserve":
-        pytest.skip("no Netty")
-    part = b'Content-Disposition: form-data; name="data"; filename="a"\r\nContent-Transfer-Encoding: base64'
-    form = b"--B\r\n%b\r\n\r\n%b\r\n--B--\r\n" % (part, slices[0])
-    headers = token(server) | {"Content-Type": "multipart/form-data; boundary=B"}
-    with requests.Session() as session:
-
-        def is_told():
-            for _ in range(100):
-                session.post(f"{server.url('inference')}/predictions/lung_ct", form, headers=headers, timeout=60)
-            return "LEAK" in server.log.read_text()
-
-        wait_until(is_told, 60, "the leak")
-    assert not [line for line in read_lines(server.log) if line.startswith("\t")]
-
-
 def ask_by_grpc_what_it_cannot_read(server):
     """Another model, and a message over the limit."""
     with grpc.insecure_channel(f"127.0.0.1:{server.ports[3]}", [("grpc.max_send_message_length", -1)]) as channel:

@@ -12,16 +12,14 @@ from lungct_tools.server.instance import Instance, find_ports
 from tests.conftest import run_script
 from tests.support.calls import wait_until
 
-LIMIT, LARGEST = resource.RLIMIT_CORE, resource.RLIM_INFINITY
+LIMIT = resource.RLIMIT_CORE
 
 
 @pytest.fixture
 def dumping():
     """Where whoever starts the server has core dumps written, as a container's engine does that was told nothing."""
     before = resource.getrlimit(LIMIT)
-    if before[1] != LARGEST:
-        pytest.skip("core dumps are forbidden here")
-    resource.setrlimit(LIMIT, (LARGEST, LARGEST))
+    resource.setrlimit(LIMIT, (before[1], before[1]))  # as large as may be
     yield
     resource.setrlimit(LIMIT, before)
 
