@@ -26,7 +26,7 @@ from lungct_tools.bench.engines import measure
 from lungct_tools.commandline import make_parser, positive
 from lungct_tools.documents.markdown import tabulate
 
-SIZES = (512, 1024, 2048, 4096)  # rows and columns of a matrix
+SIZES = (512, 1024, 2048)  # rows and columns of a matrix
 BATCH = 16
 A_VNNI = 64  # multiplications and additions of one 512-bit VPDPBUSD
 
