@@ -53,6 +53,22 @@ def test_a_request_over_the_limit_is_refused_in_our_words(door, chunked):
     assert (status, told["error"], told["research_use_only"]) == (413, "too_many_bytes", True)
 
 
+def test_headers_that_are_too_long_for_torchserve_alone_are_refused_in_our_words(door, slices):
+    long = dict.fromkeys(("Accept", "X-Window", "Content-Type"), "a" * 5000)
+    answer = door.ask("POST", ROUTE, door.keys["alice"], data=slices[0], headers=long)
+    assert answer.status_code == 400
+    assert_refusal(answer, "bad_request")
+
+
+def test_a_server_that_is_stopped_not_dead_is_told_to_be_not_ready_within_seconds(door, server):
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        wait_until(lambda: door.ask("GET", "/readyz").status_code == 503, 20, "not ready")
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    wait_until(lambda: door.ask("GET", "/readyz").status_code == 200, 60, "ready again")
+
+
 def test_the_handlers_own_limit_comes_through_as_it_is(door):
     answer = door.ask("POST", ROUTE, door.keys["alice"], data=bytes(32 * 2**20 + 1))
     assert answer.status_code == 413

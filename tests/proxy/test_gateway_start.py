@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -145,18 +144,6 @@ def test_of_a_supervisor_an_nginx_or_a_guard_that_is_killed_another_one_is_there
         wait_until(lambda: ask_ready(door), 60, "with its nginx")
     assert find_guard(server.run) is None, "a drain ends both"
     assert not answers("127.0.0.1", door.port)
-
-
-def test_a_folder_that_was_removed_is_there_again_with_all_that_stands_in_it(server):
-    with open_gateway(server, (), *FOR_EVER) as door:
-        wait_found(lambda: find_guard(server.run), 60, "its guard")
-        shutil.rmtree(server.run / "gateway")
-        wait_found(lambda: find_guard(server.run), 60, "another guard")
-        assert find(server.run)
-        assert door.ask("GET", "/readyz").status_code == 503
-        os.kill(find(server.run).pid, signal.SIGKILL)
-        wait_found(lambda: find(server.run), 60, "another supervisor, by the same options")
-        wait_until(lambda: answers("127.0.0.1", door.port), 60, "another nginx")
 
 
 def test_what_the_guard_starts_is_what_was_asked_for_last(server):
